@@ -1,0 +1,5 @@
+"""`python -m api` is `kejin`."""
+
+from api.main import main
+
+main()

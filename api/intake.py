@@ -1,0 +1,105 @@
+"""Lines of input as they come: read ahead by a thread, handed out in batches of what is waiting.
+
+A slow sender gets its outcomes line by line, a fast one is decided in large groups. Memory stays bounded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import queue
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+CHUNK_BYTES: Final = 1 << 20
+CHUNKS_WAITING_MAX: Final = 4
+LINE_BYTES_MAX: Final = 1 << 20
+BATCH_LINES_MAX: Final = 4_000
+
+_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """One line of input: its number from 1, its bytes without the line end, and the hash of the input so far."""
+
+    number: int
+    text: bytes
+    key: Callable[[], str]
+
+    @property
+    def too_long(self) -> bool:
+        """Whether it was cut because no command is that long."""
+        return len(self.text) > LINE_BYTES_MAX
+
+
+def batches(descriptor: int) -> Iterator[tuple[list[Line], int]]:
+    """Batches of lines, blank ones left out, and how many bytes were read in all."""
+    waiting: queue.Queue[list[bytes] | BaseException | None] = queue.Queue(CHUNKS_WAITING_MAX)
+    stopped = threading.Event()
+    reader = threading.Thread(target=_read, args=(descriptor, waiting, stopped), daemon=True)
+    reader.start()
+    try:
+        yield from _batches(waiting)
+    finally:
+        stopped.set()
+
+
+def _read(
+    descriptor: int,
+    waiting: queue.Queue[list[bytes] | BaseException | None],
+    stopped: threading.Event,
+) -> None:
+    """Split the input into lines, whole ones as soon as they are there."""
+    rest, last = b"", b""
+    try:
+        while not stopped.is_set():
+            chunk = os.read(descriptor, CHUNK_BYTES)
+            if not chunk:
+                break
+            *lines, last = chunk.split(b"\n")
+            if lines:
+                lines[0] = rest + lines[0]
+                rest = last
+                waiting.put(lines)
+            elif len(rest) <= LINE_BYTES_MAX:
+                rest += chunk
+        if rest:
+            waiting.put([rest])
+        waiting.put(None)
+    except OSError as error:
+        waiting.put(error)
+
+
+def _batches(
+    waiting: queue.Queue[list[bytes] | BaseException | None],
+) -> Iterator[tuple[list[Line], int]]:
+    hasher, number, read_bytes = hashlib.sha256(), 0, 0
+    batch: list[Line] = []
+    while (chunk := waiting.get()) is not None:
+        if isinstance(chunk, BaseException):
+            raise chunk
+        for raw in chunk:
+            number += 1
+            read_bytes += len(raw) + 1
+            text = raw.removesuffix(b"\r")
+            if number == 1:
+                text = text.removeprefix(_BYTE_ORDER_MARK)
+            hasher.update(text + b"\n")
+            if text and not text.isspace():
+                batch.append(Line(number, text, _key_of(hasher.copy())))
+            if len(batch) >= BATCH_LINES_MAX:
+                yield batch, read_bytes
+                batch = []
+        if batch and waiting.empty():
+            yield batch, read_bytes
+            batch = []
+    if batch:
+        yield batch, read_bytes
+
+
+def _key_of(hasher: hashlib._Hash) -> Callable[[], str]:
+    """The default idempotency key of a line that makes nothing: the input up to and including it."""
+    return lambda: "line:" + hasher.hexdigest()

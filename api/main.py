@@ -1,0 +1,86 @@
+"""`kejin`: the command line's entry. Commands are the modules of api/cli/, each with a `command` function."""
+
+from __future__ import annotations
+
+import importlib
+import os
+import pkgutil
+import sys
+from collections.abc import Sequence
+
+import psycopg
+import typer
+from typer.exceptions import TyperException
+
+from api import cli
+from api.language import say
+from api.problems import Problem, database_problem
+
+EXIT_UNUSABLE = 2
+EXIT_INTERRUPTED = 130
+
+app = typer.Typer(
+    name="kejin",
+    help="Kejin 科金: an event-sourced ledger of public fund flows. 公共资金流的事件溯源账本。\n\n"
+    "Begin with `kejin run --help`, or see a whole programme with `make demo`.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _register() -> None:
+    for module in sorted(pkgutil.iter_modules(cli.__path__), key=lambda module: module.name):
+        command = importlib.import_module(f"{cli.__name__}.{module.name}").command
+        app.command(module.name)(command)
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run the command line: exit 0 success, 1 refused or a check failed, 2 unusable input (one line on stderr)."""
+    _register()
+    try:
+        code = _guarded(arguments)
+    except BrokenPipeError:
+        # The reader of our output left (`kejin events | head`): stop quietly, and let Python's own flush at exit
+        # find somewhere to write to.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        code = 1
+    sys.exit(code)
+
+
+def _guarded(arguments: Sequence[str] | None) -> int:
+    try:
+        result = app(args=arguments, prog_name="kejin", standalone_mode=False)
+        sys.stdout.flush()
+        return result if isinstance(result, int) else 0
+    except TyperException as error:
+        message = error.format_message()
+        if message:  # without one the help was just shown
+            _complain(message + say("; see --help", "；参见 --help"))
+        return EXIT_UNUSABLE
+    except Problem as problem:
+        _complain(str(problem))
+        return EXIT_UNUSABLE
+    except psycopg.Error as error:
+        _complain(str(database_problem(error)))
+        return EXIT_UNUSABLE
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        _complain(f"{error.filename or ''} {error.strerror or error}".strip())
+        return EXIT_UNUSABLE
+    except (KeyboardInterrupt, typer.Abort):
+        _complain(
+            say("interrupted; run the same again to go on", "已中断；重新运行同样的命令即可继续")
+        )
+        return EXIT_INTERRUPTED
+
+
+def _complain(line: str) -> None:
+    one_line = " ".join(line.split())
+    print(f"kejin: {one_line}", file=sys.stderr)
+
+
+if __name__ == "__main__":
+    main()

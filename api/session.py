@@ -1,0 +1,118 @@
+"""A session of the command line with one ledger: which database, opened, and closed again."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+from datetime import datetime
+from pathlib import Path
+from typing import Annotated, Final
+
+import typer
+
+from api.language import say
+from api.problems import Problem
+from ledger.dates import SHANGHAI, Day, is_day
+from ledger.server import Server, ServerError, default_data_dir, share
+from ledger.store import NotKnown, Store, StoreError
+from projections.clocks import AsOf
+
+ADDRESS_VARIABLE: Final = "KEJIN_DATABASE_URL"
+
+Data = Annotated[
+    Path | None,
+    typer.Option(
+        "--data",
+        metavar="DIR",
+        help="The ledger's data folder; may be empty or absent. Wins over KEJIN_DATABASE_URL. 账本数据文件夹。",
+    ),
+]
+Json = Annotated[bool, typer.Option("--json", help="Answer as JSON on standard output. 以 JSON 输出。")]
+On = Annotated[
+    str | None,
+    typer.Option("--on", metavar="DATE", help="Business date YYYY-MM-DD; default: all. 业务日期。"),
+]
+KnownAt = Annotated[
+    str | None,
+    typer.Option(
+        "--known-at",
+        metavar="INSTANT",
+        help="As known at an instant (ISO 8601; without a zone: Shanghai). 截至该时刻所知。",
+    ),
+]
+KnownPosition = Annotated[
+    int | None,
+    typer.Option("--known-position", metavar="N", help="As known at a position of the log. 截至该序号所知。"),
+]
+
+
+def database_address() -> str | None:
+    """The address that the environment names, if any."""
+    return os.environ.get(ADDRESS_VARIABLE) or None
+
+
+def share_server(data: Path | None) -> Server:
+    """A share in the server of a data folder (default: the user's own). Raises Problem."""
+    try:
+        return share(data or default_data_dir())
+    except ServerError as error:
+        raise Problem(str(error)) from None
+
+
+@contextlib.contextmanager
+def ledger(data: Path | None, *, by_index: bool = False) -> Iterator[Store]:
+    """The store of `--data`, else of KEJIN_DATABASE_URL, else of the user's own data folder. Raises Problem."""
+    address = None if data else database_address()
+    with contextlib.ExitStack() as stack:
+        if address is None:
+            address = stack.enter_context(share_server(data)).address()
+        try:
+            store = stack.enter_context(Store.open(address, by_index=by_index))
+        except StoreError as error:
+            raise Problem(str(error)) from None
+        yield store
+
+
+def as_of(
+    store: Store, on: str | None, known_at: str | None, known_position: int | None = None
+) -> AsOf:
+    """The two clocks of a read. Raises Problem: not a date, not an instant, both at once, not known."""
+    if known_at is not None and known_position is not None:
+        raise Problem(
+            say(
+                "give --known-at or --known-position, not both", "--known-at 与 --known-position 只能给出一个"
+            )
+        )
+    instant = None if known_at is None else read_instant(known_at)
+    day = None if on is None else read_day(on)
+    try:
+        return AsOf(day, store.known_position(known_position, instant))
+    except NotKnown as error:
+        raise Problem(f"not_known: {error}") from None
+
+
+def read_day(text: str) -> Day:
+    """A business date given by a person. Raises Problem."""
+    if not is_day(text):
+        raise Problem(
+            say(
+                f"--on {text!r} is no real date; write YYYY-MM-DD",
+                f"--on {text!r} 不是真实日期；请写作 YYYY-MM-DD",
+            )
+        )
+    return text
+
+
+def read_instant(text: str) -> datetime:
+    """An instant given by a person; without a zone it is Shanghai's. Raises Problem."""
+    try:
+        instant = datetime.fromisoformat(text)
+    except ValueError:
+        raise Problem(
+            say(
+                f"--known-at {text!r} is no instant; write e.g. 2024-07-01T09:30:00+08:00",
+                f"--known-at {text!r} 不是时刻；例如 2024-07-01T09:30:00+08:00",
+            )
+        ) from None
+    return instant if instant.tzinfo else instant.replace(tzinfo=SHANGHAI)

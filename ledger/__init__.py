@@ -1,0 +1,1 @@
+"""The ledger: what happened and what is allowed. Imports nothing of projections/ or api/."""

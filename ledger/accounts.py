@@ -1,0 +1,108 @@
+"""Account paths: how they are spelled, which exist, and whose memory they belong to.
+
+Books: `public` and `private` are double-entry (their lines sum to zero in every event); `quota`, `limit`,
+`settled` and `milestone` are single-sided counters. See ARCHITECTURE.md, "Accounts".
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+TREASURY: Final = "public/treasury"
+DOUBLE_ENTRY_BOOKS: Final = ("public", "private")
+
+_ID = r"[^/]+"
+_SHAPES: Final = tuple(
+    re.compile(shape)
+    for shape in (
+        "public/treasury",
+        f"public/round/{_ID}/(available|committed)",
+        f"public/paid/{_ID}/{_ID}/{_ID}",
+        f"public/recovered/{_ID}",
+        f"private/loan/{_ID}/(bank|outstanding|repaid|defaulted)",
+        f"private/guarantee/{_ID}/(guarantor|principal|interest|recovered)",
+        f"(quota|limit|settled)/{_ID}/{_ID}(/{_ID}){{0,2}}",
+        f"milestone/{_ID}/{_ID}/{_ID}(/{_ID})?",
+    )
+)
+_SUBTREES: Final = tuple(
+    re.compile(shape)
+    for shape in (
+        f"public/((round|paid|recovered)/({_ID}/){{0,3}})?",
+        f"private/((loan|guarantee)/({_ID}/){{0,2}})?",
+        f"(quota|limit|settled|milestone)/({_ID}/){{0,4}}",
+    )
+)
+
+
+def is_account(path: str) -> bool:
+    """Whether `path` is an account of a known shape, or with a trailing `/` a subtree of such accounts."""
+    shapes = _SUBTREES if path.endswith("/") else _SHAPES
+    return any(shape.fullmatch(path) for shape in shapes)
+
+
+def available(round_id: str) -> str:
+    """Money of the round that no decision has bound yet."""
+    return f"public/round/{round_id}/available"
+
+
+def committed(round_id: str) -> str:
+    """Money of the round that decisions have bound and that is not paid."""
+    return f"public/round/{round_id}/committed"
+
+
+def paid(instrument: str, uscc: str, round_id: str) -> str:
+    """Money that left to a payee under an instrument of a round."""
+    return f"public/paid/{instrument}/{uscc}/{round_id}"
+
+
+def recovered(round_id: str) -> str:
+    """Money of the round that came back from payees."""
+    return f"public/recovered/{round_id}"
+
+
+def loan(loan_id: str, part: str) -> str:
+    """An account of a loan in the private book: bank, outstanding, repaid, defaulted."""
+    return f"private/loan/{loan_id}/{part}"
+
+
+def quota(cap: str, key: str) -> str:
+    """Use of a cap, in fen; grows with use."""
+    return f"quota/{cap}/{key}"
+
+
+def limit(cap: str, key: str) -> str:
+    """The limit of a cap, in fen, from the date of the clause or fact that gives it."""
+    return f"limit/{cap}/{key}"
+
+
+def settled(cap: str, key: str) -> str:
+    """The part of a cap's use that has been paid; use minus settled is what is only reserved."""
+    return f"settled/{cap}/{key}"
+
+
+def milestone(ladder: str, key: str) -> str:
+    """The high-water mark of a ladder, in fen of whole steps."""
+    return f"milestone/{ladder}/{key}"
+
+
+def book_of(path: str) -> str:
+    """The book of an account: the first part of its path."""
+    return path[: path.index("/")]
+
+
+def owner_of(path: str) -> str | None:
+    """The tag whose memory holds this account's day sums, or None for accounts that decide nothing.
+
+    A cap's name ends in the kinds of its key (`shanxi.loan_interest.firm`, `….firm+round`), so the owner can be
+    read off the path: the first kind with the first part of the key (a product's key has two parts).
+    """
+    parts = path.split("/")
+    if parts[0] == "public":
+        return f"round:{parts[2]}" if parts[-1] == "available" else None
+    if parts[0] == "private":
+        return None
+    kind = parts[1].rpartition(".")[2].partition("+")[0]
+    key = f"{parts[2]}/{parts[3]}" if kind == "product" else parts[2]
+    return f"{kind}:{key}"

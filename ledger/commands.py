@@ -1,0 +1,297 @@
+"""Commands: what a line of input may say. Fields are declared once; reading, help and schemas follow from them.
+
+Malformed input never reaches the ledger: it raises InvalidCommand and writes nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ledger import codec, parties
+from ledger.dates import Day, is_day
+from ledger.money import MAX_FEN, is_amount
+
+# Letters, digits, CJK (with extensions, compatibility forms and 〇), and . _ -
+_ID: Final = re.compile(
+    r"[A-Za-z0-9._\-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]{1,64}"
+)
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+TEXT_LENGTH_MAX: Final = 500
+KEY_LENGTH_MAX: Final = 200
+SLIPS_MAX: Final = 1000
+
+
+class InvalidCommand(ValueError):
+    """A line that is no command. `problem_en` / `problem_zh` say what is wrong, where, and what to do."""
+
+    def __init__(self, problem_en: str, problem_zh: str) -> None:
+        super().__init__(problem_en)
+        self.problem_en = problem_en
+        self.problem_zh = problem_zh
+
+
+@dataclass(frozen=True, slots=True)
+class FieldType:
+    """A kind of value: whether a JSON value is one, and what to tell a person when it is not."""
+
+    name: str
+    accepts: Callable[[Any], bool]
+    wanted_en: str
+    wanted_zh: str
+
+
+def _is_id(value: object) -> bool:
+    return type(value) is str and _ID.fullmatch(value) is not None
+
+
+def _is_text(value: object) -> bool:
+    return (
+        type(value) is str
+        and 0 < len(value) <= TEXT_LENGTH_MAX
+        and not value.isspace()
+        and _CONTROL.search(value) is None
+    )
+
+
+def _is_slips(value: object) -> bool:
+    return (
+        type(value) is list
+        and len(value) <= SLIPS_MAX
+        and all(
+            type(slip) is dict
+            and slip.keys() == {"number", "amount_fen"}
+            and _is_text(slip["number"])
+            and is_amount(slip["amount_fen"])
+            for slip in value
+        )
+    )
+
+
+ID = FieldType(
+    "id",
+    _is_id,
+    "an id: 1 to 64 letters, digits, CJK characters, '.', '_' or '-'",
+    "标识：1 至 64 个字母、数字、汉字或 . _ -",
+)
+TEXT = FieldType(
+    "text",
+    _is_text,
+    f"a text of 1 to {TEXT_LENGTH_MAX} characters without control characters",
+    f"1 至 {TEXT_LENGTH_MAX} 个字符的文本，不含控制字符",
+)
+USCC = FieldType(
+    "uscc",
+    lambda value: type(value) is str and parties.is_well_formed(value),
+    "a unified social credit code: 18 characters of 0-9 and A-Z without I O S V Z",
+    "统一社会信用代码：18 位，数字与大写字母（不含 I O S V Z）",
+)
+DAY = FieldType(
+    "date",
+    lambda value: type(value) is str and is_day(value),
+    "a real date written YYYY-MM-DD",
+    "真实存在的日期，写作 YYYY-MM-DD",
+)
+YEAR = FieldType(
+    "year",
+    lambda value: type(value) is int and 1 <= value <= 9999,
+    "a year as an integer, 1 to 9999",
+    "整数年份，1 至 9999",
+)
+AMOUNT = FieldType(
+    "amount_fen",
+    is_amount,
+    f"an integer amount in fen from 1 to {MAX_FEN}",
+    f"以分为单位的整数金额，1 至 {MAX_FEN}",
+)
+AMOUNT_OR_ZERO = FieldType(
+    "amount_or_zero_fen",
+    lambda value: is_amount(value, least=0),
+    f"an integer amount in fen from 0 to {MAX_FEN}",
+    f"以分为单位的整数金额，0 至 {MAX_FEN}",
+)
+FLAG = FieldType("flag", lambda value: type(value) is bool, "true or false", "true 或 false")
+SLIPS = FieldType(
+    "slips",
+    _is_slips,
+    f"a list of at most {SLIPS_MAX} objects {{number, amount_fen}}",
+    f"至多 {SLIPS_MAX} 个 {{number, amount_fen}} 对象的列表",
+)
+KEY = FieldType(
+    "key",
+    lambda value: _is_text(value) and len(value) <= KEY_LENGTH_MAX,
+    f"a text of 1 to {KEY_LENGTH_MAX} characters without control characters",
+    f"1 至 {KEY_LENGTH_MAX} 个字符的文本，不含控制字符",
+)
+
+
+def one_of(*words: str) -> FieldType:
+    """A field that takes one of a closed list of words."""
+    listed = ", ".join(words)
+    return FieldType("one of " + "|".join(words), lambda v: v in words, f"one of {listed}", f"以下之一：{listed}")
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """One field of a command, with its explanation for people in English and Chinese."""
+
+    name: str
+    type: FieldType
+    en: str
+    zh: str
+    required: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class CommandSpec:
+    """What a command is called, takes and makes.
+
+    `makes` names the fields that identify the thing it makes; its default idempotency key is then
+    `<command>:<id>`. `dated_by` is the field that gives the default effective date. `check` looks at fields
+    together and raises InvalidCommand.
+    """
+
+    name: str
+    en: str
+    zh: str
+    fields: tuple[Field, ...]
+    makes: tuple[str, ...] = ()
+    dated_by: str | None = None
+    check: Callable[[Mapping[str, Any]], None] | None = None
+
+    def default_key(self, fields: Mapping[str, Any]) -> str | None:
+        """`<command>:<id>` for a command that makes a thing, else None."""
+        if not self.makes:
+            return None
+        return f"{self.name}:{':'.join(str(fields[name]) for name in self.makes)}"
+
+
+#: Every command takes these two besides its own.
+COMMON_FIELDS: Final = (
+    Field(
+        "effective_on",
+        DAY,
+        "the business date; see each command for its default",
+        "业务日期；默认值见各命令",
+        required=False,
+    ),
+    Field(
+        "key",
+        KEY,
+        "idempotency key: the same key and fields again change nothing",
+        "幂等键：同一键、同样内容再次提交不产生变化",
+        required=False,
+    ),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Command:
+    """One well-formed command: its fields as sent, its key, its business date, its fingerprint (32 bytes)."""
+
+    name: str
+    fields: Mapping[str, Any]
+    key: str | None
+    effective_on: Day
+    fingerprint: bytes
+
+
+def read(
+    sent: dict[str, Any],
+    specs: Mapping[str, CommandSpec],
+    today: Day,
+    line_key: Callable[[], str] | None = None,
+) -> Command:
+    """Read a JSON object as a command. `line_key` gives the default key of a command that makes nothing.
+
+    Raises InvalidCommand.
+    """
+    name = sent.get("command")
+    spec = specs.get(name) if type(name) is str else None
+    if spec is None:
+        raise _unknown_command(name, specs)
+    fields = {field: value for field, value in sent.items() if field not in ("command", "key")}
+    _check_fields(spec, fields)
+    key = sent.get("key")
+    if "key" in sent and not KEY.accepts(key):
+        raise _bad_value(spec.name, COMMON_FIELDS[1], key)
+    effective_on = fields.get("effective_on")
+    if effective_on is None:
+        effective_on = fields[spec.dated_by] if spec.dated_by else today
+    key = key or spec.default_key(fields) or (line_key() if line_key else None)
+    return Command(spec.name, fields, key, effective_on, codec.fingerprint(spec.name, fields))
+
+
+def _check_fields(spec: CommandSpec, fields: Mapping[str, Any]) -> None:
+    seen = 0
+    for field in (*spec.fields, COMMON_FIELDS[0]):
+        if field.name in fields:
+            seen += 1
+            if not field.type.accepts(fields[field.name]):
+                raise _bad_value(spec.name, field, fields[field.name])
+        elif field.required:
+            raise InvalidCommand(
+                f"{spec.name}: the field {field.name} is missing; it wants {field.type.wanted_en}",
+                f"{spec.name}：缺少字段 {field.name}，应为{field.type.wanted_zh}",
+            )
+    if seen != len(fields):
+        raise _unknown_field(spec, fields)
+    if spec.check is not None:
+        spec.check(fields)
+
+
+def shown(value: object) -> str:
+    """A value of the input, short enough for one line."""
+    try:
+        text = codec.canonical(value).decode()
+    except TypeError:
+        text = repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def _bad_value(command: str, field: Field, value: object) -> InvalidCommand:
+    return InvalidCommand(
+        f"{command}: {field.name} is {shown(value)}; it wants {field.type.wanted_en}",
+        f"{command}：{field.name} 为 {shown(value)}，应为{field.type.wanted_zh}",
+    )
+
+
+def _unknown_field(spec: CommandSpec, fields: Mapping[str, Any]) -> InvalidCommand:
+    known = [field.name for field in (*spec.fields, *COMMON_FIELDS)]
+    strange = next(name for name in fields if name not in known)
+    return InvalidCommand(
+        f"{spec.name}: unknown field {shown(strange)}; it takes {', '.join(known)}",
+        f"{spec.name}：未知字段 {shown(strange)}；可用字段为 {', '.join(known)}",
+    )
+
+
+def _unknown_command(name: object, specs: Mapping[str, CommandSpec]) -> InvalidCommand:
+    listed = ", ".join(specs)
+    if name is None:
+        return InvalidCommand(
+            f'the field "command" is missing; it wants one of {listed}',
+            f'缺少字段 "command"，应为以下之一：{listed}',
+        )
+    return InvalidCommand(
+        f"unknown command {shown(name)}; known are {listed}", f"未知命令 {shown(name)}；已知命令：{listed}"
+    )
+
+
+def not_after(first: str, last: str) -> Callable[[Mapping[str, Any]], None]:
+    """A check that of two dates, where both are given, the first is not after the last."""
+
+    def check(fields: Mapping[str, Any]) -> None:
+        if first in fields and last in fields and fields[first] > fields[last]:
+            raise InvalidCommand(
+                f"{first} {fields[first]} is after {last} {fields[last]}; swap or mend them",
+                f"{first} {fields[first]} 晚于 {last} {fields[last]}，请更正",
+            )
+
+    return check
+
+
+def names(specs: Sequence[CommandSpec]) -> dict[str, CommandSpec]:
+    """Specs by command name."""
+    return {spec.name: spec for spec in specs}

@@ -1,0 +1,35 @@
+"""Business dates (业务日期).
+
+A day is an ISO string `YYYY-MM-DD` everywhere in the ledger: it compares in calendar order, it is what the
+canonical bytes hold, and no conversion can go wrong between them.
+"""
+
+from __future__ import annotations
+
+import datetime
+from functools import lru_cache
+from typing import Final
+
+Day = str
+
+#: Later than every business date: "all effective dates".
+END_OF_TIME: Final[Day] = "9999-12-31"
+
+# China has had one zone without summer time since 1991; a fixed offset needs no time zone database.
+SHANGHAI: Final = datetime.timezone(datetime.timedelta(hours=8), "Asia/Shanghai")
+
+
+@lru_cache(maxsize=65_536)
+def is_day(text: str) -> bool:
+    """Whether `text` is a real date written `YYYY-MM-DD` (ISO 8601 extended format, ASCII digits only)."""
+    if len(text) != 10 or text[4] != "-" or text[7] != "-" or not text.isascii():
+        return False
+    try:
+        return datetime.date.fromisoformat(text).isoformat() == text
+    except ValueError:
+        return False
+
+
+def today_in_shanghai() -> Day:
+    """Today's date in Asia/Shanghai. Only the shell may ask: the pure core gets the day handed in."""
+    return datetime.datetime.now(SHANGHAI).date().isoformat()

@@ -1,0 +1,252 @@
+"""Deciding a claim: what every instrument shares. The instrument says what the claim rests on; this file takes
+the least of its legs, the room under each cap on both clocks, the round's budget, and writes the grant."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field
+from fractions import Fraction
+from typing import Any
+
+from ledger import accounts
+from ledger.commands import ID, Command, CommandSpec, Field
+from ledger.dates import Day
+from ledger.day_sums import DaySums, room_fen
+from ledger.decisions import Accepted, Decision, Handler, Refused, move, own_fields, refuse, too_early
+from ledger.events import NewEvent, Posting
+from ledger.money import floor_to_unit
+from ledger.refusals import Refusal
+from ledger.rulebook import shapes
+from ledger.rulebook.clauses import Cap, Clause
+from ledger.state import MemoryKinds, State
+from ledger.subjects.claims import Claim
+from ledger.subjects.rounds import Adoptions, Round, rulebook_of, rulebook_tags
+
+#: Every claim names itself and the round that pays it.
+CLAIM_FIELDS = (
+    Field("claim", ID, "id of the new claim; used once, accepted or refused", "新申请编号；无论结果只用一次"),
+    Field("round", ID, "the round that pays", "支付的轮次"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Case:
+    """What a claim rests on, once the instrument found nothing to refuse.
+
+    `basis` are the figures for the shapes (fen or counts), `dates` the facts' dates that limits hang on, `inputs`
+    what the grant keeps so that it can be computed again. `marks` are counters that the grant moves, `tags` what
+    else the grant takes hold of.
+    """
+
+    payee: str
+    basis: Mapping[str, int]
+    inputs: Mapping[str, Any]
+    dates: Mapping[str, Day] = field(default_factory=dict)
+    decided: Mapping[str, Any] = field(default_factory=dict)
+    marks: tuple[tuple[str, int], ...] = ()
+    warnings: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    nothing_due: str = "rounds_to_nothing"
+
+
+@dataclass(frozen=True, slots=True)
+class Instrument:
+    """One policy instrument.
+
+    `keys(fields, state)` names the subjects as far as they are loaded: kind of key to id; `needs` further tags.
+    `find` refuses unknown subjects; `assess` refuses what the clause excludes or returns the Case.
+    `release` gives the counters to move when a grant is undone (void, or whole recovery for error).
+    """
+
+    key: str
+    event: str
+    spec: CommandSpec
+    keys: Callable[[Mapping[str, Any], State], Mapping[str, str]]
+    needs: Callable[[Mapping[str, Any], State], Iterable[str]]
+    find: Callable[[Mapping[str, Any], State], Refusal | None]
+    assess: Callable[[Command, State, Clause, Round], Refusal | Case]
+    release: Callable[[Claim, State], tuple[tuple[str, int], ...]] = lambda claim, state: ()
+    memories: MemoryKinds = field(default_factory=dict)
+
+    def handler(self) -> Handler:
+        """The handler of the instrument's command."""
+        return Handler(
+            self.spec,
+            lambda fields, state: _needs(self, fields, state),
+            lambda command, state: decide_claim(self, command, state),
+        )
+
+
+def _needs(instrument: Instrument, fields: Mapping[str, Any], state: State) -> Iterable[str]:
+    budget = f"budget:{fields['round']}"
+    yield f"claim:{fields['claim']}"
+    yield f"round:{fields['round']}"
+    yield budget
+    yield from instrument.needs(fields, state)
+    keys = instrument.keys(fields, state)
+    for kind, key in keys.items():
+        if kind in ("loan", "product"):
+            yield f"{kind}:{key}"
+    round_ = state.peek(Round, budget)
+    if round_ is None or not round_.opened:
+        return
+    yield from rulebook_tags(round_)
+    if all(state.peek(Adoptions, tag) is not None for tag in rulebook_tags(round_)):
+        clause = rulebook_of(round_, state).clause_for(instrument.key)
+        for cap in clause.caps if clause else ():
+            if cap.kinds[0] in keys:
+                yield f"{cap.kinds[0]}:{keys[cap.kinds[0]]}"
+
+
+def decide_claim(instrument: Instrument, command: Command, state: State) -> Decision:
+    """Decide one claim, in the documented precedence of refusals (design §4)."""
+    fields = command.fields
+    keys = instrument.keys(fields, state)
+    tags = [f"claim:{fields['claim']}", f"round:{fields['round']}"]
+    tags += [f"{kind}:{key}" for kind, key in keys.items()]
+    round_ = state.recall(Round, f"budget:{fields['round']}")
+    if not round_.opened:
+        return refuse("unknown_round", tags, round=fields["round"])
+    unknown = instrument.find(fields, state)
+    if unknown is not None:
+        return Refused(unknown, tuple(tags))
+    if state.recall(Claim, tags[0]).used:
+        return refuse(
+            "duplicate_claim", tags, claim=fields["claim"], with_claim=fields["claim"], why="id_used"
+        )
+    early = too_early(command, round_.effective_on, tags)
+    if early is not None:
+        return early
+    clause = rulebook_of(round_, state).clause_for(instrument.key)
+    if clause is None:
+        raise AssertionError(f"{round_.measure[0]} has no clause for {instrument.key}")
+    assessed = instrument.assess(command, state, clause, round_)
+    if isinstance(assessed, Refusal):
+        return Refused(assessed, tuple(tags), _frame(instrument, round_, clause))
+    keys = {**keys, "round": round_.id or "", "year": str(round_.year)}
+    return _Computation(instrument, command, state, clause, round_, assessed, keys).decide(tags)
+
+
+def _frame(instrument: Instrument, round_: Round, clause: Clause) -> dict[str, Any]:
+    """Which rules decided: kept by grants and refusals alike."""
+    rulebook = {"measure": round_.measure[0], "measure_sha256": round_.measure[1]}
+    if round_.call:
+        rulebook |= {"call": round_.call[0], "call_sha256": round_.call[1]}
+    return {"instrument": instrument.key, "reading": clause.reading, "rulebook": rulebook}
+
+
+@dataclass(slots=True)
+class _Computation:
+    """The arithmetic of one claim: legs, caps, budget, postings."""
+
+    instrument: Instrument
+    command: Command
+    state: State
+    clause: Clause
+    round: Round
+    case: Case
+    keys: Mapping[str, str]
+    legs: list[tuple[str, Fraction]] = field(default_factory=list)
+    limits: list[Posting] = field(default_factory=list)
+    quotas: list[str] = field(default_factory=list)
+
+    def decide(self, tags: list[str]) -> Decision:
+        """The grant, or the refusal with the legs that led to it."""
+        unit_fen = self.clause.rounding_unit_fen
+        for leg in self.clause.legs:
+            self.legs.append((leg.part, shapes.value(leg.parameters, self.case.basis)))
+        if floor_to_unit(self._least(), unit_fen) == 0:
+            return self._refused(tags, "nothing_due", why=self.case.nothing_due)
+        for cap in self.clause.caps:
+            limit_fen, left_fen = self._take_cap(cap)
+            if floor_to_unit(self._least(), unit_fen) == 0:
+                return self._refused(tags, cap.refusal, limit_fen=limit_fen, room_fen=left_fen)
+        amount_fen = floor_to_unit(self._least(), unit_fen)
+        available = accounts.available(self.keys["round"])
+        available_fen = self.state.account(available).lowest_from(self.command.effective_on)
+        if amount_fen > available_fen:
+            return self._refused(
+                tags, "budget_short", available_fen=max(0, available_fen), amount_fen=amount_fen
+            )
+        return self._granted(tags, amount_fen)
+
+    def _least(self) -> Fraction:
+        return min(value for _, value in self.legs)
+
+    def _take_cap(self, cap: Cap) -> tuple[int, int]:
+        """Add the cap's room as a leg; remember its quota line and a limit that is not posted yet."""
+        key = "/".join(self.keys[kind] for kind in cap.kinds)
+        quota, limit = accounts.quota(cap.id, key), accounts.limit(cap.id, key)
+        limit_fen = floor_to_unit(shapes.value(cap.limit, self.case.basis), 1)
+        since = cap.effective_from if cap.dated_by is None else self.case.dates[cap.dated_by]
+        missing = missing_limit(limit, self.state.account(limit), limit_fen, since)
+        limits = self.state.account(limit)
+        if missing:
+            limits = limits.copy()
+            for posting in missing:
+                limits.add(posting.effective_on, posting.amount_fen)
+        left_fen = room_fen(limits, self.state.account(quota), self.command.effective_on)
+        self.legs.append((cap.part, Fraction(left_fen)))
+        self.limits.extend(missing)
+        self.quotas.append(quota)
+        return limit_fen, left_fen
+
+    def _shown_legs(self) -> list[dict[str, Any]]:
+        least = self._least()
+        binding = next(i for i, (_, value) in enumerate(self.legs) if value == least)
+        return [
+            {
+                "clause": self.clause.id,
+                "part": part,
+                "value_fen": value.numerator // value.denominator,
+                **({} if value.denominator == 1 else {"exact_fen": str(value)}),
+                "binding": i == binding,
+            }
+            for i, (part, value) in enumerate(self.legs)
+        ]
+
+    def _refused(self, tags: list[str], code: str, **arithmetic: Any) -> Refused:
+        kept = {
+            **_frame(self.instrument, self.round, self.clause),
+            "payee": self.case.payee,
+            "inputs": self.case.inputs,
+            "legs": self._shown_legs(),
+        }
+        clause = None if code == "budget_short" else self.clause.id  # means are short, no clause refuses
+        return Refused(Refusal(code, clause, arithmetic), tuple(tags), kept)
+
+    def _granted(self, tags: list[str], amount_fen: int) -> Accepted:
+        on, case, round_id = self.command.effective_on, self.case, self.keys["round"]
+        postings = (
+            *move(accounts.available(round_id), accounts.committed(round_id), amount_fen, on),
+            *self.limits,
+            *(Posting(quota, amount_fen, on) for quota in self.quotas),
+            *(Posting(account, step_fen, on) for account, step_fen in case.marks if step_fen),
+        )
+        data = {
+            **own_fields(self.command),
+            **_frame(self.instrument, self.round, self.clause),
+            **case.decided,
+            "payee": case.payee,
+            "amount_fen": amount_fen,
+            "clause": self.clause.id,
+            "legs": self._shown_legs(),
+            "inputs": case.inputs,
+        }
+        if case.warnings:
+            data["warnings"] = list(case.warnings)
+        event = NewEvent(self.instrument.event, on, tuple(sorted({*tags, *case.tags})), data, postings)
+        return Accepted((event,), amount_fen, case.warnings)
+
+
+def missing_limit(account: str, posted: DaySums, limit_fen: int, since: Day) -> tuple[Posting, ...]:
+    """The postings that make the limit `limit_fen` from `since` on, up to the next date that gives another.
+
+    Usually one, with the first event that needs it, and none afterwards.
+    """
+    change_fen = limit_fen - posted.at(since)
+    if change_fen == 0:
+        return ()
+    later = next((day for day in posted.days if day > since), None)
+    first = Posting(account, change_fen, since)
+    return (first,) if later is None else (first, Posting(account, -change_fen, later))

@@ -1,0 +1,43 @@
+"""Money: whole fen, never a float.
+
+1 yuan = 100 fen, 1 万元 = 10,000 yuan, 1 亿元 = 100,000,000 yuan.
+"""
+
+from __future__ import annotations
+
+from fractions import Fraction
+from typing import Final
+
+#: The largest amount that every JSON reader keeps exactly (2^53 - 1), in fen.
+MAX_FEN: Final = 2**53 - 1
+YUAN: Final = 100
+WAN: Final = 10_000 * YUAN
+YI: Final = 100_000_000 * YUAN
+
+_SCALES: Final = ((YI, "亿元"), (WAN, "万元"))
+
+
+def is_amount(value: object, least: int = 1) -> bool:
+    """Whether `value` is an integer amount in fen from `least` to MAX_FEN; `True` is not an amount."""
+    return type(value) is int and least <= value <= MAX_FEN
+
+
+def floor_to_unit(exact_fen: Fraction | int, unit_fen: int) -> int:
+    """Round down, once, to a multiple of `unit_fen` (policy reading A11). Never negative."""
+    whole = exact_fen // 1
+    return max(0, int(whole) // unit_fen * unit_fen)
+
+
+def format_fen(amount_fen: int) -> str:
+    """The amount for people, exact: the largest of 亿元 / 万元 that needs at most two decimals, else 元.
+
+    >>> format_fen(600_000_00), format_fen(44_104_16), format_fen(1_80_000_000_00)
+    ('60 万元', '44,104.16 元', '1.8 亿元')
+    """
+    sign, size_fen = ("-" if amount_fen < 0 else ""), abs(amount_fen)
+    for scale_fen, unit in _SCALES:
+        if size_fen >= scale_fen and size_fen * 100 % scale_fen == 0:
+            hundredths = size_fen * 100 // scale_fen
+            decimals = f"{hundredths % 100:02d}".rstrip("0")
+            return f"{sign}{hundredths // 100:,}{'.' + decimals if decimals else ''} {unit}"
+    return f"{sign}{size_fen // YUAN:,}.{size_fen % YUAN:02d} 元"

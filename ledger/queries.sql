@@ -1,0 +1,103 @@
+-- Every query of the store, by name.
+
+-- name: is_ours
+select to_regclass('kejin_work.schema_version') is not null as ours,
+       exists (
+           select from pg_class c join pg_namespace n on n.oid = c.relnamespace
+           where n.nspname not in ('pg_catalog', 'information_schema', 'pg_toast')
+             and n.nspname not like 'pg\_temp%%' and n.nspname not like 'pg\_toast%%'
+             and c.relkind in ('r', 'p', 'v', 'm', 'S', 'f')
+       ) as in_use,
+       current_setting('server_version_num')::int as server_version,
+       current_setting('server_encoding') as encoding
+
+-- name: schema_version
+select version, worker_role from kejin_work.schema_version
+
+-- name: take_append_lock
+select pg_advisory_xact_lock(%(lock)s)
+
+-- name: wait_for_append_lock
+select pg_advisory_xact_lock_shared(%(lock)s)
+
+-- name: head
+select coalesce((select position from events order by position desc limit 1), 0) as position,
+       (select recorded_at from events order by position desc limit 1) as recorded_at,
+       clock_timestamp() as now,
+       coalesce((select max(id) from accounts), 0) as last_account_id
+
+-- name: events_between
+select position, type, effective_on::text, tags, data, posting_accounts, posting_amounts, posting_days::text[],
+       key, fingerprint, span
+from events where position > %(after)s and position <= %(until)s order by position
+
+-- name: events_of_tags
+select position, type, effective_on::text, tags, data, posting_accounts, posting_amounts, posting_days::text[],
+       key, fingerprint, span
+from events
+where position in (select position from event_tags where tag = any(%(tags)s) and position <= %(until)s)
+order by position
+
+-- name: events_of_keys
+select position, type, effective_on::text, tags, data, posting_accounts, posting_amounts, posting_days::text[],
+       key, fingerprint, span
+from events where key = any(%(keys)s)
+
+-- name: stamps_of_tags
+select tag, position from day_sum_stamps where tag = any(%(tags)s)
+
+-- name: day_sums_of_tags
+select tag, account_id, effective_on::text, amount_fen from day_sums where tag = any(%(tags)s)
+
+-- name: postings_of_tags_since
+select s.tag, e.effective_on::text, e.posting_accounts, e.posting_amounts, e.posting_days::text[]
+from unnest(%(tags)s::text[], %(stamps)s::bigint[]) as s (tag, stamp)
+join event_tags t on t.tag = s.tag and t.position > s.stamp and t.position <= %(until)s
+join events e on e.position = t.position
+
+-- name: account_ids
+select path, id from accounts where path = any(%(paths)s)
+
+-- name: account_paths
+select id, path from accounts where id = any(%(ids)s)
+
+-- name: copy_events
+copy events (position, recorded_at, effective_on, type, tags, data, posting_accounts, posting_amounts, posting_days,
+             principal, key, fingerprint, span, leaf) from stdin
+
+-- name: copy_event_tags
+copy event_tags (tag, position) from stdin
+
+-- name: copy_accounts
+copy accounts (id, path) from stdin
+
+-- name: save_day_sums
+insert into day_sums (tag, account_id, effective_on, amount_fen)
+select * from unnest(%(tags)s::text[], %(accounts)s::int[], %(days)s::date[], %(amounts)s::bigint[])
+on conflict (tag, account_id, effective_on) do update set amount_fen = excluded.amount_fen
+where day_sums.amount_fen <> excluded.amount_fen
+
+-- name: save_stamps
+insert into day_sum_stamps (tag, position) select unnest(%(tags)s::text[]), %(position)s
+on conflict (tag) do update set position = excluded.position
+
+-- name: stored_events
+select position, recorded_at, effective_on::text, type, tags, data, posting_accounts, posting_amounts,
+       posting_days::text[], principal, key, fingerprint, span, leaf
+from events
+where position > %(after)s and position <= %(until)s and (%(type)s::text is null or type = %(type)s)
+order by position
+
+-- name: stored_events_of_tag
+select position, recorded_at, effective_on::text, type, tags, data, posting_accounts, posting_amounts,
+       posting_days::text[], principal, key, fingerprint, span, leaf
+from events
+where position in (
+          select position from event_tags
+          where tag = %(tag)s and position > %(after)s and position <= %(until)s
+      )
+  and (%(type)s::text is null or type = %(type)s)
+order by position
+
+-- name: position_known_at
+select coalesce(max(position), 0) as position from events where recorded_at <= %(instant)s

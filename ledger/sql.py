@@ -1,0 +1,15 @@
+"""Named queries: SQL lives in SQL files, each query under a line `-- name: …`."""
+
+from __future__ import annotations
+
+import re
+from importlib import resources
+
+_NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
+
+
+def load(package: str, file_name: str) -> dict[str, bytes]:
+    """The queries of a file by name."""
+    text = resources.files(package).joinpath(file_name).read_text(encoding="utf-8")
+    parts = _NAME.split(text)[1:]
+    return {name: body.strip().encode() for name, body in zip(parts[::2], parts[1::2], strict=True)}

@@ -1,0 +1,117 @@
+"""State: what deciding needs to remember, by tag. Pure: no clock, no random, no input or output.
+
+A tag (`loan:L1`) has memories (what its events say, one class per idea) and day sums (of the accounts it owns).
+State holds only the tags that were loaded; asking for another raises NotLoaded, so that nothing is ever decided
+on a memory that was merely absent. `evolve` is the same for what was just decided, what other processes
+appended and what is loaded from the log.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from functools import lru_cache
+from typing import TypeVar
+
+from ledger import accounts
+from ledger.day_sums import DaySums
+from ledger.events import Event
+
+
+class NotLoaded(LookupError):
+    """A tag was asked for that was never loaded: a command's `needs` forgot it."""
+
+
+class Memory:
+    """What one tag's events leave behind. Subclasses apply each event of the tag, in order."""
+
+    __slots__ = ()
+
+    def apply(self, event: Event) -> None:
+        """Take in one event that carries the tag."""
+        raise NotImplementedError
+
+
+MemoryT = TypeVar("MemoryT", bound=Memory)
+MemoryKinds = Mapping[str, tuple[type[Memory], ...]]
+
+owner_of = lru_cache(maxsize=65_536)(accounts.owner_of)
+
+
+class State:
+    """The loaded tags as of `position`: everything up to it is taken in, nothing after it."""
+
+    __slots__ = ("_kinds", "_memories", "_sums", "position")
+
+    def __init__(self, kinds: MemoryKinds, position: int = 0) -> None:
+        self._kinds = kinds
+        self._memories: dict[str, tuple[Memory, ...]] = {}
+        self._sums: dict[str, dict[str, DaySums]] = {}
+        self.position = position
+
+    def __len__(self) -> int:
+        return len(self._memories)
+
+    def __contains__(self, tag: str) -> bool:
+        return tag in self._memories
+
+    def begin(self, tags: Iterable[str]) -> None:
+        """Start to remember tags, empty: what the log holds of them must be taken in next."""
+        for tag in tags:
+            self._memories[tag] = tuple(kind() for kind in self._kinds.get(tag.partition(":")[0], ()))
+            self._sums[tag] = {}
+
+    def keep(self, tags: Collection[str]) -> None:
+        """Forget every tag but these."""
+        self._memories = {tag: self._memories[tag] for tag in tags if tag in self._memories}
+        self._sums = {tag: self._sums[tag] for tag in self._memories}
+
+    def recall(self, kind: type[MemoryT], tag: str) -> MemoryT:
+        """The memory of a kind that a tag has. Raises NotLoaded."""
+        try:
+            memories = self._memories[tag]
+        except KeyError:
+            raise NotLoaded(tag) from None
+        for memory in memories:
+            if type(memory) is kind:
+                return memory
+        raise NotLoaded(f"{tag} has no {kind.__name__}")
+
+    def peek(self, kind: type[MemoryT], tag: str) -> MemoryT | None:
+        """The memory if its tag is loaded, else None: only to find out what else to load."""
+        return self.recall(kind, tag) if tag in self._memories else None
+
+    def account(self, path: str) -> DaySums:
+        """The day sums of an account whose owner is loaded. Raises NotLoaded."""
+        owner = owner_of(path)
+        try:
+            sums = self._sums[owner or ""]
+        except KeyError:
+            raise NotLoaded(f"{path}: its owner {owner} is not loaded") from None
+        found = sums.get(path)
+        if found is None:
+            found = sums[path] = DaySums()
+        return found
+
+    def accounts_of(self, tag: str) -> Mapping[str, DaySums]:
+        """The day sums of every account that a loaded tag owns."""
+        return self._sums[tag]
+
+    def remembers(self, tag: str) -> bool:
+        """Whether any memory class exists for the tag's kind; without one only its accounts matter."""
+        return bool(self._kinds.get(tag.partition(":")[0]))
+
+
+def evolve(state: State, event: Event, only: Collection[str] | None = None) -> State:
+    """Take one event into the state; with `only`, into these tags (they are being loaded). Returns `state`."""
+    memories = state._memories
+    for tag in event.tags:
+        if tag in memories and (only is None or tag in only):
+            for memory in memories[tag]:
+                memory.apply(event)
+    for posting in event.postings:
+        owner = owner_of(posting.account)
+        if owner is not None and owner in memories and (only is None or owner in only):
+            state.account(posting.account).add(posting.effective_on, posting.amount_fen)
+    if only is None:
+        state.position = event.position
+    return state

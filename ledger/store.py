@@ -1,0 +1,507 @@
+"""The store: the log in PostgreSQL. Connections, reading with two clocks, and the one turn that appends.
+
+One database is one ledger. Appending happens under one advisory lock, so positions are gapless and in commit
+order, and a reader that sees position n sees everything before it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from importlib import resources
+from typing import Any, Final, Self
+
+import psycopg
+from psycopg import sql
+from psycopg.rows import tuple_row
+
+from ledger import codec
+from ledger.dates import Day
+from ledger.events import Event, Posting, StoredEvent
+from ledger.sql import load
+
+SCHEMA_VERSION: Final = 1
+WORKER_ROLE: Final = "kejin_worker"
+
+# Two advisory locks of the ledger's database: appending, and setting up or migrating the schema.
+APPEND_LOCK: Final = 0x6B656A696E01
+SETUP_LOCK: Final = 0x6B656A696E02
+
+_QUERIES: Final = load("ledger", "queries.sql")
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_CACHE_MAX: Final = 200_000
+
+# The writer looks up keys by index, always; with statistics still missing on a young table the planner would
+# guess otherwise.
+_PLAN_BY_INDEX: Final = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
+
+
+class StoreError(Exception):
+    """The database cannot be used: one clear line that says what, where and what to do."""
+
+
+class NotKnown(LookupError):
+    """A position or instant that the log cannot answer for: before the first event or beyond the newest."""
+
+
+@dataclass(frozen=True, slots=True)
+class Head:
+    """The end of the log: the newest position (0: empty), its instant, the database's clock now."""
+
+    position: int
+    recorded_at: datetime | None
+    now: datetime
+    last_account_id: int
+
+
+@dataclass(frozen=True, slots=True)
+class PendingEvent:
+    """An event about to be appended: everything but position and time."""
+
+    type: str
+    effective_on: Day
+    tags: tuple[str, ...]
+    data: bytes
+    postings: tuple[Posting, ...] = ()
+    key: str | None = None
+    fingerprint: bytes | None = None
+    span: int = 1
+
+
+@dataclass(frozen=True, slots=True)
+class KeyedEvent:
+    """An event with the idempotency key that it was recorded under."""
+
+    event: Event
+    key: str | None
+    fingerprint: bytes | None
+    span: int
+
+
+@dataclass(frozen=True, slots=True)
+class TailPostings:
+    """The postings of one event, for the owner `tag` whose day sums are being completed."""
+
+    tag: str
+    postings: tuple[Posting, ...]
+
+
+def microseconds(instant: datetime) -> int:
+    """Microseconds since 1970-01-01T00:00Z, exactly."""
+    return (instant - _EPOCH) // timedelta(microseconds=1)
+
+
+class Store:
+    """One connection to a ledger's database, in the worker role: it may insert and select, nothing else."""
+
+    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+        self.connection = connection
+        self._ids: dict[str, int] = {}
+        self._paths: dict[int, str] = {}
+
+    @classmethod
+    def open(cls, address: str, *, by_index: bool = False) -> Self:
+        """Connect, set the schema up where the database is empty, migrate where it is older.
+
+        `by_index` is for the writer. Raises StoreError: unreachable, not ours, of a newer version.
+        """
+        connection = connect(address, by_index=by_index)
+        try:
+            role = ensure_schema(connection)
+            if role:
+                connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection)
+
+    def close(self) -> None:
+        """Close the connection."""
+        self.connection.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.close()
+
+    def query(self, name: str, **parameters: Any) -> list[Any]:
+        """All rows of a named query."""
+        with self.connection.cursor(row_factory=tuple_row, binary=True) as cursor:
+            return cursor.execute(_QUERIES[name], parameters).fetchall()
+
+    def head(self) -> Head:
+        """The end of the log as this statement sees it."""
+        return Head(*self.query("head")[0])
+
+    @contextlib.contextmanager
+    def reading(self) -> Iterator[Head]:
+        """A read-only transaction in which every statement sees the same log."""
+        with self.connection.transaction():
+            self.connection.execute("set transaction isolation level repeatable read, read only")
+            yield self.head()
+
+    @contextlib.contextmanager
+    def turn(self) -> Iterator[Turn]:
+        """The one place that appends: a transaction under the append lock. Commits at the end."""
+        with self.connection.transaction():
+            # Lock and protected reads are separate statements: one that waits keeps its old snapshot.
+            self.query_nothing("take_append_lock", lock=APPEND_LOCK)
+            yield Turn(self, self.head())
+
+    def query_nothing(self, name: str, **parameters: Any) -> None:
+        """Run a named query for its effect."""
+        self.connection.execute(_QUERIES[name], parameters)
+
+    # --- what state is made of -------------------------------------------------------------------------------
+
+    def events_between(self, after: int, until: int) -> list[KeyedEvent]:
+        """Events with after < position <= until, in order."""
+        return self._keyed(self.query("events_between", after=after, until=until))
+
+    def events_of_tags(self, tags: Sequence[str], until: int) -> list[KeyedEvent]:
+        """Events up to `until` that carry any of the tags, in order."""
+        return self._keyed(self.query("events_of_tags", tags=list(tags), until=until)) if tags else []
+
+    def events_of_keys(self, keys: Sequence[str]) -> list[KeyedEvent]:
+        """The events recorded under any of the idempotency keys."""
+        return self._keyed(self.query("events_of_keys", keys=list(keys))) if keys else []
+
+    def day_sums(self, tags: Sequence[str], until: int) -> tuple[list[TailPostings], dict[str, int]]:
+        """Postings that sum up the accounts of owners up to `until`, and how many events each owner's tail had:
+        stored day sums first, then what the log holds after their stamps."""
+        if not tags:
+            return [], {}
+        stamps = dict(self.query("stamps_of_tags", tags=list(tags)))
+        stored = self.query("day_sums_of_tags", tags=list(stamps)) if stamps else []
+        since = [stamps.get(tag, 0) for tag in tags]
+        tail = self.query("postings_of_tags_since", tags=list(tags), stamps=since, until=until)
+        self._learn_paths(
+            [row[1] for row in stored] + [account for row in tail for account in row[2]],
+        )
+        summed = [
+            TailPostings(tag, (Posting(self._paths[account], fen, day),)) for tag, account, day, fen in stored
+        ]
+        counts = dict.fromkeys(tags, 0)
+        for tag, day, ids, amounts, days in tail:
+            counts[tag] += 1
+            summed.append(TailPostings(tag, self._postings(day, ids, amounts, days)))
+        return summed, counts
+
+    def _keyed(self, rows: list[Any]) -> list[KeyedEvent]:
+        self._learn_paths([account for row in rows for account in row[5]])
+        return [
+            KeyedEvent(
+                Event(
+                    row[0],
+                    row[1],
+                    row[2],
+                    tuple(row[3]),
+                    _payload(row[4]),
+                    self._postings(row[2], row[5], row[6], row[7]),
+                ),
+                row[8],
+                row[9],
+                row[10],
+            )
+            for row in rows
+        ]
+
+    def _postings(
+        self, on: Day, ids: Sequence[int], amounts: Sequence[int], days: Sequence[Day] | None
+    ) -> tuple[Posting, ...]:
+        paths = self._paths
+        if days is None:
+            return tuple(Posting(paths[i], fen, on) for i, fen in zip(ids, amounts, strict=True))
+        return tuple(Posting(paths[i], fen, day) for i, fen, day in zip(ids, amounts, days, strict=True))
+
+    def _learn_paths(self, ids: Iterable[int]) -> None:
+        wanted = set(ids)
+        if len(self._paths) + len(wanted) > _CACHE_MAX:
+            self._paths = {}
+        missing = list(wanted - self._paths.keys())
+        if missing:
+            self._paths.update(self.query("account_paths", ids=missing))
+
+    # --- whole events ----------------------------------------------------------------------------------------
+
+    def stored_events(
+        self, after: int, until: int, *, tag: str | None = None, event_type: str | None = None
+    ) -> Iterator[StoredEvent]:
+        """Whole events with after < position <= until, in order, streamed in constant memory."""
+        name = "stored_events" if tag is None else "stored_events_of_tag"
+        parameters = {"after": after, "until": until, "tag": tag, "type": event_type}
+        with (
+            self.connection.transaction(),
+            self.connection.cursor(name="stored_events", row_factory=tuple_row, binary=True) as cursor,
+        ):
+            cursor.itersize = 2000
+            cursor.execute(_QUERIES[name], parameters)
+            while rows := cursor.fetchmany(2000):
+                self._learn_paths([account for row in rows for account in row[6]])
+                for row in rows:
+                    yield self._stored(row)
+
+    def _stored(self, row: Sequence[Any]) -> StoredEvent:
+        return StoredEvent(
+            position=row[0],
+            recorded_at=row[1],
+            effective_on=row[2],
+            type=row[3],
+            tags=tuple(row[4]),
+            data=bytes(row[5]),
+            postings=self._postings(row[2], row[6], row[7], row[8]),
+            principal=row[9],
+            key=row[10],
+            fingerprint=row[11],
+            span=row[12],
+            leaf=bytes(row[13]),
+        )
+
+    # --- two clocks ------------------------------------------------------------------------------------------
+
+    def known_position(self, position: int | None = None, instant: datetime | None = None) -> int:
+        """The position that "as known" means: given, at an instant, or the newest. Raises NotKnown.
+
+        An instant is answered only once no batch can still commit with an earlier time: the append lock is
+        waited for first, and the next batch takes its time under it.
+        """
+        if instant is not None:
+            with self.connection.transaction():
+                self.query_nothing("wait_for_append_lock", lock=APPEND_LOCK)
+                head = self.head()
+                known: int = self.query("position_known_at", instant=instant)[0][0]
+            if instant > head.now:
+                raise NotKnown(f"{instant.isoformat()} is in the future")
+            if known == 0:
+                raise NotKnown(f"{instant.isoformat()} is before the first event")
+            return known
+        newest = self.head().position
+        if position is None:
+            return newest
+        if not 1 <= position <= newest:
+            raise NotKnown(f"position {position} is not between 1 and the newest, {newest}")
+        return position
+
+
+class Turn:
+    """A transaction that holds the append lock: what it reads stays true until it commits."""
+
+    def __init__(self, store: Store, head: Head) -> None:
+        self.store = store
+        self.head = head
+        # Never decreasing with position, even if the machine's clock is set back.
+        self.recorded_at = max(head.now, head.recorded_at or head.now).astimezone(UTC)
+
+    def append(self, pending: Sequence[PendingEvent], principal: str) -> int:
+        """Append events after the head, in a bounded number of round trips. Returns the last position."""
+        ids = self._account_ids(pending)
+        event_rows, tag_rows = [], []
+        recorded_at_us, recorded_at = microseconds(self.recorded_at), self.recorded_at.isoformat()
+        shown_principal = _copy_text(principal)
+        for position, event in enumerate(pending, self.head.position + 1):
+            entry = codec.preimage(
+                position,
+                recorded_at_us,
+                event.effective_on,
+                event.type,
+                event.tags,
+                event.postings,
+                principal,
+                event.key,
+                event.fingerprint.hex() if event.fingerprint else "-",
+                event.span,
+                event.data,
+            )
+            event_rows.append(
+                _copy_row(position, recorded_at, event, ids, shown_principal, codec.leaf_hash(entry))
+            )
+            tag_rows += [f"{_copy_text(tag)}\t{position}\n" for tag in dict.fromkeys(event.tags)]
+        self._copy("copy_events", "".join(event_rows))
+        self._copy("copy_event_tags", "".join(tag_rows))
+        return self.head.position + len(pending)
+
+    def save_day_sums(self, rows: Sequence[tuple[str, str, Day, int]], tags: Sequence[str], position: int) -> None:
+        """Keep day sums (owner tag, account path, day, fen) of owners, complete up to `position`."""
+        ids = self.store._ids
+        self.store.query_nothing(
+            "save_day_sums",
+            tags=[row[0] for row in rows],
+            accounts=[ids[row[1]] for row in rows],
+            days=[row[2] for row in rows],
+            amounts=[row[3] for row in rows],
+        )
+        self.store.query_nothing("save_stamps", tags=list(tags), position=position)
+
+    def account_ids(self, paths: Iterable[str]) -> None:
+        """Learn the ids of accounts that exist."""
+        store = self.store
+        if len(store._ids) > _CACHE_MAX:
+            store._ids = {}
+        unknown = [path for path in paths if path not in store._ids]
+        if unknown:
+            store._ids.update(store.query("account_ids", paths=unknown))
+
+    def _account_ids(self, pending: Sequence[PendingEvent]) -> dict[str, int]:
+        paths = list(dict.fromkeys(posting.account for event in pending for posting in event.postings))
+        self.account_ids(paths)
+        ids = self.store._ids
+        new = [path for path in paths if path not in ids]
+        fresh = dict(zip(new, range(self.head.last_account_id + 1, self.head.last_account_id + 1 + len(new)), strict=True))
+        if fresh:
+            self._copy("copy_accounts", "".join(f"{i}\t{_copy_text(path)}\n" for path, i in fresh.items()))
+        # Ids of a transaction that may still fail are not kept.
+        return {**{path: ids[path] for path in paths if path in ids}, **fresh}
+
+    def _copy(self, name: str, rows: str) -> None:
+        if not rows:
+            return
+        with self.store.connection.cursor() as cursor, cursor.copy(_QUERIES[name]) as copy:
+            copy.write(rows.encode())
+
+
+def _payload(data: bytes) -> Any:
+    """An event's data as JSON; events of other recorders may hold any bytes, which no memory reads."""
+    try:
+        return codec.parse_object(bytes(data))
+    except codec.NotStrictJson:
+        return {}
+
+
+_COPY_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
+
+
+def _copy_text(text: str) -> str:
+    """A text as COPY's text format writes it."""
+    return text.translate(_COPY_ESCAPES) if not text.isprintable() or "\\" in text else text
+
+
+def _copy_array(texts: Sequence[str]) -> str:
+    quoted = ",".join('"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts)
+    return _copy_text("{" + quoted + "}")
+
+
+def _copy_row(
+    position: int, recorded_at: str, event: PendingEvent, ids: dict[str, int], principal: str, leaf: bytes
+) -> str:
+    postings = event.postings
+    one_day = all(posting.effective_on == event.effective_on for posting in postings)
+    days = "\\N" if one_day else "{" + ",".join([posting.effective_on for posting in postings]) + "}"
+    return "\t".join(
+        (
+            str(position),
+            recorded_at,
+            event.effective_on,
+            _copy_text(event.type),
+            _copy_array(event.tags),
+            "\\\\x" + event.data.hex(),
+            "{" + ",".join([str(ids[posting.account]) for posting in postings]) + "}",
+            "{" + ",".join([str(posting.amount_fen) for posting in postings]) + "}",
+            days,
+            principal,
+            "\\N" if event.key is None else _copy_text(event.key),
+            "\\N" if event.fingerprint is None else "\\\\x" + event.fingerprint.hex(),
+            str(event.span),
+            "\\\\x" + leaf.hex() + "\n",
+        )
+    )
+
+
+# --- connection and schema -------------------------------------------------------------------------------------
+
+
+def connect(address: str, *, by_index: bool = False) -> psycopg.Connection[Any]:
+    """A connection in autocommit mode. Raises StoreError."""
+    options = "-c timezone=UTC -c client_min_messages=warning -c datestyle=ISO"
+    if by_index:
+        options += " " + _PLAN_BY_INDEX
+    try:
+        return psycopg.connect(address, autocommit=True, options=options, application_name="kejin")
+    except psycopg.Error as error:
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else "no reason given"
+        raise StoreError(f"cannot connect to the database: {reason}; check the address") from None
+
+
+def ensure_schema(connection: psycopg.Connection[Any]) -> str | None:
+    """Set the schema up in an empty database; return the worker role's name, if there is one.
+
+    Raises StoreError for a database that is not a ledger, not UTF-8, too old, or of a newer version.
+    """
+    with connection.transaction():
+        found = _schema_version(connection)
+        if found is None:
+            connection.execute("select pg_advisory_xact_lock(%s)", (SETUP_LOCK,))
+            found = _schema_version(connection) or _create_schema(connection)
+    version, role = found
+    if version != SCHEMA_VERSION:
+        raise StoreError(
+            f"the database has schema version {version}, this kejin knows {SCHEMA_VERSION}; "
+            "use the kejin that wrote it or a newer one"
+        )
+    return role
+
+
+def _schema_version(connection: psycopg.Connection[Any]) -> tuple[int, str | None] | None:
+    row = connection.execute(_QUERIES["is_ours"]).fetchone()
+    assert row is not None  # a select without a from has one row
+    ours, in_use, server_version, encoding = row
+    where = f"database {connection.info.dbname}"
+    if not ours:
+        if in_use:
+            raise StoreError(f"{where} holds tables that are not a Kejin ledger; name an empty database")
+        if server_version < 150000:
+            raise StoreError(f"{where} runs PostgreSQL {server_version // 10000}; Kejin needs 15 or newer")
+        if encoding != "UTF8":
+            raise StoreError(f"{where} has encoding {encoding}; create it with encoding UTF8")
+        return None
+    row = connection.execute(_QUERIES["schema_version"]).fetchone()
+    if row is None:
+        raise StoreError(f"{where} has lost its schema version; run kejin verify")
+    return row[0], row[1]
+
+
+def _create_schema(connection: psycopg.Connection[Any]) -> tuple[int, str | None]:
+    migration = resources.files("ledger").joinpath("migrations/0001_log.sql").read_text(encoding="utf-8")
+    connection.execute(migration.encode())
+    role = _create_worker_role(connection)
+    connection.execute("create schema kejin_work")
+    connection.execute("create table kejin_work.schema_version (version int not null, worker_role text)")
+    connection.execute("insert into kejin_work.schema_version values (%s, %s)", (SCHEMA_VERSION, role))
+    if role:
+        connection.execute(
+            sql.SQL(
+                "grant usage on schema public, kejin_work to {role};"
+                "grant select, insert on events, event_tags, accounts to {role};"
+                "grant select, insert, update on day_sums, day_sum_stamps to {role};"
+                "grant select on kejin_work.schema_version to {role}"
+            ).format(role=sql.Identifier(role))
+        )
+    connection.execute("revoke update, delete, truncate on events, event_tags, accounts from current_user")
+    return SCHEMA_VERSION, role
+
+
+def _create_worker_role(connection: psycopg.Connection[Any]) -> str | None:
+    """The role of normal work. Roles belong to the whole server: another ledger may have made it already.
+
+    Where the owner may not create roles, normal work is done as the owner, whose right to change was revoked.
+    """
+    try:
+        with connection.transaction():
+            # Roles are made one at a time on a server: this lock is its own, whatever the database.
+            exists = connection.execute("select from pg_roles where rolname = %s", (WORKER_ROLE,)).fetchone()
+            if exists is None:
+                connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(WORKER_ROLE)))
+    except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+        pass  # another database's setup made it in this very moment
+    except psycopg.errors.InsufficientPrivilege:
+        return None
+    try:
+        with connection.transaction():
+            connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(WORKER_ROLE)))
+            connection.execute(sql.SQL("set local role {}").format(sql.Identifier(WORKER_ROLE)))
+            connection.execute("reset role")
+    except psycopg.errors.InsufficientPrivilege:
+        return None
+    return WORKER_ROLE

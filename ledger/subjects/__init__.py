@@ -1,0 +1,1 @@
+"""What the ledger knows of a round, a party, a loan, a product, a claim: commands, events and memory together."""

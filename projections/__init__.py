@@ -1,0 +1,1 @@
+"""What readers see: folds of the log. Imports ledger/, never api/."""

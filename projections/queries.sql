@@ -1,0 +1,33 @@
+-- Folds of the log, by name.
+
+-- name: balance
+with wanted as (
+    select id from accounts
+    where path = %(path)s or (right(%(path)s, 1) = '/' and starts_with(path, %(path)s))
+), ids as (select coalesce(array_agg(id), '{}') as ids from wanted)
+select coalesce(sum(line.amount), 0)
+from ids, events e, unnest(e.posting_accounts, e.posting_amounts, e.posting_days) as line (account, amount, day)
+where e.position <= %(until)s and e.posting_accounts && ids.ids
+  and line.account = any(ids.ids) and coalesce(line.day, e.effective_on) <= %(last_day)s::date
+
+-- name: cap_day_sums
+select a.path, coalesce(line.day, e.effective_on)::text as day, sum(line.amount)
+from events e, unnest(e.posting_accounts, e.posting_amounts, e.posting_days) as line (account, amount, day)
+join accounts a on a.id = line.account
+where e.position <= %(until)s and split_part(a.path, '/', 1) in ('quota', 'limit', 'settled')
+group by 1, 2
+
+-- name: events_of_types
+select position, type, effective_on::text, tags, data
+from events where position <= %(until)s and type = any(%(types)s) order by position
+
+-- name: loans
+select e.data from event_tags t join events e on e.position = t.position
+where t.tag = any(%(tags)s) and e.type = 'LoanDrawn' and e.position <= %(until)s
+
+-- name: milestone_sums
+select a.path, sum(line.amount)
+from events e, unnest(e.posting_accounts, e.posting_amounts) as line (account, amount)
+join accounts a on a.id = line.account
+where e.position <= %(until)s and split_part(a.path, '/', 1) = 'milestone'
+group by 1

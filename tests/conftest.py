@@ -1,0 +1,51 @@
+"""Real servers for the tests: the embedded PostgreSQL, and Debian's 15 where it is installed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from ledger.server import share
+from tests.support import Ledger, fresh_database
+
+DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+
+
+@pytest.fixture(scope="session")
+def embedded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running embedded server."""
+    with share(tmp_path_factory.mktemp("embedded") / "data") as server:
+        yield server.address()
+
+
+@pytest.fixture(scope="session")
+def debian_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The address of a running PostgreSQL 15 of Debian."""
+    if not (DEBIAN_15 / "postgres").exists():
+        pytest.skip("Debian's postgresql-15 is not installed (make test installs it when run as root)")
+    with share(tmp_path_factory.mktemp("debian15") / "data", binaries=DEBIAN_15) as server:
+        yield server.address()
+
+
+@pytest.fixture(params=["embedded_server", "debian_server"])
+def any_server(request: pytest.FixtureRequest) -> str:
+    """Each server in turn: what is promised on one is promised on all."""
+    address: str = request.getfixturevalue(request.param)
+    return address
+
+
+@pytest.fixture
+def database(embedded_server: str) -> Iterator[str]:
+    """A new empty database on the embedded server."""
+    with fresh_database(embedded_server) as address:
+        yield address
+
+
+@pytest.fixture
+def ledger(database: str) -> Iterator[Ledger]:
+    """An empty ledger on the embedded server."""
+    opened = Ledger(database)
+    yield opened
+    opened.store.close()

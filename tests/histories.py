@@ -1,0 +1,420 @@
+"""Random histories of commands from a seed: plausible, nasty, small enough that every cap binds.
+
+`history(seed)` gives the JSON objects that `kejin run` would be given, in order; `line_keys` gives the
+default key of each line. The naive model runs along, only so that most steps name a grant in the right
+state: what a command was refused for is never looked at.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from random import Random
+from typing import TYPE_CHECKING, Any
+
+from tests.oracle import Oracle
+
+if TYPE_CHECKING:
+    from hypothesis.strategies import SearchStrategy
+
+Command = dict[str, Any]
+
+TODAY = "2026-06-30"
+FIRST_DAY = date(2022, 1, 1)
+LAST_DAY = date(2026, 6, 30)
+USCC_ALPHABET = "0123456789ABCDEFGHJKLMNPQRTUWXY"
+YUAN = 100
+YI = 100_000_000 * YUAN
+
+
+@dataclass(frozen=True)
+class Mix:
+    """How often each thing is tried, as weights, and how nasty a history is, as shares of 1."""
+
+    steps: Mapping[str, int] = field(
+        default_factory=lambda: {
+            "claim_interest": 38,
+            "claim_award": 10,
+            "certify": 7,
+            "publicise": 16,
+            "pay": 12,
+            "void": 5,
+            "recover": 10,
+            "draw": 4,
+            "repay": 1,
+            "default": 1,
+            "open_round": 1,
+            "register": 2,
+        }
+    )
+    back_dated: float = 0.25
+    undated: float = 0.05
+    repeated: float = 0.05
+    other_fields: float = 0.03
+    unknown_id: float = 0.03
+    other_key: float = 0.03
+    wrong_order: float = 0.06
+    keyed: float = 0.1
+    invalid: float = 0.04
+    firms: int = 2
+    banks: int = 2
+    loans: int = 4
+    rounds: int = 3
+
+
+PLAIN = Mix(repeated=0, other_fields=0, unknown_id=0, other_key=0, wrong_order=0, keyed=0, invalid=0)
+
+
+def history(seed: int, length: int = 90, mix: Mix | None = None) -> list[Command]:
+    """A list of `length` commands, set-up included."""
+    return Author(Random(seed), mix or Mix()).write(length)
+
+
+def histories(length: int = 90, mix: Mix | None = None) -> SearchStrategy[list[Command]]:
+    """The same as a hypothesis strategy."""
+    from hypothesis import strategies
+
+    return strategies.integers(min_value=0, max_value=2**32 - 1).map(lambda seed: history(seed, length, mix))
+
+
+def line_keys(commands: list[Command]) -> Iterator[str]:
+    """A key per line from the input up to and including it: what a line without any other key uses."""
+    so_far = hashlib.sha256()
+    for command in commands:
+        so_far.update(json.dumps(command, ensure_ascii=False).encode() + b"\n")
+        yield f"line:{so_far.hexdigest()}"
+
+
+def random_uscc(random: Random) -> str:
+    """Eighteen characters of GB 32100-2015 with the right check character."""
+    head = random.choice("159") + random.choice("123") + "140" + f"{random.randrange(1000):03d}"
+    body = head + "".join(random.choice(USCC_ALPHABET) for _ in range(9))
+    total = sum(USCC_ALPHABET.index(c) * (3**i % 31) for i, c in enumerate(body))
+    return body + USCC_ALPHABET[(31 - total % 31) % 31]
+
+
+def wrong_check_digit(uscc: str) -> str:
+    return uscc[:17] + USCC_ALPHABET[(USCC_ALPHABET.index(uscc[17]) + 1) % 31]
+
+
+@dataclass
+class Author:
+    """Writes one history, knowing what became of its commands and sometimes ignoring it, on purpose."""
+
+    random: Random
+    mix: Mix
+    commands: list[Command] = field(default_factory=list)
+    firms: list[str] = field(default_factory=list)
+    banks: list[str] = field(default_factory=list)
+    guarantors: list[str] = field(default_factory=list)
+    loans: list[str] = field(default_factory=list)
+    rounds: dict[str, int] = field(default_factory=dict)
+    claims: list[str] = field(default_factory=list)  # tried, granted or not
+    witness: Oracle = field(default_factory=lambda: Oracle(TODAY))
+    seen: int = 0
+    count: int = 0
+
+    def write(self, length: int) -> list[Command]:
+        self.set_up()
+        while len(self.commands) < length:
+            self.catch_up()
+            self.take_step(length)
+        return self.commands[:length]
+
+    def set_up(self) -> None:
+        for _ in range(self.mix.firms):
+            self.firms.append(self.register("firm"))
+        for _ in range(self.mix.banks):
+            self.banks.append(self.register("bank"))
+        self.guarantors.append(self.register("guarantor"))
+        if self.chance(0.3):  # one legal person in two roles
+            self.banks.append(self.firms[0])
+            self.commands.append(self.party(self.firms[0], "bank"))
+        for _ in range(self.random.randint(2, self.mix.rounds)):
+            self.step_open_round(len(self.commands))
+        for _ in range(self.mix.loans):
+            self.step_draw(0)
+
+    def take_step(self, length: int) -> None:
+        if self.commands and self.chance(self.mix.repeated):
+            self.commands.append(dict(self.random.choice(self.commands)))
+        elif self.commands and self.chance(self.mix.other_fields):
+            self.commands.append(self.with_other_fields(self.random.choice(self.commands)))
+        elif self.commands and self.chance(self.mix.other_key):
+            self.commands.append(self.random.choice(self.commands) | {"key": self.next_id("K")})
+        else:
+            names, weights = zip(*self.mix.steps.items(), strict=True)
+            step: Callable[[int], None] = getattr(self, "step_" + self.random.choices(names, weights)[0])
+            step(len(self.commands) * 100 // length)
+            if self.chance(self.mix.keyed):
+                self.commands[-1] = self.commands[-1] | {"key": self.next_id("K")}
+            if self.chance(self.mix.unknown_id):
+                self.commands[-1] = self.with_unknown_id(self.commands[-1])
+            if self.chance(self.mix.invalid):
+                self.commands[-1] = corrupt(self.random, self.commands[-1])
+
+    def catch_up(self) -> None:
+        for number in range(self.seen, len(self.commands)):
+            self.witness.submit(self.commands[number], f"line:{number}")
+        self.seen = len(self.commands)
+
+    # --- small choices ----------------------------------------------------------------------------
+
+    def chance(self, share: float) -> bool:
+        return self.random.random() < share
+
+    def next_id(self, prefix: str) -> str:
+        self.count += 1
+        return f"{prefix}-{self.count:03d}"
+
+    def day(self, earliest: str = FIRST_DAY.isoformat(), latest: str = LAST_DAY.isoformat()) -> str:
+        first, last = date.fromisoformat(earliest), date.fromisoformat(latest)
+        return (first + timedelta(days=self.random.randint(0, max(0, (last - first).days)))).isoformat()
+
+    def around(self, percent: int) -> str:
+        """A date near the point that a history has reached, or, back-dated, any date before it."""
+        span = (LAST_DAY - FIRST_DAY).days
+        now = FIRST_DAY + timedelta(days=span * (30 + percent * 70 // 100) // 100)
+        if self.chance(self.mix.back_dated):
+            return self.day("2022-06-01", now.isoformat())
+        return min(LAST_DAY, now + timedelta(days=self.random.randint(0, 40))).isoformat()
+
+    def dated(self, command: Command, on: str) -> Command:
+        return command if self.chance(self.mix.undated) else command | {"effective_on": on}
+
+    def amount(self, *likely: int) -> int:
+        """Mostly a round sum, now and then one fen beside it or a very small one."""
+        near = self.random.choice(likely) + self.random.choice((0, 0, 0, 0, 1, -1))
+        return max(1, near if self.chance(0.96) else self.random.randint(1, 5))
+
+    # --- set-up and facts -------------------------------------------------------------------------
+
+    def party(self, uscc: str, kind: str) -> Command:
+        return {"command": "register-party", "uscc": uscc, "kind": kind, "name": f"{kind} 第{uscc[-4:]}号"}
+
+    def register(self, kind: str) -> str:
+        uscc = random_uscc(self.random)
+        self.commands.append(self.party(uscc, kind))
+        return uscc
+
+    def step_register(self, percent: int) -> None:
+        kind = self.random.choice(("firm", "bank", "guarantor", "investor"))
+        command = self.party(wrong_check_digit(random_uscc(self.random)), kind)
+        if self.chance(0.5):
+            command["confirm_uscc"] = True
+        self.commands.append(self.dated(command, self.around(percent)))
+
+    def step_open_round(self, percent: int) -> None:
+        year = self.random.choice((2023, 2024, 2025))
+        round_id = self.next_id("批次")
+        self.rounds[round_id] = year
+        command: Command = {"command": "open-round", "round": round_id, "year": year}
+        command["budget_fen"] = self.random.choice((0, 1, 5, 50, 500, 500, 500, 500)) * 100_000 * YUAN
+        command["rulebook"] = "shanxi-2022"
+        if self.chance(0.4):
+            command["call"] = self.random.choice(("shanxi-2023", "shanxi-2024"))
+        self.commands.append(command | {"effective_on": self.day("2022-02-01", "2023-06-30")})
+
+    def step_draw(self, percent: int) -> None:
+        loan = self.next_id("L")
+        self.loans.append(loan)
+        security = self.random.choices(("credit", "guaranteed", "mortgage", "pledge"), (80, 14, 3, 3))[0]
+        command: Command = {
+            "command": "draw-loan",
+            "loan": loan,
+            "firm": self.random.choice(self.firms),
+            "bank": self.random.choice(self.banks),
+            "principal_fen": self.amount(*(n * 100_000 * YUAN for n in (10, 20, 30, 50, 80, 100))),
+            "drawn_on": self.day("2022-01-01", "2023-03-31"),
+            "security": security,
+        }
+        if security == "guaranteed":
+            command["guarantor"] = self.random.choice(self.guarantors)
+        if self.chance(self.mix.unknown_id):
+            command["firm"], command["bank"] = command["bank"], command["firm"]
+        self.commands.append(command)
+
+    def step_repay(self, percent: int) -> None:
+        command = {"command": "repay-loan", "loan": self.random.choice(self.loans)}
+        self.commands.append(
+            self.dated(command | {"amount_fen": self.amount(10_000_00)}, self.around(percent))
+        )
+
+    def step_default(self, percent: int) -> None:
+        command = {"command": "report-default", "loan": self.random.choice(self.loans)}
+        facts = {"outstanding_fen": self.random.choice((0, 5_000_000)), "defaulted_on": self.around(percent)}
+        self.commands.append(command | facts)
+
+    def step_certify(self, percent: int) -> None:
+        command: Command = {"command": "certify-credit", "bank": self.random.choice(self.banks)}
+        command |= {"product": self.random.choice(("科创贷", "KJD")), "year": self.random.randint(2022, 2025)}
+        tenths = self.random.choice((0, 5, 9, 10, 13, 20, 23, 32)) * (1 + percent // 25)
+        command["total_fen"] = max(0, tenths * YI // 10 + self.random.choice((0, 0, -1, 1)))
+        command["certificate"] = self.next_id("证")
+        self.commands.append(self.dated(command, self.around(percent)))
+
+    # --- claims -----------------------------------------------------------------------------------
+
+    def new_claim(self) -> str:
+        self.claims.append(self.next_id("C"))
+        return self.claims[-1]
+
+    def step_claim_interest(self, percent: int) -> None:
+        round_id = self.random.choice(list(self.rounds))
+        on = self.around(percent)
+        interest_fen = self.amount(*(n * 10_000 * YUAN for n in (1, 2, 3, 6, 12, 20, 40)))
+        period_from = self.period_from(self.rounds[round_id] - 1)
+        command: Command = {
+            "command": "claim-loan-interest",
+            "claim": self.new_claim(),
+            "round": round_id,
+            "loan": self.random.choice(self.loans),
+            "interest_paid_fen": interest_fen,
+            "period_from": period_from,
+            "period_to": self.period_to(period_from),
+        }
+        if self.chance(0.35):
+            command["slips"] = self.slips(interest_fen)
+        self.commands.append(self.dated(command, on))
+
+    def period_from(self, year: int) -> str:
+        if self.chance(0.1):
+            return self.day("2022-01-01", "2025-12-31")
+        return self.day(f"{year}-01-01", f"{year}-12-20")
+
+    def period_to(self, period_from: str) -> str:
+        length = self.random.choice((0, 5, 20, 20, 60, 150))
+        end = date.fromisoformat(period_from) + timedelta(days=length)
+        year_end = date(end.year if self.chance(0.1) else int(period_from[:4]), 12, 31)
+        return min(end, year_end).isoformat()
+
+    def slips(self, interest_fen: int) -> list[Command]:
+        numbers = [f"S{self.random.randint(1, 12)}" for _ in range(self.random.choice((1, 1, 2)))]
+        return [{"number": number, "amount_fen": max(1, interest_fen // len(numbers))} for number in numbers]
+
+    def step_claim_award(self, percent: int) -> None:
+        certified = [command for command in self.commands if command.get("command") == "certify-credit"]
+        if not certified:
+            return self.step_certify(percent)
+        on = self.around(percent)
+        fact = self.random.choice(certified)
+        command: Command = {"command": "claim-credit-award", "claim": self.new_claim()}
+        command |= {"round": self.random.choice(list(self.rounds))}
+        command |= {name: fact[name] for name in ("bank", "product", "year") if name in fact}
+        self.commands.append(self.dated(command, on))
+        return None
+
+    # --- the life of a grant ----------------------------------------------------------------------
+
+    def pick(self, *states: str) -> str | None:
+        """A grant in one of the states, or, in the wrong order, any claim ever tried."""
+        if self.chance(self.mix.wrong_order) and self.claims:
+            return self.random.choice(self.claims)
+        granted = [claim for claim in self.claims if self.witness.grants_of(claim)]
+        fitting = [claim for claim in granted if self.witness.state_of(claim) in states]
+        return self.random.choice(fitting) if fitting else None
+
+    def step_date(self, claim: str) -> str:
+        """Soon after the claim's latest step; rarely any date."""
+        steps = self.witness.grants_of(claim) + self.witness.life_of(claim, self.witness.events)
+        if self.chance(self.mix.wrong_order) or not steps:
+            return self.day("2022-06-01")
+        latest = max(step.effective_on for step in steps)
+        limit = date.fromisoformat(latest) + timedelta(days=self.random.choice((0, 3, 30, 200)))
+        return self.day(latest, min(limit, LAST_DAY).isoformat())
+
+    def step_publicise(self, percent: int) -> None:
+        claim = self.pick("decided")
+        if claim is None:
+            return self.step_claim_interest(percent)
+        command = {"command": "publicise", "claim": claim, "notice": "公示-1"}
+        self.commands.append(command | {"effective_on": self.step_date(claim)})
+        return None
+
+    def step_pay(self, percent: int) -> None:
+        claim = self.pick("publicised")
+        if claim is None:
+            return self.step_publicise(percent)
+        command = {"command": "pay", "claim": claim, "voucher": self.next_id("V")}
+        self.commands.append(command | {"paid_on": self.step_date(claim)})
+        return None
+
+    def step_void(self, percent: int) -> None:
+        claim = self.pick("decided", "publicised")
+        if claim is None:
+            return self.step_claim_interest(percent)
+        command = {"command": "void", "claim": claim, "reason": "不再符合条件"}
+        self.commands.append(command | {"effective_on": self.step_date(claim)})
+        return None
+
+    def step_recover(self, percent: int) -> None:
+        claim = self.pick("paid")
+        if claim is None:
+            return self.step_pay(percent)
+        command: Command = {"command": "recover", "claim": claim}
+        command["amount_fen"] = self.recovery_fen(claim)
+        command["cause"] = self.random.choices(("error", "misconduct"), (7, 3))[0]
+        command["document"] = self.next_id("文")
+        self.commands.append(command | {"effective_on": self.step_date(claim)})
+        return None
+
+    def recovery_fen(self, claim: str) -> int:
+        """The whole, what is left, a part, one fen, or one fen too much."""
+        whole_fen = sum(grant.data["amount_fen"] for grant in self.witness.grants_of(claim))
+        life = self.witness.life_of(claim, self.witness.events)
+        recovered_fen = sum(step.data["amount_fen"] for step in life if step.kind == "GrantRecovered")
+        left_fen = whole_fen - recovered_fen
+        return max(
+            1, self.random.choice((left_fen, left_fen, left_fen + 1, left_fen // 2, whole_fen // 3, 1))
+        )
+
+    # --- nastiness --------------------------------------------------------------------------------
+
+    def with_other_fields(self, command: Command) -> Command:
+        """The same command, its key and id kept, with one field changed to another valid value."""
+        changed = dict(command)
+        if "name" in changed:
+            changed["name"] = "另一个名称"
+        elif "interest_paid_fen" in changed:
+            changed["interest_paid_fen"] = self.amount(10_000_000)
+        elif "budget_fen" in changed:
+            changed["budget_fen"] = 7
+        elif "principal_fen" in changed:
+            changed["principal_fen"] = 77_777_777
+        else:
+            changed["effective_on"] = self.day("2022-06-01")
+        return changed
+
+    def with_unknown_id(self, command: Command) -> Command:
+        """The same command, one of the things that it names replaced by one that was never made."""
+        stranger = random_uscc(self.random)
+        replacements = {"loan": "L-none", "round": "R-none", "bank": stranger, "firm": stranger}
+        if command["command"] in ("publicise", "pay", "void", "recover"):
+            replacements = {"claim": "C-none"}
+        names = [name for name in replacements if name in command and command["command"] != "open-round"]
+        if not names:
+            return command
+        name = self.random.choice(names)
+        return command | {name: replacements[name]}
+
+
+def corrupt(random: Random, command: Command) -> Command:
+    """The same command made invalid in one way."""
+    amounts = [name for name in command if name.endswith("_fen")]
+    days = [name for name in command if name.endswith("_on") or name.startswith("period_")]
+    required = [name for name in command if name not in ("command", "key", "effective_on", "slips", "call")]
+    required = [name for name in required if name not in ("confirm_uscc", "product")]
+    if amounts and random.random() < 0.5:
+        name = random.choice(amounts)
+        value = command[name]
+        return command | {name: random.choice((float(value), str(value), -1, True, 2**53, [value]))}
+    if days and random.random() < 0.5:
+        bad_days = ("2023-02-30", "2023-2-1", "20230201", "", 20230201, "2023-02-01T00:00:00")
+        return command | {random.choice(days): random.choice(bad_days)}
+    if random.random() < 0.5:
+        return command | {"surprise": 1}
+    missing = random.choice(required)
+    return {name: value for name, value in command.items() if name != missing}

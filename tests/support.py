@@ -1,0 +1,88 @@
+"""What the tests share: a ledger on a real server, driven as `kejin run` drives it."""
+
+from __future__ import annotations
+
+import hashlib
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+import psycopg
+
+from ledger import codec, commands
+from ledger.catalogue import Catalogue, catalogue
+from ledger.commands import Command, InvalidCommand
+from ledger.store import Store
+from ledger.writer import Writer
+from projections.balances import balance_fen
+from projections.caps import caps
+from projections.clocks import AsOf
+from projections.milestones import milestones
+
+TODAY = "2026-06-30"
+
+
+@contextmanager
+def fresh_database(server_address: str) -> Iterator[str]:
+    """A new empty database on a running server; the address of it."""
+    name = f"t{uuid.uuid4().hex[:12]}"
+    with psycopg.connect(server_address, autocommit=True) as connection:
+        connection.execute(f'create database "{name}" encoding \'UTF8\' template template0')
+        address = psycopg.conninfo.make_conninfo(server_address, dbname=name)
+        try:
+            yield address
+        finally:
+            connection.execute(f'drop database "{name}" with (force)')
+
+
+class Ledger:
+    """A real store and writer, with the reads of the command line."""
+
+    def __init__(self, address: str, today: str = TODAY, known: Catalogue | None = None) -> None:
+        self.store = Store.open(address, by_index=True)
+        self.known = known or catalogue()
+        self.writer = Writer(self.store, self.known, "tester")
+        self.today = today
+        self._hasher = hashlib.sha256()
+
+    def submit(self, *lines: dict[str, Any], dry_run: bool = False) -> list[dict[str, Any]]:
+        """The outcome documents of lines, decided as one batch."""
+        read = [self._read(line) for line in lines]
+        well_formed = [item for item in read if isinstance(item, Command)]
+        outcomes = iter(self.writer.submit(well_formed, dry_run=dry_run))
+        return [
+            next(outcomes).document()
+            if isinstance(item, Command)
+            else {"outcome": "invalid", "positions": [], "detail": item.problem_en}
+            for item in read
+        ]
+
+    def _read(self, line: dict[str, Any]) -> Command | InvalidCommand:
+        text = codec.canonical(line)
+        self._hasher.update(text + b"\n")
+        key = "line:" + self._hasher.hexdigest()
+        try:
+            return commands.read(codec.parse_object(text), self.known.specs, self.today, lambda: key)
+        except (InvalidCommand, codec.NotStrictJson) as error:
+            return error if isinstance(error, InvalidCommand) else InvalidCommand(str(error), str(error))
+
+    def as_of(self, on: str | None = None, known_position: int | None = None) -> AsOf:
+        """The two clocks of a read."""
+        return AsOf(on, self.store.known_position(known_position))
+
+    def balance(self, account: str, on: str | None = None, known_position: int | None = None) -> int:
+        """As `kejin balance`."""
+        return balance_fen(self.store, account, self.as_of(on, known_position))
+
+    def caps(
+        self, party: str | None = None, on: str | None = None, known_position: int | None = None
+    ) -> list[dict[str, Any]]:
+        """As `kejin caps --json`."""
+        return [asdict(row) for row in caps(self.store, self.as_of(on, known_position), party)]
+
+    def milestones(self, bank: str | None = None, known_position: int | None = None) -> list[dict[str, Any]]:
+        """As `kejin milestones --json`."""
+        until = self.store.known_position(known_position)
+        return [asdict(row) for row in milestones(self.store, until, bank)]
