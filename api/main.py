@@ -71,9 +71,7 @@ def _guarded(arguments: Sequence[str] | None) -> int:
         _complain(f"{error.filename or ''} {error.strerror or error}".strip())
         return EXIT_UNUSABLE
     except (KeyboardInterrupt, typer.Abort):
-        _complain(
-            say("interrupted; run the same again to go on", "已中断；重新运行同样的命令即可继续")
-        )
+        _complain(say("interrupted; run the same again to go on", "已中断；重新运行同样的命令即可继续"))
         return EXIT_INTERRUPTED
 
 

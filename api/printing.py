@@ -37,4 +37,7 @@ def as_of_line(on: str | None, known_position: int) -> str:
     from api.language import say
 
     day_en, day_zh = (on, on) if on else ("all effective dates", "全部业务日期")
-    return say(f"on {day_en}, as known at position {known_position}", f"业务日期：{day_zh}；所知截至第 {known_position} 条")
+    return say(
+        f"on {day_en}, as known at position {known_position}",
+        f"业务日期：{day_zh}；所知截至第 {known_position} 条",
+    )

@@ -74,9 +74,7 @@ def ledger(data: Path | None, *, by_index: bool = False) -> Iterator[Store]:
         yield store
 
 
-def as_of(
-    store: Store, on: str | None, known_at: str | None, known_position: int | None = None
-) -> AsOf:
+def as_of(store: Store, on: str | None, known_at: str | None, known_position: int | None = None) -> AsOf:
     """The two clocks of a read. Raises Problem: not a date, not an instant, both at once, not known."""
     if known_at is not None and known_position is not None:
         raise Problem(

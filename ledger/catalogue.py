@@ -51,7 +51,10 @@ def catalogue(library: Library | None = None) -> Catalogue:
     ]
     by_name = {handler.spec.name: handler for handler in handlers}
     memories = _merged(
-        [*(subject.MEMORIES for subject in _SUBJECTS), *(instrument.memories for instrument in found.values())]
+        [
+            *(subject.MEMORIES for subject in _SUBJECTS),
+            *(instrument.memories for instrument in found.values()),
+        ]
     )
     return Catalogue(by_name, {name: h.spec for name, h in by_name.items()}, memories, found)
 

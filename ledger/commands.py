@@ -130,7 +130,9 @@ KEY = FieldType(
 def one_of(*words: str) -> FieldType:
     """A field that takes one of a closed list of words."""
     listed = ", ".join(words)
-    return FieldType("one of " + "|".join(words), lambda v: v in words, f"one of {listed}", f"以下之一：{listed}")
+    return FieldType(
+        "one of " + "|".join(words), lambda v: v in words, f"one of {listed}", f"以下之一：{listed}"
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -44,21 +44,25 @@ class DaySums:
     def highest_from(self, day: Day) -> int:
         """max over d >= day of the value on d."""
         value = highest = self.total_fen
+        by_day = self.by_day
         for d in reversed(self.days):
             if d <= day:
                 break
-            value -= self.by_day[d]
-            highest = max(highest, value)
+            value -= by_day[d]
+            if value > highest:  # noqa: PLR1730 - max() costs more than the comparison in this hot loop
+                highest = value
         return highest
 
     def lowest_from(self, day: Day) -> int:
         """min over d >= day of the value on d."""
         value = lowest = self.total_fen
+        by_day = self.by_day
         for d in reversed(self.days):
             if d <= day:
                 break
-            value -= self.by_day[d]
-            lowest = min(lowest, value)
+            value -= by_day[d]
+            if value < lowest:  # noqa: PLR1730 - as above
+                lowest = value
         return lowest
 
     def copy(self) -> DaySums:

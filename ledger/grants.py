@@ -147,6 +147,7 @@ class _Computation:
     case: Case
     keys: Mapping[str, str]
     legs: list[tuple[str, Fraction]] = field(default_factory=list)
+    binding: int = 0  # the leg that is least; of equal ones the first
     limits: list[Posting] = field(default_factory=list)
     quotas: list[str] = field(default_factory=list)
 
@@ -154,7 +155,7 @@ class _Computation:
         """The grant, or the refusal with the legs that led to it."""
         unit_fen = self.clause.rounding_unit_fen
         for leg in self.clause.legs:
-            self.legs.append((leg.part, shapes.value(leg.parameters, self.case.basis)))
+            self._add_leg(leg.part, shapes.value(leg.parameters, self.case.basis))
         if floor_to_unit(self._least(), unit_fen) == 0:
             return self._refused(tags, "nothing_due", why=self.case.nothing_due)
         for cap in self.clause.caps:
@@ -170,8 +171,13 @@ class _Computation:
             )
         return self._granted(tags, amount_fen)
 
+    def _add_leg(self, part: str, value: Fraction) -> None:
+        self.legs.append((part, value))
+        if value < self._least():
+            self.binding = len(self.legs) - 1
+
     def _least(self) -> Fraction:
-        return min(value for _, value in self.legs)
+        return self.legs[self.binding][1]
 
     def _take_cap(self, cap: Cap) -> tuple[int, int]:
         """Add the cap's room as a leg; remember its quota line and a limit that is not posted yet."""
@@ -186,21 +192,19 @@ class _Computation:
             for posting in missing:
                 limits.add(posting.effective_on, posting.amount_fen)
         left_fen = room_fen(limits, self.state.account(quota), self.command.effective_on)
-        self.legs.append((cap.part, Fraction(left_fen)))
+        self._add_leg(cap.part, Fraction(left_fen))
         self.limits.extend(missing)
         self.quotas.append(quota)
         return limit_fen, left_fen
 
     def _shown_legs(self) -> list[dict[str, Any]]:
-        least = self._least()
-        binding = next(i for i, (_, value) in enumerate(self.legs) if value == least)
         return [
             {
                 "clause": self.clause.id,
                 "part": part,
                 "value_fen": value.numerator // value.denominator,
                 **({} if value.denominator == 1 else {"exact_fen": str(value)}),
-                "binding": i == binding,
+                "binding": i == self.binding,
             }
             for i, (part, value) in enumerate(self.legs)
         ]

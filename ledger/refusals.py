@@ -138,7 +138,10 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
     "no_new_step": ("the certified total reaches no step above the mark", "认定总额未达到新的台阶"),
     "publicise_first": ("publicise it first", "须先公示"),
     "decided_first": ("only a decided claim can be publicised", "仅已决定的申请可以公示"),
-    "void_before_payment": ("only an unpaid claim can be voided; recover a paid one", "仅未支付的可以撤销；已支付的请追回"),
+    "void_before_payment": (
+        "only an unpaid claim can be voided; recover a paid one",
+        "仅未支付的可以撤销；已支付的请追回",
+    ),
     "paid_first": ("only a paid claim can be recovered", "仅已支付的可以追回"),
     "recover_at_most": ("more than what is left to recover", "超过尚可追回的金额"),
     "not_defaulted": ("a loan defaults once", "一笔贷款只登记一次违约"),

@@ -48,7 +48,7 @@ SOCKET = f".s.PGSQL.{PORT}"
 SOCKET_PATH_LIMIT = 100  # bytes; the kernel's limit is 107 on Linux and 103 on macOS
 POLL_SECONDS = 0.005
 PATIENCE_SECONDS = 600.0  # recovery and shutdown write what is needed; only a hang takes longer
-# An ended server's processes are left alone so long; then they are killed; after the second number we give up.
+# An ended server's processes are left alone so long; then killed; after the second number we give up.
 ORPHAN_SECONDS = (1.0, 30.0)
 
 # On the command line: nothing may change these, or the server would not be found.
@@ -245,7 +245,7 @@ def _is_ours(folder: _Folder) -> bool:
     if not folder.path.exists():
         return False
     entries = {entry.name for entry in folder.path.iterdir()} - {"lost+found"}  # a fresh volume has that one
-    # The mark is the first file that we make, and is looked for last: another's first steps are no stranger's.
+    # The mark is the first file that we make, and is looked for last, so another process' first steps pass.
     if entries and not folder.gate.exists():
         raise ServerError(
             f"{folder.path} is not empty and not a data folder of Kejin (no {folder.gate.name} in it): "
@@ -721,7 +721,7 @@ def _failure(what: str, folder: _Folder, output: str) -> str:
     """One line for a program that failed: what it said last of weight, and whether the disk is full."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     weighty = [line for line in lines if re.search(r"\b(FATAL|PANIC|ERROR|error):", line)]
-    said = (weighty or lines or ["it said nothing"])[-1]
+    said = (weighty or lines or ["it ended without a word (was it killed?)"])[-1]
     disk = os.statvfs(folder.path)
     full = "; the disk is full" if disk.f_bavail * disk.f_frsize < 32 << 20 else ""
     return f"{what} of {folder.path} failed: {said}{full} (log: {folder.log})"

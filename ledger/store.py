@@ -323,7 +323,9 @@ class Turn:
         self._copy("copy_event_tags", "".join(tag_rows))
         return self.head.position + len(pending)
 
-    def save_day_sums(self, rows: Sequence[tuple[str, str, Day, int]], tags: Sequence[str], position: int) -> None:
+    def save_day_sums(
+        self, rows: Sequence[tuple[str, str, Day, int]], tags: Sequence[str], position: int
+    ) -> None:
         """Keep day sums (owner tag, account path, day, fen) of owners, complete up to `position`."""
         ids = self.store._ids
         self.store.query_nothing(
@@ -349,7 +351,13 @@ class Turn:
         self.account_ids(paths)
         ids = self.store._ids
         new = [path for path in paths if path not in ids]
-        fresh = dict(zip(new, range(self.head.last_account_id + 1, self.head.last_account_id + 1 + len(new)), strict=True))
+        fresh = dict(
+            zip(
+                new,
+                range(self.head.last_account_id + 1, self.head.last_account_id + 1 + len(new)),
+                strict=True,
+            )
+        )
         if fresh:
             self._copy("copy_accounts", "".join(f"{i}\t{_copy_text(path)}\n" for path, i in fresh.items()))
         # Ids of a transaction that may still fail are not kept.

@@ -171,16 +171,19 @@ class Writer:
         handlers, state = self._catalogue.handlers, self._state
         needed: dict[str, None] = {}
         pending = list(commands)
-        while True:
+        while pending:
             missing: dict[str, None] = {}
+            unready = []
             for command in pending:
-                for tag in handlers[command.name].needs(command.fields, state):
-                    needed[tag] = None
-                    if tag not in state:
-                        missing[tag] = None
-            if not missing:
-                break
-            self._load_tags(list(missing), position)
+                tags = list(handlers[command.name].needs(command.fields, state))
+                needed.update(dict.fromkeys(tags))
+                absent = [tag for tag in tags if tag not in state]
+                if absent:
+                    missing.update(dict.fromkeys(absent))
+                    unready.append(command)
+            if missing:
+                self._load_tags(list(missing), position)
+            pending = unready
         if len(state) > REMEMBERED_TAGS_MAX + len(needed):
             state.keep(needed)
             self._tails = {tag: self._tails[tag] for tag in self._tails if tag in needed}

@@ -29,7 +29,7 @@ def fresh_database(server_address: str) -> Iterator[str]:
     """A new empty database on a running server; the address of it."""
     name = f"t{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server_address, autocommit=True) as connection:
-        connection.execute(f'create database "{name}" encoding \'UTF8\' template template0')
+        connection.execute(f"create database \"{name}\" encoding 'UTF8' template template0")
         address = psycopg.conninfo.make_conninfo(server_address, dbname=name)
         try:
             yield address

@@ -55,8 +55,7 @@ def test_equals_the_naive_model(seed: int, any_server: str) -> None:
         commands = history(seed, length=120)
         oracle = Oracle(TODAY)
         expected = [
-            oracle.submit(command, key)
-            for command, key in zip(commands, line_keys(commands), strict=True)
+            oracle.submit(command, key) for command, key in zip(commands, line_keys(commands), strict=True)
         ]
         ledger = Ledger(address, today=TODAY)
         random, answers = Random(seed), []

@@ -48,5 +48,7 @@ def _shown(event: Mapping[str, Any]) -> str:
     words = [f"{event['position']:>7}", event["effective_on"], f"{event['type']:<24}"]
     named = ("claim", "loan", "round", "rulebook", "name", "code", "product")
     words += [str(data[name]) for name in named if name in data and isinstance(data[name], str)]
-    words += [format_fen(data[name]) for name in data if name.endswith("_fen") and isinstance(data[name], int)][:1]
+    words += [
+        format_fen(data[name]) for name in data if name.endswith("_fen") and isinstance(data[name], int)
+    ][:1]
     return "  ".join(words)

@@ -26,7 +26,7 @@ def command(
         newest = store.head().position
         if not 1 <= position <= newest:
             raise Problem(
-                f"not_known: "
+                "not_known: "
                 + say(
                     f"position {position} is not between 1 and the newest, {newest}",
                     f"序号 {position} 不在 1 与最新序号 {newest} 之间",
@@ -61,8 +61,14 @@ def _show(event_type: str, document: dict[str, Any]) -> None:
             ],
             right=(2,),
         )
-    for title, name in ((say("rules", "规则"), "rulebook"), (say("reading", "解读"), "reading"), (say("inputs", "依据"), "inputs")):
-        values = {key: _value(key, value) for key, value in document[name].items() if not key.endswith("sha256")}
+    for title, name in (
+        (say("rules", "规则"), "rulebook"),
+        (say("reading", "解读"), "reading"),
+        (say("inputs", "依据"), "inputs"),
+    ):
+        values = {
+            key: _value(key, value) for key, value in document[name].items() if not key.endswith("sha256")
+        }
         if values:
             print(f"{title}: " + ", ".join(f"{key} {value}" for key, value in values.items()))
 

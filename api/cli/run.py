@@ -28,7 +28,9 @@ from ledger.writer import Outcome, Writer
 
 
 def command(
-    file: Annotated[str, typer.Argument(metavar="FILE", help="NDJSON file of commands; - is standard input.")],
+    file: Annotated[
+        str, typer.Argument(metavar="FILE", help="NDJSON file of commands; - is standard input.")
+    ],
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Decide, but write nothing. 只试算，不写入。")
     ] = False,
@@ -175,7 +177,9 @@ class _Report:
             )
         elif not self._as_json:
             seconds = time.monotonic() - self._started
-            words = ", ".join(f"{count:,} {_OUTCOMES[name][self._language]}" for name, count in self.counts.items())
+            words = ", ".join(
+                f"{count:,} {_OUTCOMES[name][self._language]}" for name, count in self.counts.items()
+            )
             written = say(" (dry run: nothing written)", "（试算：未写入）") if dry_run else ""
             print(f"{words or say('no commands', '没有命令')} · {seconds:.1f} s{written}", file=sys.stderr)
 
@@ -223,7 +227,12 @@ def _progress(size: int | None) -> Iterator[_Progress]:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-    columns = (BarColumn(), TextColumn("{task.percentage:>3.0f}%"), TextColumn("{task.description}"), TimeRemainingColumn())
+    columns = (
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
         task = bar.add_task("", total=size)
 

@@ -78,12 +78,12 @@ def _announce(name: str, quiet: bool) -> None:
 def _show(report: Report) -> None:
     for title, found in ((say("finding", "问题"), report.findings), (say("notice", "提示"), report.notices)):
         for one in found:
-            where = " ".join(
-                str(part) for part in (one.table, one.position and f"@{one.position}") if part
-            )
+            where = " ".join(str(part) for part in (one.table, one.position and f"@{one.position}") if part)
             print(f"{title}  {one.check}  {where}  {one.detail}")
-    verdict = say("everything holds", "全部成立") if not report.findings else say(
-        f"{len(report.findings)} findings", f"{len(report.findings)} 项问题"
+    verdict = (
+        say("everything holds", "全部成立")
+        if not report.findings
+        else say(f"{len(report.findings)} findings", f"{len(report.findings)} 项问题")
     )
     print(say(f"{report.events:,} events, {verdict}", f"{report.events:,} 条事件，{verdict}"))
     if report.root:

@@ -45,7 +45,11 @@ class Awards(Memory):
         data = event.data
         if event.type == _GRANTED:
             self.by_claim[data["claim"]] = _Award(
-                data["ladder"], data["ladder_key"], data["mark"], data["inputs"]["step_fen"], data["amount_fen"]
+                data["ladder"],
+                data["ladder_key"],
+                data["mark"],
+                data["inputs"]["step_fen"],
+                data["amount_fen"],
             )
         elif event.type == "GrantVoided":
             self.by_claim.pop(data["claim"], None)

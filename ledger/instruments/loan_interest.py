@@ -164,7 +164,9 @@ INSTRUMENT = Instrument(
         (
             *CLAIM_FIELDS,
             Field("loan", ID, "the loan", "贷款编号"),
-            Field("interest_paid_fen", AMOUNT, "interest paid, without penalty interest", "已付利息（不含罚息）"),
+            Field(
+                "interest_paid_fen", AMOUNT, "interest paid, without penalty interest", "已付利息（不含罚息）"
+            ),
             Field("period_from", DAY, "first day of the interest period", "计息期首日"),
             Field("period_to", DAY, "last day of the interest period, included", "计息期末日（含）"),
             Field("slips", SLIPS, "the bank's slips", "银行回单", required=False),

@@ -80,7 +80,9 @@ def resolve(measure: Mapping[str, Any], call: Mapping[str, Any] | None = None) -
     narrowed = {clause["id"]: clause for clause in (call or {}).get("clauses", ())}
     unknown = narrowed.keys() - {clause["id"] for clause in measure["clauses"]}
     if unknown:
-        raise UnusableRulebook(f"{(call or {})['id']}: the measure has no clause {', '.join(sorted(unknown))}")
+        raise UnusableRulebook(
+            f"{(call or {})['id']}: the measure has no clause {', '.join(sorted(unknown))}"
+        )
     clauses = [
         _clause(measure, clause, call or {}, narrowed.get(clause["id"], {})) for clause in measure["clauses"]
     ]
@@ -123,9 +125,7 @@ def _dated(clause: Mapping[str, Any], document: Mapping[str, Any]) -> list[Mappi
     return [{"effective_from": document["effective_from"], **cap} for cap in clause.get("caps", ())]
 
 
-def _by_part(
-    base: Sequence[Mapping[str, Any]], over: Sequence[Mapping[str, Any]]
-) -> list[Mapping[str, Any]]:
+def _by_part(base: Sequence[Mapping[str, Any]], over: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
     merged = {entry["part"]: dict(entry) for entry in base}
     for entry in over:
         merged[entry["part"]] = {**merged.get(entry["part"], {}), **entry}

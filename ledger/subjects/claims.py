@@ -135,7 +135,8 @@ def _needs(fields: Mapping[str, Any], state: State) -> Iterable[str]:
 def _in_state(
     command: Command, state: State, allowed: tuple[str, ...], wanted: str, recover_fen: int = 0
 ) -> tuple[Claim, Refused | None]:
-    """The claim, and the refusal where it is unknown, in another state, has less left than `recover_fen`, or where the step comes too early."""
+    """The claim, and the refusal where it is unknown, in another state, has less left than `recover_fen`, or
+    where the step comes too early."""
     claim_id = command.fields["claim"]
     tag = f"claim:{claim_id}"
     claim = state.recall(Claim, tag)
@@ -145,8 +146,15 @@ def _in_state(
     if claim.state not in allowed:
         return claim, refuse("wrong_state", tags, subject=claim_id, state=claim.state, wanted=wanted)
     if recover_fen > claim.recoverable_fen:
-        left = {"wanted": "recover_at_most", "recoverable_fen": claim.recoverable_fen}
-        return claim, refuse("wrong_state", tags, subject=claim_id, state=claim.state, **left)
+        left_fen = claim.recoverable_fen
+        return claim, refuse(
+            "wrong_state",
+            tags,
+            subject=claim_id,
+            state=claim.state,
+            wanted="recover_at_most",
+            recoverable_fen=left_fen,
+        )
     return claim, too_early(command, claim.last_on, tags)
 
 
@@ -186,7 +194,9 @@ def _void(command: Command, state: State, releases: Mapping[str, Release]) -> De
 
 
 def _recover(command: Command, state: State, releases: Mapping[str, Release]) -> Decision:
-    claim, refused = _in_state(command, state, ("paid",), "paid_first", recover_fen=command.fields["amount_fen"])
+    claim, refused = _in_state(
+        command, state, ("paid",), "paid_first", recover_fen=command.fields["amount_fen"]
+    )
     if refused:
         return refused
     fields, on = command.fields, command.effective_on

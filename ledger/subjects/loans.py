@@ -81,7 +81,9 @@ def _guarantor_when_guaranteed(fields: Mapping[str, Any]) -> None:
     guaranteed = fields["security"] == "guaranteed"
     if guaranteed == ("guarantor" in fields):
         return
-    wanted_en = "a guaranteed loan wants its guarantor" if guaranteed else "only a guaranteed loan has a guarantor"
+    wanted_en = (
+        "a guaranteed loan wants its guarantor" if guaranteed else "only a guaranteed loan has a guarantor"
+    )
     wanted_zh = "保证贷款须填 guarantor" if guaranteed else "仅保证贷款可填 guarantor"
     raise InvalidCommand(f"draw-loan: {wanted_en}", f"draw-loan：{wanted_zh}")
 

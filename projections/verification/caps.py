@@ -7,7 +7,7 @@ below 0 on any date. Per key the question is the largest prefix sum, over its da
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
-from itertools import groupby
+from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import Final
 
@@ -67,14 +67,17 @@ def first_breach(lines: list[Line]) -> tuple[int, str, bool, int] | None:
 
 
 class _InOrder:
-    """Dates never go back: only the newest day's value changes, and that is the total."""
+    """Dates never go back from event to event: what changes is the newest days' values, each the total so far."""
 
     def __init__(self) -> None:
         self._total_fen = 0
 
     def __call__(self, lines: Iterable[Line]) -> int:
-        self._total_fen += sum(line[4] for line in lines)
-        return self._total_fen
+        peaks = []
+        for _, of_day in groupby(sorted(lines, key=itemgetter(3)), key=itemgetter(3)):
+            self._total_fen += sum(line[4] for line in of_day)
+            peaks.append(self._total_fen)
+        return max(peaks)
 
 
 class _AnyOrder:
@@ -106,7 +109,7 @@ class _AnyOrder:
 def _peaks(lines: list[Line]) -> _InOrder | _AnyOrder:
     by_event = [sorted(line[3] for line in group) for _, group in _events(lines)]
     flat = [day for days in by_event for day in days]
-    if all(a <= b for a, b in zip(flat, flat[1:], strict=False)):
+    if all(a <= b for a, b in pairwise(flat)):
         return _InOrder()
     return _AnyOrder(sorted(set(flat)))
 

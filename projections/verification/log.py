@@ -116,7 +116,9 @@ def _tags(store: Store) -> Iterator[Finding]:
 
 
 def _day_sums(store: Store, until: int) -> Iterator[Finding]:
-    stamps = dict(store.connection.execute("select tag, position from day_sum_stamps order by tag").fetchall())
+    stamps = dict(
+        store.connection.execute("select tag, position from day_sum_stamps order by tag").fetchall()
+    )
     rows = store.connection.execute(
         "select s.tag, a.path, s.effective_on::text, s.amount_fen from day_sums s"
         " left join accounts a on a.id = s.account_id"
