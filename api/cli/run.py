@@ -60,8 +60,8 @@ def command(
         report = _Report(as_json)
         with _progress(size) as progress:
             for lines, read_bytes in batches(descriptor):
-                for line, outcome in _submit(writer, known, lines, dry_run):
-                    report.add(line, outcome)
+                for line, sent, outcome in _submit(writer, known, lines, dry_run):
+                    report.add(line, sent, outcome)
                 report.flush()
                 progress.show(read_bytes, report.counts.total())
     report.summarise(dry_run)
@@ -95,13 +95,13 @@ def _opened(file: str) -> Iterator[tuple[int, int | None]]:
 
 def _submit(
     writer: Writer, known: Catalogue, lines: list[Line], dry_run: bool
-) -> list[tuple[Line, Outcome | InvalidCommand]]:
-    """The outcome of each line of a batch, in order; malformed ones never reach the writer."""
+) -> list[tuple[Line, Command | InvalidCommand, Outcome | None]]:
+    """Each line of a batch with what it said and its outcome; malformed ones never reach the writer."""
     today = today_in_shanghai()
     read = [_read(line, known, today) for line in lines]
     outcomes = iter(writer.submit([item for item in read if isinstance(item, Command)], dry_run=dry_run))
     return [
-        (line, next(outcomes) if isinstance(item, Command) else item)
+        (line, item, next(outcomes) if isinstance(item, Command) else None)
         for line, item in zip(lines, read, strict=True)
     ]
 
@@ -135,10 +135,12 @@ class _Report:
         self._refused = False
         self.counts: Counter[str] = Counter()
 
-    def add(self, line: Line, outcome: Outcome | InvalidCommand) -> None:
+    def add(self, line: Line, sent: Command | InvalidCommand, outcome: Outcome | None) -> None:
         """Note one line's outcome."""
-        if isinstance(outcome, InvalidCommand):
-            problem = outcome.problem_zh if self._language == "zh" else outcome.problem_en
+        if isinstance(sent, InvalidCommand) or outcome is None:
+            problem = str(sent)
+            if isinstance(sent, InvalidCommand) and self._language == "zh":
+                problem = sent.problem_zh
             document: dict[str, Any] = {"outcome": "invalid", "positions": [], "detail": problem}
             self._first_invalid = self._first_invalid or say(
                 f"line {line.number}: {problem}", f"第 {line.number} 行：{problem}"
@@ -148,7 +150,7 @@ class _Report:
             self._refused = self._refused or outcome.refused
         self.counts[document["outcome"]] += 1
         document = {"line": line.number, **document}
-        self._pending.append(orjson.dumps(document) + b"\n" if self._as_json else _shown(document))
+        self._pending.append(orjson.dumps(document) + b"\n" if self._as_json else _shown(document, sent))
 
     def flush(self) -> None:
         """Hand over what is committed."""
@@ -192,9 +194,11 @@ _OUTCOMES = {
 }
 
 
-def _shown(document: dict[str, Any]) -> bytes:
+def _shown(document: dict[str, Any], sent: Command | InvalidCommand) -> bytes:
     """An outcome for people: one line."""
-    words = [f"{document['line']:>6}", _OUTCOMES[document["outcome"]][language()]]
+    words = [f"{document['line']:>6}", f"{_OUTCOMES[document['outcome']][language()]:<8}"]
+    if isinstance(sent, Command):
+        words.append(f"{sent.name} {_subject(sent)}")
     if document["positions"]:
         words.append("@" + ",".join(map(str, document["positions"])))
     if "amount_fen" in document:
@@ -206,6 +210,12 @@ def _shown(document: dict[str, Any]) -> bytes:
         words.append(document["detail"])
     words += [f"! {warning}" for warning in document.get("warnings", ())]
     return ("  ".join(words) + "\n").encode()
+
+
+def _subject(sent: Command) -> str:
+    """What a command is about, for people."""
+    names = ("claim", "loan", "round", "name", "product", "uscc")
+    return next((str(sent.fields[name]) for name in names if name in sent.fields), "")
 
 
 class _Progress(Protocol):

@@ -229,7 +229,7 @@ server = share(Path(sys.argv[1]))
 if os.fork() == 0:
     server.leave()
     sys.exit()  # runs what was registered for the end of the process
-os.wait()
+assert os.wait()[1] == 0
 print("child gone", flush=True)
 sys.stdin.readline()
 if os.fork() == 0:
@@ -249,6 +249,33 @@ print("left", flush=True)
     assert process.stdout.readline() == "left\n"
     assert postmasters(folder) == []
     finish(process)
+
+
+def test_a_forked_child_does_not_outlive_its_parents_share(folder: Path) -> None:
+    """When a process is killed, a child that it forked does not count as a user of the server."""
+    code = """
+import os, sys
+from pathlib import Path
+from ledger.server import share
+server = share(Path(sys.argv[1]))
+child = os.fork()
+if child == 0:
+    sys.stdin.read()
+    os._exit(0)
+print(child, flush=True)
+sys.stdin.read()
+"""
+    process = python(code, folder)
+    assert process.stdout
+    child = psutil.Process(int(process.stdout.readline()))
+    process.kill()
+    process.wait()
+    assert child.is_running()
+    with share(folder):
+        assert len(postmasters(folder)) == 1
+    assert postmasters(folder) == []
+    assert child.is_running()
+    process.communicate()
 
 
 def test_a_process_that_ends_without_leaving_leaves(folder: Path) -> None:
@@ -312,11 +339,16 @@ def test_a_process_number_that_was_given_to_another_program_is_not_taken_for_the
     """A stale postmaster.pid that names a living process of another kind stops neither it nor us."""
     share(folder).leave()
     pid_file = folder / "postgres" / "postmaster.pid"
-    with subprocess.Popen([sys.executable, "-c", "input()"], stdin=subprocess.PIPE) as other:
+    same_user = (folder / "postgres").stat().st_uid if os.geteuid() == 0 else None
+    other = subprocess.Popen(["sleep", "600"], user=same_user)
+    try:
         pid_file.write_text(f"{other.pid}\n{folder}/postgres\n{int(time.time())}\n5432\n/tmp\n\n\nready\n")
         with share(folder) as server:
             assert ask(server.address(), "SELECT 1") == 1
         assert other.poll() is None
+    finally:
+        other.kill()
+        other.wait()
 
 
 def test_a_server_that_was_asked_to_stay_stays_until_it_is_stopped(folder: Path) -> None:
