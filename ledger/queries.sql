@@ -101,3 +101,70 @@ order by position
 
 -- name: position_known_at
 select coalesce(max(position), 0) as position from events where recorded_at <= %(instant)s
+
+-- The recorder (the log as the library eventsourcing sees it).
+
+-- name: notify_appended
+notify kejin_appended
+
+-- name: listen_appended
+listen kejin_appended
+
+-- With statistics still missing the planner would collect whole tags before it takes the first few positions.
+-- name: walk_indexes_in_order
+set enable_bitmapscan = off
+
+-- The end of the log and the first positions after %(after)s that match any item, both as of one moment.
+-- Each item walks the index of its rarest tag (or, tagless, the log) in order and stops at the limit.
+-- name: matching_positions
+select coalesce((select position from events order by position desc limit 1), 0) as head,
+       array(
+           select distinct found.position
+           from json_to_recordset(%(items)s::json) as item (types text[], tags text[])
+           cross join lateral (
+               (
+                   select t.position from event_tags t
+                   where t.tag = case when cardinality(item.tags) = 1 then item.tags[1] else (
+                             select any_tag from unnest(item.tags) as any_tag
+                             order by (
+                                 select count(*) from (
+                                     select from event_tags c
+                                     where c.tag = any_tag and c.position > %(after)s and c.position <= %(until)s
+                                     limit 1000
+                                 ) as at_most
+                             )
+                             limit 1
+                         ) end
+                     and t.position > %(after)s and t.position <= %(until)s
+                     and (
+                         (cardinality(item.tags) = 1 and cardinality(item.types) = 0)
+                         -- A scalar subquery is a probe by position whatever the planner believes.
+                         or (
+                             select e.tags @> item.tags
+                                and (cardinality(item.types) = 0 or e.type = any (item.types))
+                             from events e where e.position = t.position
+                         )
+                     )
+                   order by t.position limit %(limit)s
+               )
+               union all
+               (
+                   select e.position from events e
+                   where cardinality(item.tags) = 0 and e.type = any (item.types)
+                     and e.position > %(after)s and e.position <= %(until)s
+                   order by e.position limit %(limit)s
+               )
+           ) as found
+           order by found.position limit %(limit)s
+       ) as positions
+
+-- As many whole events as fit in so many bytes, at least one.
+-- name: events_at
+select position, type, tags, data
+from (
+    select position, type, tags, data,
+           sum(octet_length(data)) over (order by position) - octet_length(data) as bytes_before
+    from events where position = any (%(positions)s)
+) as event
+where bytes_before <= %(bytes_max)s
+order by position

@@ -570,7 +570,7 @@ def _start(folder: _Folder, binaries: Path | None) -> _Postmaster:
     if server is None:
         _remove_sockets(sockets)
         output = folder.log.read_bytes()[written:].decode(errors="replace")
-        raise ServerError(_failure("starting the server", folder, output))
+        raise ServerError(f"{_failure('starting the server', folder, output)} (log: {folder.log})")
     return server
 
 
@@ -718,13 +718,13 @@ def _put_right(cluster: Path, account: _Account | None) -> None:
 
 
 def _failure(what: str, folder: _Folder, output: str) -> str:
-    """One line for a program that failed: what it said last of weight, and whether the disk is full."""
+    """One line for a program that failed: its first word of weight, the cause, and if the disk is full."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     weighty = [line for line in lines if re.search(r"\b(FATAL|PANIC|ERROR|error):", line)]
-    said = (weighty or lines or ["it ended without a word (was it killed?)"])[-1]
+    said = [*weighty[:1], *lines[-1:], "it ended without a word (was it killed?)"][0]
     disk = os.statvfs(folder.path)
     full = "; the disk is full" if disk.f_bavail * disk.f_frsize < 32 << 20 else ""
-    return f"{what} of {folder.path} failed: {said}{full} (log: {folder.log})"
+    return f"{what} of {folder.path} failed: {said}{full}"
 
 
 # The socket

@@ -321,6 +321,7 @@ class Turn:
             tag_rows += [f"{_copy_text(tag)}\t{position}\n" for tag in dict.fromkeys(event.tags)]
         self._copy("copy_events", "".join(event_rows))
         self._copy("copy_event_tags", "".join(tag_rows))
+        self.store.query_nothing("notify_appended")
         return self.head.position + len(pending)
 
     def save_day_sums(
