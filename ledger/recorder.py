@@ -160,7 +160,6 @@ class _Answer(DCBReadResponse):
     def __init__(self, recorder: Recorder, items: str | None, after: int, limit: int | None) -> None:
         self._recorder = recorder
         self._items = items
-        self._after = after
         self._limit = _NO_LIMIT if limit is None else _number(limit)
         self._limited = limit is not None
         # All positions are a range, however many; others are found some at a time.
@@ -320,22 +319,14 @@ def _check_text(text: object, what: str) -> int:
         raise persistence.DataError(f"{what} holds half a surrogate pair: {text[:40]!r}") from None
 
 
-_LIBRARY_ERRORS: Final = (
-    (psycopg.DataError, persistence.DataError),
-    (psycopg.OperationalError, persistence.OperationalError),
-    (psycopg.Error, persistence.DatabaseError),
-)
-
-
 @contextlib.contextmanager
 def _library_errors() -> Iterator[None]:
     """Turn errors of the database into those of the library."""
     try:
         yield
-    except StoreError as error:
+    except psycopg.DataError as error:
+        raise persistence.DataError(str(error)) from error
+    except (psycopg.OperationalError, StoreError) as error:
         raise persistence.OperationalError(str(error)) from error
     except psycopg.Error as error:
-        for kind, raised in _LIBRARY_ERRORS:
-            if isinstance(error, kind):
-                raise raised(str(error)) from error
-        raise
+        raise persistence.DatabaseError(str(error)) from error
