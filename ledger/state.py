@@ -26,8 +26,8 @@ class Memory:
 
     __slots__ = ()
 
-    def apply(self, event: Event) -> None:
-        """Take in one event that carries the tag."""
+    def apply(self, event: Event, tag: str) -> None:
+        """Take in one event that carries `tag`, the tag of this memory."""
         raise NotImplementedError
 
 
@@ -40,12 +40,13 @@ owner_of = lru_cache(maxsize=65_536)(accounts.owner_of)
 class State:
     """The loaded tags as of `position`: everything up to it is taken in, nothing after it."""
 
-    __slots__ = ("_kinds", "_memories", "_sums", "position")
+    __slots__ = ("_kinds", "_memories", "_sums", "_watches_positions", "position")
 
     def __init__(self, kinds: MemoryKinds, position: int = 0) -> None:
         self._kinds = kinds
         self._memories: dict[str, tuple[Memory, ...]] = {}
         self._sums: dict[str, dict[str, DaySums]] = {}
+        self._watches_positions = False  # an event also counts as tagged with its own `position:<n>`
         self.position = position
 
     def __len__(self) -> int:
@@ -57,8 +58,10 @@ class State:
     def begin(self, tags: Iterable[str]) -> None:
         """Start to remember tags, empty: what the log holds of them must be taken in next."""
         for tag in tags:
-            self._memories[tag] = tuple(kind() for kind in self._kinds.get(tag.partition(":")[0], ()))
+            kind = tag.partition(":")[0]
+            self._memories[tag] = tuple(memory() for memory in self._kinds.get(kind, ()))
             self._sums[tag] = {}
+            self._watches_positions = self._watches_positions or kind == "position"
 
     def keep(self, tags: Collection[str]) -> None:
         """Forget every tag but these."""
@@ -107,7 +110,12 @@ def evolve(state: State, event: Event, only: Collection[str] | None = None) -> S
     for tag in event.tags:
         if tag in memories and (only is None or tag in only):
             for memory in memories[tag]:
-                memory.apply(event)
+                memory.apply(event, tag)
+    if state._watches_positions:
+        tag = f"position:{event.position}"
+        if tag in memories and (only is None or tag in only):
+            for memory in memories[tag]:
+                memory.apply(event, tag)
     for posting in event.postings:
         owner = owner_of(posting.account)
         if owner is not None and owner in memories and (only is None or owner in only):

@@ -165,6 +165,12 @@ class Store:
         """Events up to `until` that carry any of the tags, in order."""
         return self._keyed(self.query("events_of_tags", tags=list(tags), until=until)) if tags else []
 
+    def events_at(self, positions: Sequence[int], until: int) -> list[KeyedEvent]:
+        """The events at positions, as far as they are not beyond `until`."""
+        return (
+            self._keyed(self.query("events_at", positions=list(positions), until=until)) if positions else []
+        )
+
     def events_of_keys(self, keys: Sequence[str]) -> list[KeyedEvent]:
         """The events recorded under any of the idempotency keys."""
         return self._keyed(self.query("events_of_keys", keys=list(keys))) if keys else []

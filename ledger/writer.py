@@ -193,7 +193,10 @@ class Writer:
         state.begin(tags)
         whole = [tag for tag in tags if state.remembers(tag)]
         loading = frozenset(whole)
-        for keyed in self._store.events_of_tags(whole, position):
+        named = [int(tag.removeprefix("position:")) for tag in whole if tag.startswith("position:")]
+        loaded = {k.event.position: k for k in self._store.events_of_tags(whole, position)}
+        loaded.update((k.event.position, k) for k in self._store.events_at(named, position))
+        for _, keyed in sorted(loaded.items()):
             evolve(state, keyed.event, loading)
         owners = [tag for tag in tags if not state.remembers(tag)]
         summed, counts = self._store.day_sums(owners, position)

@@ -26,7 +26,7 @@ class SubsidisedPeriods(Memory):
     def __init__(self) -> None:
         self.by_claim: dict[str, tuple[Day, Day]] = {}
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: Event, tag: str) -> None:
         """A grant takes its days; a void frees them, a recovery does not."""
         if event.type == _GRANTED:
             self.by_claim[event.data["claim"]] = (event.data["period_from"], event.data["period_to"])
@@ -46,7 +46,7 @@ class SlipUses(Memory):
     def __init__(self) -> None:
         self.by_bank: dict[str, str] = {}
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: Event, tag: str) -> None:
         """A grant uses its slips; a void gives them back, so that the claim can be made again."""
         if event.type == _GRANTED:
             self.by_bank[event.data["inputs"]["bank"]] = event.data["claim"]
@@ -68,6 +68,10 @@ def _keys(fields: Mapping[str, Any], state: State) -> Mapping[str, str]:
 
 def _needs(fields: Mapping[str, Any], state: State) -> Iterable[str]:
     return _slip_tags(fields)
+
+
+def _payee(fields: Mapping[str, Any], state: State) -> str | None:
+    return _keys(fields, state).get("firm")
 
 
 def _find(fields: Mapping[str, Any], state: State) -> Refusal | None:
@@ -177,6 +181,7 @@ INSTRUMENT = Instrument(
     keys=_keys,
     needs=_needs,
     find=_find,
+    payee=_payee,
     assess=_assess,
     memories={"loan": (SubsidisedPeriods,), "slip": (SlipUses,)},
 )

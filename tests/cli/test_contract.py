@@ -107,7 +107,10 @@ def test_the_two_example_lines_have_the_documented_outcomes(kejin: Program) -> N
 
 def test_every_line_has_one_outcome_in_order_and_blank_ones_count(kejin: Program) -> None:
     """Blank lines are skipped and counted; one bad line harms no other; a last line needs no line end."""
-    given = ndjson("", open_round(), "   ", "\t", "{}", register(), "") + json.dumps(register(BANK, "bank")).encode()
+    given = (
+        ndjson("", open_round(), "   ", "\t", "{}", register(), "")
+        + json.dumps(register(BANK, "bank")).encode()
+    )
     answer = kejin("run", "-", "--json", given=given)
     assert outcomes(answer) == [
         (2, "accepted", [1, 2]),
@@ -165,7 +168,12 @@ def test_a_used_key_with_other_fields_is_refused_and_writes_nothing(kejin: Progr
     """The same key, given or by default, with other fields is key_reused: no position, no event."""
     kejin.record(*OPENING, repay(key="K"))
     before = kejin.events()
-    changed = (draw(principal_fen=1), repay(amount_fen=101, key="K"), register(FIRM, name="另名"), publicise(key="K"))
+    changed = (
+        draw(principal_fen=1),
+        repay(amount_fen=101, key="K"),
+        register(FIRM, name="另名"),
+        publicise(key="K"),
+    )
     answer = kejin.run(*changed)
     assert answer.code == 1
     assert [(line["outcome"], line["positions"], line["code"]) for line in answer.lines] == [
@@ -218,7 +226,9 @@ def test_a_dry_run_sees_the_lines_before_however_slowly_they_come(kejin: Program
     assert [line["outcome"] for line in answer.lines] == ["accepted"] * 4
 
 
-@pytest.mark.xfail(strict=True, reason="a repetition within a dry run shows the positions that it did not take")
+@pytest.mark.xfail(
+    strict=True, reason="a repetition within a dry run shows the positions that it did not take"
+)
 def test_a_repetition_within_a_dry_run_has_no_positions(kejin: Program) -> None:
     """Nothing that a dry run decided has a position, nor has its repetition."""
     answer = kejin.run(open_round(), open_round(), options=["--dry-run"])
@@ -295,7 +305,9 @@ def test_balance(told: Program, account: str, options: tuple[str, ...], balance_
     }
 
 
-@pytest.mark.parametrize("path", ["", "/", "public", "public/treasury/x", "nope/x", "public//available", "quota"])
+@pytest.mark.parametrize(
+    "path", ["", "/", "public", "public/treasury/x", "nope/x", "public//available", "quota"]
+)
 def test_a_path_of_no_known_shape_is_an_error(told: Program, path: str) -> None:
     """What cannot be an account is unusable input, not 0."""
     answer = told("balance", path, "--json")
@@ -332,7 +344,13 @@ def test_caps(told: Program) -> None:
 
 def test_milestones(told: Program) -> None:
     """Per bank and product: the mark in whole 亿, what was awarded, the total of the next award."""
-    row = {"bank": BANK, "product": "科创贷", "mark": 1, "awarded_fen": 20_000_000, "next_at_fen": 20_000_000_000}
+    row = {
+        "bank": BANK,
+        "product": "科创贷",
+        "mark": 1,
+        "awarded_fen": 20_000_000,
+        "next_at_fen": 20_000_000_000,
+    }
     assert told.ask("milestones") == [row]
     assert told.ask("milestones", "--bank", BANK) == [row]
     assert told.ask("milestones", "--bank", OTHER_BANK) == []
@@ -539,7 +557,9 @@ def test_verify_finds(embedded_server: str, check: str, statement: str) -> None:
         "alter table events drop column leaf",
     ],
 )
-def test_verify_finds_also_where_others_call_the_database_broken(embedded_server: str, statement: str) -> None:
+def test_verify_finds_also_where_others_call_the_database_broken(
+    embedded_server: str, statement: str
+) -> None:
     """A database that other commands cannot use is a finding of verify: exit 1, a document, no traceback."""
     with fresh_database(embedded_server) as address:
         kejin = Program(address)
@@ -583,7 +603,10 @@ def test_a_data_folder_may_be_absent_or_empty_and_wins_over_the_environment(
     """Any command makes the ledger of an absent or empty folder; KEJIN_DATABASE_URL is then not looked at."""
     empty = tmp_path / "empty"
     empty.mkdir()
-    with data_folder(empty, KEJIN_DATABASE_URL=database) as first, data_folder(tmp_path / "a" / "b") as second:
+    with (
+        data_folder(empty, KEJIN_DATABASE_URL=database) as first,
+        data_folder(tmp_path / "a" / "b") as second,
+    ):
         assert first.ask("caps") == []
         assert second.events() == []
         first.record(*OPENING)
