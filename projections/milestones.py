@@ -7,13 +7,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger import codec
+from ledger.catalogue import discover_instruments
 from ledger.events import Event
-from ledger.subjects.ladders import Awards
 from ledger.money import YI
 from ledger.store import Store
+from ledger.subjects.ladders import Awards
 from projections.fold import fold
 
-_TYPES: Final = ("CreditCertified", "CreditAwarded", "GrantVoided", "GrantRecovered", "PartiesMerged")
+#: The events of instruments that climb a ladder, and what else moves a mark.
+_TYPES: Final = (
+    *(i.event for i in discover_instruments().values() if Awards in i.memories.get("product", ())),
+    "CreditCertified",
+    "FactReversed",
+    "GrantVoided",
+    "GrantRecovered",
+    "PartiesMerged",
+)
 
 
 @dataclass(frozen=True, slots=True)

@@ -45,6 +45,15 @@ class Payout(Memory):
 
 MEMORIES = {"payout": (Payout, Standing)}
 
+
+def _one_subject(fields: Mapping[str, Any]) -> None:
+    if ("payout" in fields) == ("loan" in fields):
+        raise InvalidCommand(
+            "record-recovery: give payout or loan, one of them",
+            "record-recovery：payout 与 loan 须且仅须填一个",
+        )
+
+
 _PAY = CommandSpec(
     "pay-guarantee",
     "Record that a guarantor paid a bank for a defaulted loan. Effective on paid_on unless said otherwise.",
@@ -73,16 +82,8 @@ _RECOVERY = CommandSpec(
         Field("loan", ID, "the loan", "贷款编号", required=False),
         Field("amount_fen", AMOUNT, "the amount recovered", "追偿金额"),
     ),
-    check=lambda fields: _one_subject(fields),
+    check=_one_subject,
 )
-
-
-def _one_subject(fields: Mapping[str, Any]) -> None:
-    if ("payout" in fields) == ("loan" in fields):
-        raise InvalidCommand(
-            "record-recovery: give payout or loan, one of them",
-            "record-recovery：payout 与 loan 须且仅须填一个",
-        )
 
 
 def _pay_needs(fields: Mapping[str, Any], state: State) -> Iterable[str]:
