@@ -34,18 +34,26 @@ def parse_object(line: bytes) -> dict[str, Any]:
     # JSON parsers keep the last of two equal keys in silence. Each key and each string value has two quotes, so
     # a plain count shows that none was dropped; only an odd line is read a second time, slowly.
     if b"\\" in line or line.count(b'"') != 2 * _count_strings(value):
-        json.loads(line, object_pairs_hook=_refuse_repeated_keys)
+        try:
+            json.loads(line, object_pairs_hook=_refuse_repeated_keys)
+        except RecursionError:
+            raise NotStrictJson("nested too deeply") from None
     return value
 
 
 def _count_strings(value: object) -> int:
-    if type(value) is str:
-        return 1
-    if type(value) is dict:
-        return len(value) + sum(map(_count_strings, value.values()))
-    if type(value) is list:
-        return sum(map(_count_strings, value))
-    return 0
+    """How many strings a JSON value holds, keys included. Iterative: the input may nest deeper than Python's stack."""
+    count, waiting = 0, [value]
+    while waiting:
+        item = waiting.pop()
+        if type(item) is str:
+            count += 1
+        elif type(item) is dict:
+            count += len(item)
+            waiting.extend(item.values())
+        elif type(item) is list:
+            waiting.extend(item)
+    return count
 
 
 def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:

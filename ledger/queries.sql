@@ -15,7 +15,8 @@ select to_regclass('kejin_work.schema_version') is not null as ours,
 select version, worker_role from kejin_work.schema_version
 
 -- name: take_append_lock
-select pg_advisory_xact_lock(%(lock)s)
+-- Whoever takes it appends: the notification, sent at commit, costs no round trip of its own here.
+select pg_advisory_xact_lock(%(lock)s), pg_notify('kejin_appended', '')
 
 -- name: wait_for_append_lock
 select pg_advisory_xact_lock_shared(%(lock)s)
@@ -109,19 +110,16 @@ select coalesce(max(position), 0) as position from events where recorded_at <= %
 
 -- The recorder (the log as the library eventsourcing sees it).
 
--- name: notify_appended
-notify kejin_appended
-
 -- name: listen_appended
 listen kejin_appended
 
--- With statistics still missing the planner would collect whole tags before it takes the first few positions.
 -- name: walk_indexes_in_order
+-- With statistics still missing the planner would collect whole tags before it takes the first few positions.
 set enable_bitmapscan = off
 
--- The end of the log and the first positions after %(after)s that match any item, both as of one moment.
--- Each item walks the index of its rarest tag (or, tagless, the log) in order and stops at the limit.
 -- name: matching_positions
+-- The end of the log and the first positions that match any item, both as of one moment.
+-- Each item walks the index of its rarest tag (or, tagless, the log) in order and stops at the limit.
 select coalesce((select position from events order by position desc limit 1), 0) as head,
        array(
            select distinct found.position
@@ -163,8 +161,8 @@ select coalesce((select position from events order by position desc limit 1), 0)
            order by found.position limit %(limit)s
        ) as positions
 
--- As many whole events as fit in so many bytes, at least one.
 -- name: events_at
+-- As many whole events as fit in so many bytes, at least one.
 select position, type, tags, data
 from (
     select position, type, tags, data,

@@ -1,7 +1,7 @@
 """The recorder: the ledger's log as the library `eventsourcing` sees it (`eventsourcing.dcb.api.DCBRecorder`).
 
 Reads and append conditions by types and tags, and subscriptions, over the same log that commands write. What is
-appended here are bytes that the ledger does not interpret: no postings, no idempotency key.
+appended here are bytes that the ledger does not interpret: no postings, no idempotency key, no command (span 0).
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from eventsourcing.dcb.api import (
 from eventsourcing.dcb.persistence import DCBListenNotifySubscription
 
 from ledger.dates import Day, today_in_shanghai
-from ledger.store import PendingEvent, Store, StoreError
+from ledger.store import NO_COMMAND, PendingEvent, Store, StoreError
 
 #: What the index of tags can hold in one row, with some room.
 NAME_BYTES_MAX: Final = 2_500
@@ -85,7 +85,7 @@ class Recorder(DCBRecorder):
         any of its types (or it names none) and all of its tags. `head` is the newest position of the log, or with
         `limit` the position of the last event of this answer; None if there is none.
         """
-        return _Answer(self, _items_of(query), max(after or 0, 0), limit)
+        return _Answer(self, _items_of(query), _number(after), limit)
 
     def append(self, events: Sequence[DCBEvent], condition: DCBAppendCondition | None = None) -> int:
         """Append all events or none; return the last one's position.
@@ -101,7 +101,7 @@ class Recorder(DCBRecorder):
         with self._store() as store, store.turn() as turn:
             if condition is not None:
                 # The append lock is held: a statement of its own sees every committed event.
-                _, found = _matching(store, items, max(condition.after or 0, 0), _NO_LIMIT, 1)
+                _, found = _matching(store, items, _number(condition.after), _NO_LIMIT, 1)
                 if found:
                     raise persistence.IntegrityError(f"event {found[0]} matches the condition {condition}")
             return turn.append(pending, self._principal)
@@ -160,8 +160,7 @@ class _Answer(DCBReadResponse):
     def __init__(self, recorder: Recorder, items: str | None, after: int, limit: int | None) -> None:
         self._recorder = recorder
         self._items = items
-        self._after = after
-        self._limit = _NO_LIMIT if limit is None else max(limit, 0)
+        self._limit = _NO_LIMIT if limit is None else _number(limit)
         self._limited = limit is not None
         # All positions are a range, however many; others are found some at a time.
         self._at_once = self._limit if items is None else min(self._limit, _POSITIONS_AT_ONCE)
@@ -262,6 +261,11 @@ def _matching(
     return head, range(after + 1, min(until, head, after + limit) + 1)
 
 
+def _number(number: int | None) -> int:
+    """A position or limit as the database can take it: None and what is negative are 0."""
+    return min(max(number or 0, 0), _NO_LIMIT)
+
+
 def _items_of(query: DCBQuery | None) -> str | None:
     """A query as JSON; None if every event matches. Items without tags are one, with all their types."""
     if query is None or not query.items:
@@ -287,7 +291,7 @@ def _pending(event: DCBEvent, on: Day) -> PendingEvent:
     _check_name(event.type, "the type of an event")
     for tag in event.tags:
         _check_name(tag, "a tag")
-    return PendingEvent(event.type, on, tuple(event.tags), _checked_data(event.data))
+    return PendingEvent(event.type, on, tuple(event.tags), _checked_data(event.data), span=NO_COMMAND)
 
 
 def _checked_data(data: object) -> bytes:
@@ -315,22 +319,14 @@ def _check_text(text: object, what: str) -> int:
         raise persistence.DataError(f"{what} holds half a surrogate pair: {text[:40]!r}") from None
 
 
-_LIBRARY_ERRORS: Final = (
-    (psycopg.DataError, persistence.DataError),
-    (psycopg.OperationalError, persistence.OperationalError),
-    (psycopg.Error, persistence.DatabaseError),
-)
-
-
 @contextlib.contextmanager
 def _library_errors() -> Iterator[None]:
     """Turn errors of the database into those of the library."""
     try:
         yield
-    except StoreError as error:
+    except psycopg.DataError as error:
+        raise persistence.DataError(str(error)) from error
+    except (psycopg.OperationalError, StoreError) as error:
         raise persistence.OperationalError(str(error)) from error
     except psycopg.Error as error:
-        for kind, raised in _LIBRARY_ERRORS:
-            if isinstance(error, kind):
-                raise raised(str(error)) from error
-        raise
+        raise persistence.DatabaseError(str(error)) from error

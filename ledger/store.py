@@ -33,6 +33,10 @@ _QUERIES: Final = load("ledger", "queries.sql")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CACHE_MAX: Final = 200_000
 
+#: The span of an event that no command recorded: the recorder's. Whatever its type, tags and bytes, it is not
+#: remembered, so that nobody's bytes can stop or mislead a decision.
+NO_COMMAND: Final = 0
+
 # The writer looks up keys by index, always; with statistics still missing on a young table the planner would
 # guess otherwise.
 _PLAN_BY_INDEX: Final = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
@@ -204,8 +208,8 @@ class Store:
                     row[0],
                     row[1],
                     row[2],
-                    tuple(row[3]),
-                    _payload(row[4]),
+                    tuple(row[3]) if row[10] != NO_COMMAND else (),
+                    codec.parse_object(bytes(row[4])) if row[10] != NO_COMMAND else {},
                     self._postings(row[2], row[5], row[6], row[7]),
                 ),
                 row[8],
@@ -327,7 +331,6 @@ class Turn:
             tag_rows += [f"{_copy_text(tag)}\t{position}\n" for tag in dict.fromkeys(event.tags)]
         self._copy("copy_events", "".join(event_rows))
         self._copy("copy_event_tags", "".join(tag_rows))
-        self.store.query_nothing("notify_appended")
         return self.head.position + len(pending)
 
     def save_day_sums(
@@ -375,14 +378,6 @@ class Turn:
             return
         with self.store.connection.cursor() as cursor, cursor.copy(_QUERIES[name]) as copy:
             copy.write(rows.encode())
-
-
-def _payload(data: bytes) -> Any:
-    """An event's data as JSON; events of other recorders may hold any bytes, which no memory reads."""
-    try:
-        return codec.parse_object(bytes(data))
-    except codec.NotStrictJson:
-        return {}
 
 
 _COPY_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})

@@ -22,7 +22,7 @@ def envelope(event: StoredEvent) -> dict[str, Any]:
         "effective_on": event.effective_on,
         "type": event.type,
         "tags": list(event.tags),
-        "data": _data(event.data),
+        "data": _data(event),
         "postings": [posting._asdict() for posting in event.postings],
         "principal": event.principal,
         "key": event.key,
@@ -32,8 +32,8 @@ def envelope(event: StoredEvent) -> dict[str, Any]:
     }
 
 
-def _data(data: bytes) -> Any:
-    try:
-        return codec.parse_object(data)
-    except codec.NotStrictJson:  # another recorder's bytes
-        return {"bytes": data.hex()}
+def _data(event: StoredEvent) -> Any:
+    """The decided data; of another recorder's event, which may hold anything, the bytes."""
+    if event.span == 0:
+        return {"bytes": event.data.hex()}
+    return codec.parse_object(event.data)

@@ -19,11 +19,11 @@ group by 1, 2
 
 -- name: events_of_types
 select position, type, effective_on::text, tags, data
-from events where position <= %(until)s and type = any(%(types)s) order by position
+from events where position <= %(until)s and type = any(%(types)s) and span > 0 order by position
 
 -- name: loans
 select e.data from event_tags t join events e on e.position = t.position
-where t.tag = any(%(tags)s) and e.type = 'LoanDrawn' and e.position <= %(until)s
+where t.tag = any(%(tags)s) and e.type = 'LoanDrawn' and e.span > 0 and e.position <= %(until)s
 
 -- name: milestone_sums
 select a.path, sum(line.amount)

@@ -10,10 +10,10 @@ from api.language import language, say
 from api.printing import print_json, print_table
 from api.problems import Problem
 from api.session import Data, Json, ledger
-from ledger import codec
 from ledger.explain import NothingToExplain, explain
 from ledger.money import format_fen
 from ledger.refusals import detail
+from projections.envelopes import envelope
 
 
 def command(
@@ -34,7 +34,7 @@ def command(
             )
         event = next(iter(store.stored_events(position - 1, position)))
     try:
-        document = explain(position, event.type, codec.parse_object(event.data))
+        document = explain(position, event.type, envelope(event)["data"])
     except NothingToExplain as error:
         raise Problem(str(error) + say("; name a claim's event", "；请给出申请的事件序号")) from None
     if as_json:

