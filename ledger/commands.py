@@ -5,6 +5,7 @@ Malformed input never reaches the ledger: it raises InvalidCommand and writes no
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -308,14 +309,17 @@ def _unknown_field(spec: CommandSpec, fields: Mapping[str, Any]) -> InvalidComma
 
 
 def _unknown_command(name: object, specs: Mapping[str, CommandSpec]) -> InvalidCommand:
-    listed = ", ".join(specs)
     if name is None:
         return InvalidCommand(
-            f'the field "command" is missing; it wants one of {listed}',
-            f'缺少字段 "command"，应为以下之一：{listed}',
+            'the field "command" is missing; name one of those that kejin commands lists',
+            '缺少字段 "command"；可用命令见 kejin commands',
         )
+    near = difflib.get_close_matches(str(name)[:100], specs, n=1)
+    hint_en = f"did you mean {near[0]}? " if near else ""
+    hint_zh = f"是否为 {near[0]}？" if near else ""
     return InvalidCommand(
-        f"unknown command {shown(name)}; known are {listed}", f"未知命令 {shown(name)}；已知命令：{listed}"
+        f"unknown command {shown(name)}; {hint_en}kejin commands lists all",
+        f"未知命令 {shown(name)}；{hint_zh}全部命令见 kejin commands",
     )
 
 
