@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ledger.commands import AMOUNT, DAY, ID, SLIPS, Command, CommandSpec, Field, not_after
-from ledger.dates import Day
+from ledger.dates import Day, days_between
 from ledger.events import Event
 from ledger.grants import CLAIM_FIELDS, Case, Instrument
 from ledger.refusals import Refusal
@@ -94,7 +94,11 @@ def _assess(command: Command, state: State, clause: Clause, round_: Round) -> Re
     slips_fen = sum(slip["amount_fen"] for slip in fields.get("slips", ()))
     return Case(
         payee=loan.firm,
-        basis={"interest_paid_fen": paid_fen, "principal_fen": loan.principal_fen},
+        basis={
+            "interest_paid_fen": paid_fen,
+            "principal_fen": loan.principal_fen,
+            "period_days": days_between(fields["period_from"], fields["period_to"]),
+        },
         inputs={
             "interest_paid_fen": paid_fen,
             "principal_fen": loan.principal_fen,
