@@ -14,9 +14,10 @@ from ledger import codec
 from ledger.batch import Batch, DecidedEvent
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
+from ledger.copying import PendingEvent
 from ledger.loading import Loader, known
 from ledger.outcomes import Outcome
-from ledger.store import PendingEvent, Store, Turn
+from ledger.store import Store, Turn
 
 #: An owner whose tail is longer than this gets its day sums stored anew.
 TAIL_EVENTS_MAX: Final = 500
