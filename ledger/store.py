@@ -147,7 +147,9 @@ class Store:
     def events_at(self, positions: Sequence[int], until: int) -> list[KeyedEvent]:
         """The events at positions, as far as they are not beyond `until`."""
         return (
-            self._keyed(self.query("events_at", positions=list(positions), until=until)) if positions else []
+            self._keyed(self.query("events_at_positions", positions=list(positions), until=until))
+            if positions
+            else []
         )
 
     def events_of_keys(self, keys: Sequence[str]) -> list[KeyedEvent]:

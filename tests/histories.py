@@ -30,10 +30,9 @@ YUAN = 100
 YI = 100_000_000 * YUAN
 
 
-USED_BY_GRANTS = ("LoanDrawn", "RepaymentDefaulted", "LossReported", "GuaranteePaidOut", "CreditCertified")
 REVERSIBLE = (
-    *USED_BY_GRANTS,
-    *("LoanRepaid", "RecoveryReceived", "FirmCertified", "ControlTotalAsserted"),
+    *("LoanDrawn", "LoanRepaid", "RepaymentDefaulted", "LossReported", "GuaranteePaidOut"),
+    *("RecoveryReceived", "CreditCertified", "FirmCertified", "ControlTotalAsserted"),
 )
 
 
@@ -45,7 +44,7 @@ class Mix:
         default_factory=lambda: {
             "claim_interest": 38,
             "claim_award": 10,
-            "claim_guarantee": 6,
+            "claim_guarantee": 9,
             "claim_risk": 6,
             "claim_by_people": 4,
             "certify": 7,
@@ -58,10 +57,10 @@ class Mix:
             "recover": 12,
             "draw": 4,
             "repay": 1,
-            "default": 2,
+            "default": 3,
             "loss": 2,
             "payout": 4,
-            "recovery": 3,
+            "recovery": 4,
             "merge": 2,
             "split": 1,
             "rename": 1,
@@ -352,8 +351,11 @@ class Author:
         self.commands.append(self.dated(command, self.around(percent)))
 
     def step_close_round(self, percent: int) -> None:
+        if percent < 50:
+            return self.step_assert_total(percent)
         command = {"command": "close-round", "round": self.random.choice(list(self.rounds))}
         self.commands.append(self.dated(command | {"document": self.next_id("文")}, self.around(percent)))
+        return None
 
     def step_return_to_treasury(self, percent: int) -> None:
         """All, half or one fen more than what a round with recovered money has."""
@@ -371,12 +373,17 @@ class Author:
         self.commands.append(command | self.random.choice(figures) | {"source": self.next_id("报")})
 
     def step_reverse_fact(self, percent: int) -> None:
-        """A fact, mostly one that a grant may rest on; now and then any position, or one beyond the log."""
+        """A fact of any kind; now and then any position, or one beyond the log."""
         events = self.witness.events
-        kinds = self.random.choice((REVERSIBLE, REVERSIBLE, USED_BY_GRANTS))
-        facts = [event.position for event in events if event.kind in kinds]
-        any_position = self.random.randint(1, len(events) + 2)
-        position = self.random.choice(facts) if facts and self.chance(0.85) else any_position
+        by_kind: dict[str, list[int]] = {}
+        for event in events:
+            if event.kind in REVERSIBLE:
+                by_kind.setdefault(event.kind, []).append(event.position)
+        position = self.random.randint(1, len(events) + 2)
+        if self.chance(0.1):
+            position = len(events) + self.random.choice((1, 2, 1000))
+        elif by_kind and self.chance(0.9):
+            position = self.random.choice(by_kind[self.random.choice(list(by_kind))])
         command: Command = {"command": "reverse-fact", "position": position, "reason": "误录"}
         self.commands.append(self.dated(command, self.around(percent)) if self.chance(0.5) else command)
 
@@ -504,7 +511,8 @@ class Author:
             return self.random.choice(self.claims)
         granted = [claim for claim in self.claims if self.witness.grants_of(claim)]
         fitting = [claim for claim in granted if self.witness.state_of(claim) in states]
-        return self.random.choice(fitting) if fitting else None
+        free = [claim for claim in fitting if not self.witness.is_on_hold(claim) or self.chance(0.2)]
+        return self.random.choice(free) if free else None
 
     def step_date(self, claim: str) -> str:
         """Soon after the claim's latest step; rarely any date."""

@@ -75,7 +75,9 @@ def _interest(script: Script) -> list[str]:
     claims = []
     for number, case in enumerate(subsidised(), 1):
         if case.firm != cast.CHENHAN:
-            script.register("firm", case.firm, f"合成企业{number:03d}（演示）", workday("2024-04-08", number % 15))
+            script.register(
+                "firm", case.firm, f"合成企业{number:03d}（演示）", workday("2024-04-08", number % 15)
+            )
         claims.append(_claim_interest(script, number, case))
         if case.firm == cast.CHENHAN:
             script.mark("chenhan")
@@ -224,9 +226,7 @@ def _guarantee(script: Script) -> str:
         security="guaranteed",
         guarantor=cast.JINCHENG,
     )
-    script.add(
-        "report-default", loan=loan, outstanding_fen=wan(case["loan"]), defaulted_on="2023-08-15"
-    )
+    script.add("report-default", loan=loan, outstanding_fen=wan(case["loan"]), defaulted_on="2023-08-15")
     script.add(
         "pay-guarantee",
         payout=payout,

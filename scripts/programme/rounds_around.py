@@ -45,7 +45,9 @@ def _lend(script: Script, loan: str, who: str, principal_wan: int, drawn_on: str
     )
 
 
-def _interest(round_id: str, claim: str, loan: str, interest_wan: str, year: int, **more: Any) -> dict[str, Any]:
+def _interest(
+    round_id: str, claim: str, loan: str, interest_wan: str, year: int, **more: Any
+) -> dict[str, Any]:
     """The fields of a claim for a calendar year's interest."""
     fields = {"claim": claim, "round": round_id, "loan": loan, "interest_paid_fen": wan(interest_wan)}
     period = {"period_from": f"{year}-01-01", "period_to": f"{year}-12-31"}
@@ -59,7 +61,9 @@ def _claim(script: Script, fields: dict[str, Any], refused: str | None = None) -
         script.refused(refused, "claim-loan-interest", **fields)
 
 
-def _award(script: Script, round_id: str, claim: str, bank: str, year: int, refused: str | None = None) -> None:
+def _award(
+    script: Script, round_id: str, claim: str, bank: str, year: int, refused: str | None = None
+) -> None:
     fields = {"claim": claim, "round": round_id, "bank": bank, "product": cast.PRODUCT, "year": year}
     fields["effective_on"] = _CLAIMED[round_id]
     if refused is None:
@@ -72,8 +76,8 @@ def _award(script: Script, round_id: str, claim: str, bank: str, year: int, refu
 
 
 def play_2022(script: Script) -> None:
-    """The first round: no call, credit and guaranteed loans, 150 万元."""
-    _open(script, R2022, 2022, 150, "2022-03-15")
+    """The first round: no call, credit and guaranteed loans, 160 万元."""
+    _open(script, R2022, 2022, 160, "2022-03-15")
     _interest_2022(script)
     certify(script, cast.LADDER_BANK, 2021, "18000", "2022-02-25")
     _award(script, R2022, "2022-YH-1", cast.LADDER_BANK, 2021)
@@ -84,14 +88,14 @@ def play_2022(script: Script) -> None:
 
 
 def _interest_2022(script: Script) -> None:
-    """Interest of 2021: claims 1 to 8; the seventh rests on a mortgage."""
+    """Interest of 2021; the seventh loan is a mortgage."""
     cases = (
         ("across_rounds", 500, "30"),  # 15: half, and 3 % of the loan
         ("at_cap", 1000, "50"),  # 25 by half, 20 by the firm's cap
         ("two_claims", 200, "8.820833"),  # 44,104.165 yuan, rounded down once
         ("absorbed", 400, "18"),
         ("survivor", 400, "16"),
-        ("returned", 300, "12.6"),
+        ("returned", 800, "33"),
         ("mortgage", 300, "12"),
         ("error", 800, "36"),
         ("misconduct", 1000, "44"),
@@ -123,9 +127,7 @@ def _pay_2022(script: Script) -> None:
     script.refused("wrong_state", "pay", claim=granted[0], voucher="PZ-2022-LX-1", paid_on="2022-08-30")
     script.publicise(granted, "演示公示〔2022〕1号", "2022-09-05", "2022-09-09")
     script.pay(granted, "2022-10-20")
-    script.add(
-        "return-payment", claim="2022-LX-6", voucher="PZ-2022-LX-6-TH", returned_on="2022-10-28"
-    )
+    script.add("return-payment", claim="2022-LX-6", voucher="PZ-2022-LX-6-TH", returned_on="2022-10-28")
     script.add("pay", claim="2022-LX-6", voucher="PZ-2022-LX-6-2", paid_on="2022-11-08")
 
 
@@ -142,9 +144,7 @@ def play_facts(script: Script) -> None:
     )
     script.landmarks["wrong_default"] = fact
     _lend(script, CORRECTED_LOAN, "wrong_repayment", 240, "2022-01-10")
-    fact = script.add(
-        "repay-loan", loan=CORRECTED_LOAN, amount_fen=wan(100), effective_on="2022-09-30"
-    )
+    fact = script.add("repay-loan", loan=CORRECTED_LOAN, amount_fen=wan(100), effective_on="2022-09-30")
     script.landmarks["wrong_repayment"] = fact
 
 
@@ -174,7 +174,9 @@ def play_2023(script: Script) -> None:
     """The round of the call that narrows: credit loans only, interest of the calendar year before."""
     _recover_2022(script)
     _open(script, R2023, 2023, 150, "2023-03-01", call="shanxi-2023")
-    script.add("rename-party", uscc=cast.FIRM["released"], name="合成企业316新名（演示）", effective_on="2023-05-15")
+    script.add(
+        "rename-party", uscc=cast.FIRM["released"], name="合成企业316新名（演示）", effective_on="2023-05-15"
+    )
     _caps_2023(script)
     _periods_2023(script)
     _awards_2023(script)
@@ -226,7 +228,9 @@ def _periods_2023(script: Script) -> None:
     """No interest after a default; no day and no slip twice; a corrected fact opens the way."""
     whole = _interest(R2023, "2023-LX-8", "2022-DK-11", "13.5", 2022)
     _claim(script, whole, "after_default")
-    _claim(script, {**whole, "claim": "2023-LX-9", "interest_paid_fen": wan("10.9"), "period_to": "2022-10-20"})
+    _claim(
+        script, {**whole, "claim": "2023-LX-9", "interest_paid_fen": wan("10.9"), "period_to": "2022-10-20"}
+    )
     _claim(script, _interest(R2023, "2023-LX-10", "2022-DK-12", "10.5", 2022), "after_default")
     _correct(script)
     corrected = _interest(R2023, "2023-LX-11", "2022-DK-12", "10.5", 2022)
@@ -341,7 +345,11 @@ def play_2025(script: Script) -> None:
     """The round after: what the rounds before left of each cap."""
     _open(script, R2025, 2025, 150, "2025-03-10")
     script.add(
-        "adjust-budget", round=R2025, amount_fen=wan(50), document="演示追加预算〔2025〕1号", effective_on="2025-05-12"
+        "adjust-budget",
+        round=R2025,
+        amount_fen=wan(50),
+        document="演示追加预算〔2025〕1号",
+        effective_on="2025-05-12",
     )
     _interest_2025(script)
     certify(script, cast.LADDER_BANK, 2023, "19000", "2024-02-28")
@@ -350,12 +358,23 @@ def play_2025(script: Script) -> None:
     _award(script, R2025, "2025-YH-2", cast.LADDER_BANK, 2024)
     _guarantee_2025(script)
     _decided_2025(script)
-    granted = ["2025-LX-1", "2025-LX-4", "2025-LX-6", "2025-YH-2", "2025-DB-4", "2025-FX-2", "2025-CT-1", "2025-BX-1"]
+    granted = [
+        "2025-LX-1",
+        "2025-LX-4",
+        "2025-LX-6",
+        "2025-YH-2",
+        "2025-DB-4",
+        "2025-FX-2",
+        "2025-CT-1",
+        "2025-BX-1",
+    ]
     script.publicise(granted, "演示公示〔2025〕1号", "2025-09-08", "2025-09-12")
     early = {"claim": "2025-LX-1", "voucher": "PZ-2025-LX-1", "paid_on": "2025-09-01"}
     script.refused("effective_too_early", "pay", **early)
     script.pay(granted[:-1], "2025-10-22")
-    script.add("record-recovery", payout="2025-DB-DC", amount_fen=wan(12), effective_on="2025-12-10")  # return_due
+    script.add(
+        "record-recovery", payout="2025-DB-DC", amount_fen=wan(12), effective_on="2025-12-10"
+    )  # return_due
 
 
 def _interest_2025(script: Script) -> None:
@@ -368,11 +387,16 @@ def _interest_2025(script: Script) -> None:
     _lend(script, "2025-DK-2", "created", 200, "2023-12-18")
     _claim(script, _interest(R2025, "2025-LX-4", "2025-DK-2", "8", 2024))  # accepted, flagged: split_review
     _claim(script, _interest(R2025, "2025-LX-5", "2024-DK-001", "40", 2024), "firm_cap_reached")
-    firm = {"uscc": cast.FAILING_CODE, "kind": "firm", "name": "合成企业321（演示）", "effective_on": "2025-04-15"}
+    firm = {
+        "uscc": cast.FAILING_CODE,
+        "kind": "firm",
+        "name": "合成企业321（演示）",
+        "effective_on": "2025-04-15",
+    }
     script.refused("uscc_check_digit", "register-party", **firm, key="2025-DJ-1")
     script.add("register-party", **firm, confirm_uscc=True, key="2025-DJ-2")
-    _lend(script, "2025-DK-3", cast.FAILING_CODE, 100, "2023-12-18")
-    _claim(script, _interest(R2025, "2025-LX-6", "2025-DK-3", "3.9", 2024))
+    _lend(script, "2025-DK-3", cast.FAILING_CODE, 900, "2023-12-18")
+    _claim(script, _interest(R2025, "2025-LX-6", "2025-DK-3", "37.2", 2024))
 
 
 def _guarantee_2025(script: Script) -> None:
@@ -396,7 +420,7 @@ def _guarantee_2025(script: Script) -> None:
 
 
 def _decided_2025(script: Script) -> None:
-    """The three instruments of which only the name is known: people decide, a loss is the ceiling where there is one."""
+    """Instruments without a stated ratio: people decide; where a loss is reported it is the ceiling."""
     _lend(script, "2025-FX-DK", "insured", 120, "2023-05-08", product=cast.PRODUCT)
     script.add("report-default", loan="2025-FX-DK", outstanding_fen=wan(120), defaulted_on="2024-05-08")
     script.add("record-recovery", loan="2025-FX-DK", amount_fen=wan(20), effective_on="2024-11-18")

@@ -21,10 +21,27 @@ CONTROL_TOTALS = Path(__file__).with_name("shandong-control-totals.csv")
 PERIOD = "2023Q2"
 REGISTERED = "SD-REGISTERED"  # the product of a registered loan
 UNREGISTERED = "SD-UNREGISTERED"
+PRODUCTS = (REGISTERED, UNREGISTERED)
 
 _FIRST_DAY = "2023-04-03"
 _SECURITIES = ("credit", "mortgage", "pledge", "credit", "credit")
-_SIZES = (50, 100, 200, 300, 500, 300, 150, 1000, 200, 800, 80, 500, 400, 1000, 260)  # 万元, before they are fitted
+_SIZES = (
+    50,
+    100,
+    200,
+    300,
+    500,
+    300,
+    150,
+    1000,
+    200,
+    800,
+    80,
+    500,
+    400,
+    1000,
+    260,
+)  # 万元, before they are fitted
 _NOT_REGISTERED = ("500", "400", "400", "347.25")  # 万元; together lent less registered
 _FIRST_FIRM, _FIRST_BANK = 5_000_001, 5_900_001
 
