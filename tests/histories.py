@@ -61,7 +61,7 @@ class Mix:
             "loss": 2,
             "payout": 4,
             "recovery": 4,
-            "merge": 2,
+            "merge": 3,
             "split": 1,
             "rename": 1,
             "certify_firm": 1,
@@ -69,7 +69,7 @@ class Mix:
             "open_round": 1,
             "adjust_budget": 2,
             "close_round": 1,
-            "return_to_treasury": 3,
+            "return_to_treasury": 4,
             "assert_total": 1,
             "reverse_fact": 7,
         }
@@ -300,7 +300,8 @@ class Author:
             command |= {"loan": loan["loan"], "guarantor": loan["guarantor"]}
         if self.payouts and self.chance(0.1):
             command |= {"payout": self.random.choice(self.payouts), "key": self.next_id("K")}
-        self.payouts.append(payout)
+        if command["payout"] == payout:
+            self.payouts.append(payout)
         facts = {"amount_fen": self.amount(2_000_000, 5_000_000, 30_000_000), "paid_on": self.around(percent)}
         self.commands.append(command | facts)
 
@@ -358,14 +359,16 @@ class Author:
         return None
 
     def step_return_to_treasury(self, percent: int) -> None:
-        """All, half or one fen more than what a round with recovered money has."""
+        """All, half or one fen more than what a round with recovered money has, or what it had on the day."""
         recovered = {name: self.witness.balance(f"public/recovered/{name}") for name in self.rounds}
         full = [name for name, amount_fen in recovered.items() if amount_fen > 0] or list(recovered)
         command: Command = {"command": "return-to-treasury", "round": self.random.choice(full)}
-        left_fen = recovered[command["round"]]
-        command["amount_fen"] = max(1, self.random.choice((left_fen, left_fen // 2, left_fen + 1, 1)))
+        on, left_fen = self.around(percent), recovered[command["round"]]
+        had_fen = self.witness.balance(f"public/recovered/{command['round']}", on)
+        sums = (left_fen, left_fen // 2, left_fen + 1, had_fen, had_fen, 1)
+        command["amount_fen"] = max(1, self.random.choice(sums))
         command["document"] = self.next_id("文")
-        self.commands.append(self.dated(command, self.around(percent)))
+        self.commands.append(self.dated(command, on))
 
     def step_assert_total(self, percent: int) -> None:
         command: Command = {"command": "assert-control-total", "round": self.random.choice(list(self.rounds))}

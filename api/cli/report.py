@@ -92,7 +92,8 @@ def _show_round(report: dict[str, Any]) -> None:
         ("available_fen", say("available", "可用")),
         ("committed_fen", say("committed", "已决定未付")),
         ("paid_net_fen", say("paid, net of recoveries", "已付净额")),
-        ("recovered_fen", say("recovered", "已追回")),
+        ("recovered_fen", say("recovered, held", "追回未缴")),
+        ("returned_fen", say("returned to the treasury", "已缴回财政")),
     )
     print_table(
         [label for _, label in labels],
@@ -199,8 +200,35 @@ def _cell(name: str, value: Any) -> str:
     return str(value)
 
 
+def _show_near_caps(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        print(say("no firm is at 80 % of a cap", "没有企业达到上限的 80%"))
+        return
+    print_table(
+        [
+            say("party", "主体"),
+            say("name", "名称"),
+            say("limit", "限额"),
+            say("consumed", "已用"),
+            say("room", "剩余"),
+            say("level", "档位"),
+        ],
+        [
+            [
+                row["key"],
+                row["name"] or "",
+                *(format_fen(row[name]) for name in ("limit_fen", "consumed_fen", "room_fen")),
+                f"≥ {row['level_percent']} %",
+            ]
+            for row in rows
+        ],
+        right=(2, 3, 4, 5),
+    )
+
+
 _SHOW: dict[str, Callable[[Any], None]] = {
     "round": _show_round,
     **dict.fromkeys(("firm", "bank", "guarantor"), _show_party),
     **dict.fromkeys(_WHOLE, _show_rows),
+    "near-caps": _show_near_caps,
 }

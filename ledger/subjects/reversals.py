@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from ledger.accounts import book_of
 from ledger.commands import POSITION, TEXT, Command, CommandSpec, Field
 from ledger.decisions import Accepted, Decision, Handler, own_fields, refuse
 from ledger.events import Event, NewEvent, Posting
@@ -81,10 +82,19 @@ def _reverse(command: Command, state: State) -> Decision:
     if claims:
         return refuse("fact_in_use", tags, position=position, type=event.type, claims=claims)
     postings = tuple(Posting(p.account, -p.amount_fen, p.effective_on) for p in event.postings)
+    if event.type == "LoanDrawn":
+        postings += tuple(_withdrawn_limits(f"loan:{event.data['loan']}", state))
     # What the fact said is kept, so that each memory can take it back by itself.
     data = {**event.data, **own_fields(command), "reversed_type": event.type}
     data.pop("warnings", None)
     return Accepted((NewEvent("FactReversed", event.effective_on, tags, data, postings),))
+
+
+def _withdrawn_limits(tag: str, state: State) -> Iterable[Posting]:
+    """Money that was never lent gives no cap: the limits that rest on the draw end with it."""
+    for path, sums in sorted(state.accounts_of(tag).items()):
+        if book_of(path) == "limit":
+            yield from (Posting(path, -fen, day) for day, fen in sorted(sums.by_day.items()) if fen)
 
 
 def _resting(event: Event, state: State) -> Iterable[str]:

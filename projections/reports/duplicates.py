@@ -11,11 +11,12 @@ from projections.reports.grants import Grant, all_grants
 
 
 def duplicates(store: Store, as_of: AsOf) -> list[dict[str, Any]]:
-    """Groups of paid, not returned grants that share a payee in one round and instrument, a loan, a bank slip or
-    a voucher. Sharing is often right; it is shown, with the sum, for people to judge."""
+    """Groups of paid grants, neither returned nor wholly recovered, that share a payee in one round and
+    instrument, a loan, a bank slip or a voucher. Sharing is often right; it is shown, with the sum, for people
+    to judge."""
     groups: dict[tuple[str, str], list[Grant]] = defaultdict(list)
     for grant in all_grants(store, as_of).values():
-        if grant.paid_fen > 0:
+        if grant.paid_fen - grant.recovered_fen > 0:
             for what, key in _shared_keys(grant):
                 groups[what, key].append(grant)
     return [

@@ -10,6 +10,9 @@ from projections.clocks import AsOf
 from projections.fold import fold
 from projections.reports.grants import Grant, grants_of_tag, standing
 
+#: Position, type and data of an event of the round's own life.
+Fact = tuple[int, str, dict[str, Any]]
+
 
 class UnknownRound(LookupError):
     """No such round as known at the position."""
@@ -21,7 +24,9 @@ def round_report(store: Store, as_of: AsOf, round_id: str) -> dict[str, Any]:
     Raises UnknownRound.
     """
     events = fold(store, "events_of_tag", until=as_of.known_position, tag=f"budget:{round_id}")
-    facts = [(row[0], row[1], codec.parse_object(bytes(row[4]))) for row in events]
+    facts = [
+        (row[0], row[1], codec.parse_object(bytes(row[4]))) for row in events if row[2] <= as_of.last_day
+    ]
     opened = next((data for _, kind, data in facts if kind == "RoundOpened"), None)
     if opened is None:
         raise UnknownRound(round_id)
@@ -32,25 +37,28 @@ def round_report(store: Store, as_of: AsOf, round_id: str) -> dict[str, Any]:
         "rulebook": opened["rulebook"],
         "call": opened.get("call"),
         "closed": any(kind == "RoundClosed" for _, kind, _ in facts),
-        **_money(store, as_of, round_id),
+        **_money(store, as_of, round_id, facts),
         "instruments": _by_instrument(grants),
         "control_totals": _control_totals(facts, grants),
     }
 
 
-def _money(store: Store, as_of: AsOf, round_id: str) -> dict[str, int]:
+def _money(store: Store, as_of: AsOf, round_id: str, facts: list[Fact]) -> dict[str, int]:
+    """What was appropriated is available, committed, paid, recovered or returned: the five sum to it."""
     rows = fold(store, "round_money", until=as_of.known_position, last_day=as_of.last_day, round=round_id)
     sums = {path: int(amount) for path, amount in rows}
     paid_fen = sum(amount for path, amount in sums.items() if path.startswith("public/paid/"))
-    available_fen = sums.get(f"public/round/{round_id}/available", 0)
-    committed_fen = sums.get(f"public/round/{round_id}/committed", 0)
-    recovered_fen = sums.get(f"public/recovered/{round_id}", 0)
     return {
-        "appropriated_fen": available_fen + committed_fen + paid_fen + recovered_fen,
-        "available_fen": available_fen,
-        "committed_fen": committed_fen,
+        "appropriated_fen": sum(
+            data["budget_fen"] if kind == "RoundOpened" else data["amount_fen"]
+            for _, kind, data in facts
+            if kind in ("RoundOpened", "BudgetAdjusted")
+        ),
+        "available_fen": sums.get(f"public/round/{round_id}/available", 0),
+        "committed_fen": sums.get(f"public/round/{round_id}/committed", 0),
         "paid_net_fen": paid_fen,
-        "recovered_fen": recovered_fen,
+        "recovered_fen": sums.get(f"public/recovered/{round_id}", 0),
+        "returned_fen": sum(data["amount_fen"] for _, kind, data in facts if kind == "ReturnedToTreasury"),
     }
 
 
@@ -72,9 +80,7 @@ def _by_instrument(grants: list[Grant]) -> list[dict[str, Any]]:
     return rows
 
 
-def _control_totals(
-    facts: list[tuple[int, str, dict[str, Any]]], grants: list[Grant]
-) -> list[dict[str, Any]]:
+def _control_totals(facts: list[Fact], grants: list[Grant]) -> list[dict[str, Any]]:
     """Each asserted total with the ledger's own beside it. The difference is ledger less asserted; it is shown,
     never forced to agree."""
     taken_back = {data["position"] for _, kind, data in facts if kind == "FactReversed"}
