@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 from ledger.catalogue import Catalogue
@@ -10,7 +10,7 @@ from ledger.commands import Command
 from ledger.decide import Decided, decide
 from ledger.events import Event
 from ledger.outcomes import Outcome, repeated
-from ledger.state import State, evolve
+from ledger.state import NotLoaded, State, evolve
 
 
 @dataclass(slots=True)
@@ -34,8 +34,11 @@ class DecidedEvent:
 class Batch:
     """The commands of one turn being decided, each on the state that the ones before it left."""
 
-    def __init__(self, catalogue: Catalogue, state: State, known: dict[str, Known]) -> None:
+    def __init__(
+        self, catalogue: Catalogue, state: State, known: dict[str, Known], fetch: Callable[[str], None]
+    ) -> None:
         self._catalogue = catalogue
+        self._fetch = fetch
         self._state = state
         self._known = known
         self.decided: list[DecidedEvent] = []
@@ -50,11 +53,22 @@ class Batch:
             if known.fingerprint == command.fingerprint:
                 return repeated(known.outcome)
             return Outcome("refused", code="key_reused", arithmetic={"key": command.key})
-        decided = decide(command, self._state, self._catalogue)
+        decided = self._decide_loaded(command)
         outcome = self._record(command, decided)
         if command.key is not None:
             self._known[command.key] = Known(command.fingerprint, outcome)
         return outcome
+
+    def _decide_loaded(self, command: Command) -> Decided:
+        """Decide; a tag that came up only within this batch (a product certified and its bank merged in one file)
+        is fetched now. Deciding has no effects, so it can begin again."""
+        while True:
+            try:
+                return decide(command, self._state, self._catalogue)
+            except NotLoaded as missing:
+                self._fetch(missing.tag)
+                for decided in self.decided:
+                    evolve(self._state, decided.event, (missing.tag,))
 
     def _record(self, command: Command, decided: Decided) -> Outcome:
         first, span = self._state.position + 1, len(decided.events)

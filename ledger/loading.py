@@ -95,6 +95,10 @@ class Loader:
             self.tails = {tag: count for tag, count in self.tails.items() if tag in needed}
         return loaded
 
+    def fetch(self, tag: str, position: int) -> None:
+        """Load one more tag, while a batch is being decided."""
+        self._load_tags([tag], position)
+
     def _load_tags(self, tags: list[str], position: int) -> None:
         state = self.state
         state.begin(tags)

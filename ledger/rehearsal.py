@@ -42,9 +42,8 @@ class Rehearsal:
             keys = {**loader.known_keys(commands), **self._keys}
             fresh = [command for command in commands if command.key not in keys]
             for tag in loader.load(fresh, self._head_position, forget_others=False):
-                for event in self._unseen.pop(tag, ()):
-                    evolve(loader.state, event, (tag,))
-        batch = Batch(self._catalogue, loader.state, keys)
+                self._replay(tag)
+        batch = Batch(self._catalogue, loader.state, keys, self._fetch)
         outcomes = batch.decide(commands)
         self._keys.update({c.key: keys[c.key] for c in fresh if c.key is not None and c.key in keys})
         for decided in batch.decided:
@@ -57,6 +56,14 @@ class Rehearsal:
     def available_fen(self, round_id: str) -> int:
         """What a round that the list concerned would have left, over all effective dates."""
         return self._loader.state.account(accounts.available(round_id)).total_fen
+
+    def _fetch(self, tag: str) -> None:
+        self._loader.fetch(tag, self._head_position or 0)
+        self._replay(tag)
+
+    def _replay(self, tag: str) -> None:
+        for event in self._unseen.pop(tag, ()):
+            evolve(self._loader.state, event, (tag,))
 
     def _keep(self, event: Event) -> None:
         state = self._loader.state

@@ -18,7 +18,11 @@ from ledger.events import Event
 
 
 class NotLoaded(LookupError):
-    """A tag was asked for that was never loaded: a command's `needs` forgot it."""
+    """A tag was asked for that is not loaded: no `needs` named it, or it came up within the batch itself."""
+
+    def __init__(self, tag: str) -> None:
+        super().__init__(tag)
+        self.tag = tag
 
 
 class Memory:
@@ -77,7 +81,7 @@ class State:
         for memory in memories:
             if type(memory) is kind:
                 return memory
-        raise NotLoaded(f"{tag} has no {kind.__name__}")
+        raise AssertionError(f"{tag} has no {kind.__name__}")
 
     def peek(self, kind: type[MemoryT], tag: str) -> MemoryT | None:
         """The memory if its tag is loaded, else None: only to find out what else to load."""
@@ -89,7 +93,9 @@ class State:
         try:
             sums = self._sums[owner or ""]
         except KeyError:
-            raise NotLoaded(f"{path}: its owner {owner} is not loaded") from None
+            if owner is None:
+                raise AssertionError(f"{path} decides nothing: nobody keeps its day sums") from None
+            raise NotLoaded(owner) from None
         found = sums.get(path)
         if found is None:
             found = sums[path] = DaySums()

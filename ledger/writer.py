@@ -48,14 +48,16 @@ class Writer:
         loader = self._loader
         with self._store.reading() as head:
             keys, fresh = loader.begin(head, commands)
-        batch = Batch(self._catalogue, loader.state, keys)
         if not fresh:
-            return batch.decide(commands)
+            return Batch(self._catalogue, loader.state, keys, _nothing_to_fetch).decide(commands)
         with self._store.turn() as turn:
             since = loader.catch_up(turn.head)
             if since:
                 keys.update((k.key, known(k)) for k in since if k.key is not None)
                 loader.load(fresh, turn.head.position)
+            batch = Batch(
+                self._catalogue, loader.state, keys, lambda tag: loader.fetch(tag, turn.head.position)
+            )
             outcomes = batch.decide(commands)
             if batch.decided:
                 turn.append([_pending(decided) for decided in batch.decided], self._principal)
@@ -77,6 +79,10 @@ class Writer:
             turn.account_ids({row[1] for row in rows})
             turn.save_day_sums(rows, long, loader.state.position)
             loader.tails.update(dict.fromkeys(long, 0))
+
+
+def _nothing_to_fetch(tag: str) -> None:
+    raise AssertionError(f"a batch of repeated commands asked for {tag}")
 
 
 def _pending(decided: DecidedEvent) -> PendingEvent:

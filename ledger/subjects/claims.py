@@ -67,6 +67,7 @@ class Claim(Memory):
             self.on_hold = kind == "GrantHeld"
         else:
             self.state = STATE_AFTER[kind]
+            self.on_hold = self.on_hold and kind != "GrantVoided"
         self.last_on = event.effective_on
 
     @property
@@ -230,7 +231,8 @@ def _party_tag(tag: str) -> tuple[str, str, str]:
 def _step(
     command: Command, state: State, allowed: tuple[str, ...], wanted: str, *, held: bool = False
 ) -> tuple[Claim, Refused | None]:
-    """The claim of a step, and why the step is refused: unknown, on hold, in another state."""
+    """The claim of a step, and why the step is refused: unknown, on hold (unless `held` allows it), in another
+    state."""
     claim_id = command.fields["claim"]
     tag = f"claim:{claim_id}"
     claim = state.recall(Claim, tag)
@@ -308,7 +310,7 @@ def _pay(command: Command, state: State) -> Decision:
 
 
 def _return_payment(command: Command, state: State) -> Decision:
-    claim, refused = _step(command, state, ("paid",), "paid_first")
+    claim, refused = _step(command, state, ("paid",), "paid_first", held=True)
     if not refused and claim.recovered_fen:
         refused = _wrong(command, claim, "recovered", "return_whole")
     return refused or _take(
@@ -337,7 +339,7 @@ def _void(command: Command, state: State) -> Decision:
 
 
 def _recover(command: Command, state: State) -> Decision:
-    claim, refused = _step(command, state, ("paid",), "paid_first")
+    claim, refused = _step(command, state, ("paid",), "paid_first", held=True)
     fields, on, amount_fen = command.fields, command.effective_on, command.fields["amount_fen"]
     left_fen = claim.recoverable_fen
     if not refused and amount_fen > left_fen:
@@ -363,7 +365,7 @@ def _released(command: Command, claim: Claim, state: State) -> Iterable[Posting]
     for tag in claim.tags:
         kind, party, key = _party_tag(tag)
         if kind == "product":
-            *_, carrier = heirs(party, state)
+            *_, carrier = heirs(party, state, whole=True)
             yield from released_mark(
                 state, f"product:{carrier}{key}", command.fields["claim"], command.effective_on
             )

@@ -140,7 +140,7 @@ def _recover(command: Command, state: State) -> Decision:
     if payout.id is None:
         return refuse("unknown_payout", (tag,), payout=payout_id)
     tags = (*state.recall(Loan, f"loan:{payout.loan}").tags, tag, f"guarantor:{payout.guarantor}")
-    warnings = ("return_due",) if state.recall(Standing, tag).by_claim else ()
+    warnings = ("return_due",) if state.recall(Standing, tag).decided() else ()
     if amount_fen > payout.loss_fen:
         warnings = (*warnings, "recovered_beyond_payout")
     debtor, recovered = accounts.guarantee(payout_id, "debtor"), accounts.guarantee(payout_id, "recovered")
@@ -155,7 +155,7 @@ def _recover_loan(command: Command, state: State) -> Decision:
         return unknown_loan(loan_id)
     compensated = any(
         grant.instrument == "risk_compensation"
-        for grant in state.recall(Standing, f"loan:{loan_id}").by_claim.values()
+        for grant in state.recall(Standing, f"loan:{loan_id}").decided().values()
     )
     owed, recovered = accounts.loan(loan_id, loan.owed_part()), accounts.loan(loan_id, "recovered")
     postings = move(owed, recovered, amount_fen, command.effective_on)

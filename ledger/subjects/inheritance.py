@@ -18,12 +18,14 @@ def party_of(account: str) -> str | None:
     return key.partition("/")[0] if kind in PARTY_KINDS else None
 
 
-def heirs(uscc: str, state: State) -> Iterator[str]:
-    """The party, who absorbed it, who absorbed that one: as far as they are loaded."""
+def heirs(uscc: str, state: State, *, whole: bool = False) -> Iterator[str]:
+    """The party, who absorbed it, who absorbed that one: as far as they are loaded, which is for finding out what
+    else to load. With `whole` all of them: raises NotLoaded where one is missing."""
     seen: str | None = uscc
+    look = state.recall if whole else state.peek
     while seen is not None:
         yield seen
-        party = state.peek(Party, f"party:{seen}")
+        party = look(Party, f"party:{seen}")
         seen = party.absorbed_into[0] if party is not None and party.absorbed_into else None
 
 

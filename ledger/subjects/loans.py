@@ -47,16 +47,18 @@ class Loan(Memory):
     )
 
     def __init__(self) -> None:
-        self._forget()
+        self._undraw()
+        self.repaid_fen = self.losses_fen = self.recovered_fen = 0
+        self.default: tuple[Day, int] | None = None  # the day; what was then outstanding, plus repaid before
 
-    def _forget(self) -> None:
+    def _undraw(self) -> None:
+        """As before the draw; facts that were recorded about the id stay with it, as their postings do."""
         self.id: str | None = None
         self.firm = self.bank = self.security = ""
         self.product: str | None = None
         self.guarantor: str | None = None
         self.drawn_on: Day = ""
-        self.principal_fen = self.repaid_fen = self.losses_fen = self.recovered_fen = 0
-        self.default: tuple[Day, int] | None = None  # the day; what was then outstanding, plus repaid before
+        self.principal_fen = 0
 
     def apply(self, event: Event, tag: str) -> None:
         """LoanDrawn, LoanRepaid, RepaymentDefaulted, LossReported, GuaranteePaidOut, RecoveryReceived, and the
@@ -65,9 +67,10 @@ class Loan(Memory):
         if kind == "FactReversed":
             kind, sign = data["reversed_type"], -1
         if kind == "LoanDrawn":
-            self._forget()
             if sign > 0:
                 self._draw(data)
+            else:
+                self._undraw()
         elif kind == "LoanRepaid":
             self.repaid_fen += sign * data["amount_fen"]
         elif kind == "GuaranteePaidOut":
