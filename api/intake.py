@@ -35,14 +35,15 @@ class Line:
         return len(self.text) > LINE_BYTES_MAX
 
 
-def batches(descriptor: int) -> Iterator[tuple[list[Line], int]]:
-    """Batches of lines, blank ones left out, and how many bytes were read in all."""
+def batches(descriptor: int, seed: bytes = b"") -> Iterator[tuple[list[Line], int]]:
+    """Batches of lines, blank ones left out, and how many bytes were read in all. `seed` goes before the input
+    into the hash of each line's default key."""
     waiting: queue.Queue[list[bytes] | BaseException | None] = queue.Queue(CHUNKS_WAITING_MAX)
     stopped = threading.Event()
     reader = threading.Thread(target=_read, args=(descriptor, waiting, stopped), daemon=True)
     reader.start()
     try:
-        yield from _batches(waiting)
+        yield from _batches(waiting, seed)
     finally:
         stopped.set()
 
@@ -74,9 +75,9 @@ def _read(
 
 
 def _batches(
-    waiting: queue.Queue[list[bytes] | BaseException | None],
+    waiting: queue.Queue[list[bytes] | BaseException | None], seed: bytes
 ) -> Iterator[tuple[list[Line], int]]:
-    hasher, number, read_bytes = hashlib.sha256(), 0, 0
+    hasher, number, read_bytes = hashlib.sha256(seed), 0, 0
     batch: list[Line] = []
     while (chunk := waiting.get()) is not None:
         if isinstance(chunk, BaseException):

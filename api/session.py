@@ -13,9 +13,10 @@ import typer
 
 from api.language import say
 from api.problems import Problem
+from ledger.connection import StoreError
 from ledger.dates import SHANGHAI, Day, is_day
 from ledger.server import Server, ServerError, default_data_dir, share
-from ledger.store import NotKnown, Store, StoreError
+from ledger.store import NotKnown, Store
 from projections.clocks import AsOf
 
 ADDRESS_VARIABLE: Final = "KEJIN_DATABASE_URL"

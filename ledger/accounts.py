@@ -20,8 +20,8 @@ _SHAPES: Final = tuple(
         f"public/round/{_ID}/(available|committed)",
         f"public/paid/{_ID}/{_ID}/{_ID}",
         f"public/recovered/{_ID}",
-        f"private/loan/{_ID}/(bank|outstanding|repaid|defaulted)",
-        f"private/guarantee/{_ID}/(guarantor|principal|interest|recovered)",
+        f"private/loan/{_ID}/(bank|outstanding|repaid|defaulted|lost|recovered)",
+        f"private/guarantee/{_ID}/(guarantor|principal|interest|debtor|recovered)",
         f"(quota|limit|settled)/{_ID}/{_ID}(/{_ID}){{0,2}}",
         f"milestone/{_ID}/{_ID}/{_ID}(/{_ID})?",
     )
@@ -63,8 +63,13 @@ def recovered(round_id: str) -> str:
 
 
 def loan(loan_id: str, part: str) -> str:
-    """An account of a loan in the private book: bank, outstanding, repaid, defaulted."""
+    """An account of a loan in the private book: bank, outstanding, repaid, defaulted, lost, recovered."""
     return f"private/loan/{loan_id}/{part}"
+
+
+def guarantee(payout: str, part: str) -> str:
+    """An account of a guarantee payout in the private book: guarantor, principal, interest, debtor, recovered."""
+    return f"private/guarantee/{payout}/{part}"
 
 
 def quota(cap: str, key: str) -> str:
@@ -100,7 +105,7 @@ def owner_of(path: str) -> str | None:
     """
     parts = path.split("/")
     if parts[0] == "public":
-        return f"round:{parts[2]}" if parts[-1] == "available" else None
+        return f"round:{parts[2]}" if parts[-1] == "available" or parts[1] == "recovered" else None
     if parts[0] == "private":
         return None
     kind = parts[1].rpartition(".")[2].partition("+")[0]

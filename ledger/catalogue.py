@@ -15,10 +15,20 @@ from ledger.decisions import Handler
 from ledger.grants import Instrument
 from ledger.rulebook.library import Library, shipped
 from ledger.state import Memory, MemoryKinds
-from ledger.subjects import certificates, claims, loans, registrations, rounds
+from ledger.subjects import (
+    budgets,
+    certificates,
+    claims,
+    guarantees,
+    loans,
+    mergers,
+    registrations,
+    reversals,
+    rounds,
+)
 
 # Kinds of tags that own accounts without further memory are not listed: state.State gives them day sums only.
-_SUBJECTS = (rounds, registrations, loans, certificates, claims)
+_SUBJECTS = (rounds, registrations, loans, guarantees, certificates, claims, reversals)
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,11 +53,15 @@ def catalogue(library: Library | None = None) -> Catalogue:
     found = discover_instruments()
     handlers: list[Handler] = [
         *rounds.handlers(library or shipped()),
+        *budgets.handlers(found),
         *registrations.HANDLERS,
+        *mergers.HANDLERS,
         *loans.HANDLERS,
+        *guarantees.HANDLERS,
         *certificates.HANDLERS,
         *(instrument.handler() for instrument in found.values()),
-        *claims.handlers({key: instrument.release for key, instrument in found.items()}),
+        *claims.HANDLERS,
+        *reversals.HANDLERS,
     ]
     by_name = {handler.spec.name: handler for handler in handlers}
     memories = _merged(

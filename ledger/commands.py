@@ -5,6 +5,7 @@ Malformed input never reaches the ledger: it raises InvalidCommand and writes no
 
 from __future__ import annotations
 
+import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -22,6 +23,8 @@ _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 TEXT_LENGTH_MAX: Final = 500
 KEY_LENGTH_MAX: Final = 200
 SLIPS_MAX: Final = 1000
+REVIEWS_MAX: Final = 100
+REVIEW_KINDS: Final = ("expert", "onsite")
 
 
 class InvalidCommand(ValueError):
@@ -53,6 +56,23 @@ def _is_text(value: object) -> bool:
         and 0 < len(value) <= TEXT_LENGTH_MAX
         and not value.isspace()
         and _CONTROL.search(value) is None
+    )
+
+
+def _is_reviews(value: object) -> bool:
+    return (
+        type(value) is list
+        and len(value) <= REVIEWS_MAX
+        and all(
+            type(review) is dict
+            and review.keys() == {"kind", "passed", "document", "on"}
+            and review["kind"] in REVIEW_KINDS
+            and type(review["passed"]) is bool
+            and _is_text(review["document"])
+            and type(review["on"]) is str
+            and is_day(review["on"])
+            for review in value
+        )
     )
 
 
@@ -119,6 +139,25 @@ SLIPS = FieldType(
     f"a list of at most {SLIPS_MAX} objects {{number, amount_fen}}",
     f"至多 {SLIPS_MAX} 个 {{number, amount_fen}} 对象的列表",
 )
+REVIEWS = FieldType(
+    "reviews",
+    _is_reviews,
+    f"a list of at most {REVIEWS_MAX} objects {{kind: expert or onsite, passed, document, on}}",
+    f"至多 {REVIEWS_MAX} 个 {{kind: expert 或 onsite, passed, document, on}} 对象的列表",
+)
+SIGNED_AMOUNT = FieldType(
+    "signed_amount_fen",
+    lambda value: type(value) is int and is_amount(abs(value)),
+    f"an integer amount in fen, positive or negative, at most {MAX_FEN}",
+    f"以分为单位的整数金额，可为负，绝对值至多 {MAX_FEN}",
+)
+COUNT = FieldType(
+    "count",
+    lambda value: is_amount(value, least=0),
+    "an integer from 0",
+    "不小于 0 的整数",
+)
+POSITION = FieldType("position", is_amount, "a position of the log, from 1", "日志序号，从 1 起")
 KEY = FieldType(
     "key",
     lambda value: _is_text(value) and len(value) <= KEY_LENGTH_MAX,
@@ -270,14 +309,17 @@ def _unknown_field(spec: CommandSpec, fields: Mapping[str, Any]) -> InvalidComma
 
 
 def _unknown_command(name: object, specs: Mapping[str, CommandSpec]) -> InvalidCommand:
-    listed = ", ".join(specs)
     if name is None:
         return InvalidCommand(
-            f'the field "command" is missing; it wants one of {listed}',
-            f'缺少字段 "command"，应为以下之一：{listed}',
+            'the field "command" is missing; name one of those that kejin commands lists',
+            '缺少字段 "command"；可用命令见 kejin commands',
         )
+    near = difflib.get_close_matches(str(name)[:100], specs, n=1)
+    hint_en = f"did you mean {near[0]}? " if near else ""
+    hint_zh = f"是否为 {near[0]}？" if near else ""
     return InvalidCommand(
-        f"unknown command {shown(name)}; known are {listed}", f"未知命令 {shown(name)}；已知命令：{listed}"
+        f"unknown command {shown(name)}; {hint_en}kejin commands lists all",
+        f"未知命令 {shown(name)}；{hint_zh}全部命令见 kejin commands",
     )
 
 

@@ -30,6 +30,11 @@ def is_day(text: str) -> bool:
         return False
 
 
+def days_between(first: Day, last: Day) -> int:
+    """How many days a period has, both ends included."""
+    return (datetime.date.fromisoformat(last) - datetime.date.fromisoformat(first)).days + 1
+
+
 def today_in_shanghai() -> Day:
     """Today's date in Asia/Shanghai. Only the shell may ask: the pure core gets the day handed in."""
     return datetime.datetime.now(SHANGHAI).date().isoformat()

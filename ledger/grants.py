@@ -11,15 +11,17 @@ from typing import Any
 from ledger import accounts
 from ledger.commands import ID, Command, CommandSpec, Field
 from ledger.dates import Day
-from ledger.day_sums import DaySums, room_fen
+from ledger.day_sums import room_fen
 from ledger.decisions import Accepted, Decision, Handler, Refused, move, own_fields, refuse, too_early
 from ledger.events import NewEvent, Posting
+from ledger.limits import missing_limit
 from ledger.money import floor_to_unit
 from ledger.refusals import Refusal
 from ledger.rulebook import shapes
 from ledger.rulebook.clauses import Cap, Clause
 from ledger.state import MemoryKinds, State
 from ledger.subjects.claims import Claim
+from ledger.subjects.registrations import Party
 from ledger.subjects.rounds import Adoptions, Round, rulebook_of, rulebook_tags
 
 #: Every claim names itself and the round that pays it.
@@ -33,7 +35,8 @@ CLAIM_FIELDS = (
 class Case:
     """What a claim rests on, once the instrument found nothing to refuse.
 
-    `basis` are the figures for the shapes (fen or counts), `dates` the facts' dates that limits hang on, `inputs`
+    `legs` are figures that the claim brings itself (part, exact fen), e.g. what people decided; `basis` are the
+    figures for the shapes (fen or counts), `dates` the facts' dates that limits hang on, `inputs`
     what the grant keeps so that it can be computed again. `marks` are counters that the grant moves, `tags` what
     else the grant takes hold of.
     """
@@ -43,6 +46,7 @@ class Case:
     inputs: Mapping[str, Any]
     dates: Mapping[str, Day] = field(default_factory=dict)
     decided: Mapping[str, Any] = field(default_factory=dict)
+    legs: tuple[tuple[str, Fraction], ...] = ()
     marks: tuple[tuple[str, int], ...] = ()
     warnings: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
@@ -54,8 +58,8 @@ class Instrument:
     """One policy instrument.
 
     `keys(fields, state)` names the subjects as far as they are loaded: kind of key to id; `needs` further tags.
-    `find` refuses unknown subjects; `assess` refuses what the clause excludes or returns the Case.
-    `release` gives the counters to move when a grant is undone (void, or whole recovery for error).
+    `find` refuses unknown subjects; `payee` says whom it would pay, once all are known; `assess` refuses what the
+    clause excludes or returns the Case.
     """
 
     key: str
@@ -64,8 +68,8 @@ class Instrument:
     keys: Callable[[Mapping[str, Any], State], Mapping[str, str]]
     needs: Callable[[Mapping[str, Any], State], Iterable[str]]
     find: Callable[[Mapping[str, Any], State], Refusal | None]
+    payee: Callable[[Mapping[str, Any], State], str | None]
     assess: Callable[[Command, State, Clause, Round], Refusal | Case]
-    release: Callable[[Claim, State], tuple[tuple[str, int], ...]] = lambda claim, state: ()
     memories: MemoryKinds = field(default_factory=dict)
 
     def handler(self) -> Handler:
@@ -83,6 +87,9 @@ def _needs(instrument: Instrument, fields: Mapping[str, Any], state: State) -> I
     yield f"round:{fields['round']}"
     yield budget
     yield from instrument.needs(fields, state)
+    payee = instrument.payee(fields, state)
+    if payee is not None:
+        yield f"party:{payee}"
     keys = instrument.keys(fields, state)
     for kind, key in keys.items():
         if kind in ("loan", "product"):
@@ -114,17 +121,33 @@ def decide_claim(instrument: Instrument, command: Command, state: State) -> Deci
         return refuse(
             "duplicate_claim", tags, claim=fields["claim"], with_claim=fields["claim"], why="id_used"
         )
+    if round_.closed:
+        return refuse("wrong_state", tags, subject=fields["round"], state="closed", wanted="round_closed")
     early = too_early(command, round_.effective_on, tags)
     if early is not None:
         return early
     clause = rulebook_of(round_, state).clause_for(instrument.key)
     if clause is None:
-        raise AssertionError(f"{round_.measure[0]} has no clause for {instrument.key}")
-    assessed = instrument.assess(command, state, clause, round_)
+        return refuse("no_clause", tags, instrument=instrument.key, rulebook=round_.measure[0])
+    payee = instrument.payee(fields, state) or ""
+    assessed = _excluded(command, state, clause, payee) or instrument.assess(command, state, clause, round_)
     if isinstance(assessed, Refusal):
         return Refused(assessed, tuple(tags), _frame(instrument, round_, clause))
     keys = {**keys, "round": round_.id or "", "year": str(round_.year)}
     return _Computation(instrument, command, state, clause, round_, assessed, keys).decide(tags)
+
+
+def _excluded(command: Command, state: State, clause: Clause, payee: str) -> Refusal | None:
+    """Whether the payee itself is out: absorbed by another, or without a quality that the clause demands."""
+    party = state.recall(Party, f"party:{payee}")
+    if party.absorbed_into is not None:
+        survivor, merged_on = party.absorbed_into
+        return Refusal("party_absorbed", None, {"uscc": payee, "survivor": survivor, "merged_on": merged_on})
+    quality = clause.terms.get("quality")
+    if quality is not None and not party.has_quality(quality, command.effective_on):
+        demanded = {"uscc": payee, "quality": quality, "on": command.effective_on}
+        return Refusal("party_not_eligible", clause.id, demanded)
+    return None
 
 
 def _frame(instrument: Instrument, round_: Round, clause: Clause) -> dict[str, Any]:
@@ -154,6 +177,8 @@ class _Computation:
     def decide(self, tags: list[str]) -> Decision:
         """The grant, or the refusal with the legs that led to it."""
         unit_fen = self.clause.rounding_unit_fen
+        for part, value in self.case.legs:
+            self._add_leg(part, value)
         for leg in self.clause.legs:
             self._add_leg(leg.part, shapes.value(leg.parameters, self.case.basis))
         if floor_to_unit(self._least(), unit_fen) == 0:
@@ -237,20 +262,13 @@ class _Computation:
             "legs": self._shown_legs(),
             "inputs": case.inputs,
         }
-        if case.warnings:
-            data["warnings"] = list(case.warnings)
+        warnings = (*case.warnings, *self._review_warnings())
+        if warnings:
+            data["warnings"] = list(warnings)
         event = NewEvent(self.instrument.event, on, tuple(sorted({*tags, *case.tags})), data, postings)
-        return Accepted((event,), amount_fen, case.warnings)
+        return Accepted((event,), amount_fen, warnings)
 
-
-def missing_limit(account: str, posted: DaySums, limit_fen: int, since: Day) -> tuple[Posting, ...]:
-    """The postings that make the limit `limit_fen` from `since` on, up to the next date that gives another.
-
-    Usually one, with the first event that needs it, and none afterwards.
-    """
-    change_fen = limit_fen - posted.at(since)
-    if change_fen == 0:
-        return ()
-    later = next((day for day in posted.days if day > since), None)
-    first = Posting(account, change_fen, since)
-    return (first,) if later is None else (first, Posting(account, -change_fen, later))
+    def _review_warnings(self) -> tuple[str, ...]:
+        """A party that was split off another is flagged: people look whether it fills a second cap (A3)."""
+        party = self.state.recall(Party, f"party:{self.case.payee}")
+        return ("split_review",) if party.split_from else ()

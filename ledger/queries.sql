@@ -39,6 +39,11 @@ from events
 where position in (select position from event_tags where tag = any(%(tags)s) and position <= %(until)s)
 order by position
 
+-- name: events_at_positions
+select position, type, effective_on::text, tags, data, posting_accounts, posting_amounts, posting_days::text[],
+       key, fingerprint, span
+from events where position = any(%(positions)s) and position <= %(until)s
+
 -- name: events_of_keys
 select position, type, effective_on::text, tags, data, posting_accounts, posting_amounts, posting_days::text[],
        key, fingerprint, span

@@ -38,6 +38,8 @@ CODES: Final[Mapping[str, Code]] = {
         "银行 {bank} 的产品 {product} 没有 {year} 年度的授信证明",
     ),
     "unknown_claim": Code(20, "there is no claim {claim}", "申请 {claim} 不存在"),
+    "unknown_payout": Code(20, "there is no payout {payout}", "代偿 {payout} 不存在"),
+    "unknown_position": Code(20, "there is no event at position {position}", "序号 {position} 处没有事件"),
     "duplicate_round": Code(30, "round {round} exists already", "轮次 {round} 已存在"),
     "duplicate_party": Code(30, "{uscc} is registered as {kind} already", "{uscc} 已登记为 {kind}"),
     "duplicate_loan": Code(30, "loan {loan} exists already", "贷款 {loan} 已存在"),
@@ -46,7 +48,14 @@ CODES: Final[Mapping[str, Code]] = {
         "claim {claim} repeats {with_claim}: {why}",
         "申请 {claim} 与 {with_claim} 重复：{why}",
     ),
+    "duplicate_payout": Code(30, "payout {payout} exists already", "代偿 {payout} 已存在"),
+    "on_hold": Code(40, "{subject} is on hold; release or void it", "{subject} 已暂缓；请解除或撤销"),
     "wrong_state": Code(40, "{subject} is {state}; {wanted}", "{subject} 的状态为 {state}；{wanted}"),
+    "fact_in_use": Code(
+        45,
+        "the {type} at position {position} carries {claims}; void or recover them first",
+        "第 {position} 条 {type} 是 {claims} 的依据；请先撤销或追回",
+    ),
     "effective_too_early": Code(
         50,
         "effective on {effective_on}, before {earliest}, the date of the step that it follows",
@@ -56,6 +65,15 @@ CODES: Final[Mapping[str, Code]] = {
         60,
         "{uscc} fails its check digit (expected {expected}); if the code is real, confirm with confirm_uscc",
         "{uscc} 校验位不符（应为 {expected}）；如确属真实代码，请以 confirm_uscc 确认",
+    ),
+    "no_clause": Code(
+        55, "{rulebook} has no clause for {instrument}", "{rulebook} 中没有 {instrument} 的条款"
+    ),
+    "party_absorbed": Code(
+        60, "{uscc} was absorbed by {survivor} on {merged_on}", "{uscc} 已于 {merged_on} 并入 {survivor}"
+    ),
+    "party_not_eligible": Code(
+        60, "{uscc} has no certificate as {quality} on {on}", "{uscc} 在 {on} 不具备 {quality} 资格"
     ),
     "security_not_eligible": Code(
         61,
@@ -76,6 +94,17 @@ CODES: Final[Mapping[str, Code]] = {
         90,
         "slip {number} of bank {bank} is used already by {with_claim}",
         "银行 {bank} 的回单 {number} 已被 {with_claim} 使用",
+    ),
+    "review_missing": Code(100, "no passed review: {missing}", "缺少通过的评审：{missing}"),
+    "amount_needs_decision": Code(
+        110,
+        "the clause gives no ratio: people decide the amount; give decided_fen and document",
+        "条款未给出比例，金额由人决定：请填 decided_fen 与 document",
+    ),
+    "exceeds_loss": Code(
+        120,
+        "{amount_fen} is more than the loss that is left, {loss_fen}",
+        "{amount_fen} 超过剩余损失 {loss_fen}",
     ),
     "nothing_due": Code(130, "nothing is due: {why}", "无应付金额：{why}"),
     "principal_cap_reached": Code(
@@ -143,6 +172,22 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
         "仅未支付的可以撤销；已支付的请追回",
     ),
     "paid_first": ("only a paid claim can be recovered", "仅已支付的可以追回"),
+    "round_closed": ("the round takes no more decisions on money", "该轮次不再受理"),
+    "open_first": ("only an open round can be closed", "仅开放的轮次可以关闭"),
+    "hold_unpaid": ("only an unpaid claim that is not on hold can be held", "仅未支付且未暂缓的可以暂缓"),
+    "hold_first": ("only a claim on hold can be released", "仅已暂缓的可以解除"),
+    "return_whole": (
+        "only a payment of which nothing was recovered can be returned",
+        "仅未曾追回的支付可以退回",
+    ),
+    "only_facts": ("only a fact can be reversed", "仅事实可以冲正"),
+    "payout_compensated": ("the payout is compensated already", "该代偿已获补偿"),
+    "closed": ("closed", "已关闭"),
+    "open": ("open", "开放"),
+    "on_hold": ("on hold", "已暂缓"),
+    "reversed": ("reversed", "已冲正"),
+    "recovered": ("partly recovered", "已部分追回"),
+    "not_a_fact": ("not a fact", "不是事实"),
     "recover_at_most": ("more than what is left to recover", "超过尚可追回的金额"),
     "not_defaulted": ("a loan defaults once", "一笔贷款只登记一次违约"),
     "decided": ("decided", "已决定"),

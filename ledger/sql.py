@@ -9,7 +9,9 @@ _NAME = re.compile(r"^-- name: (\w+)$", re.MULTILINE)
 
 
 def load(package: str, file_name: str) -> dict[str, bytes]:
-    """The queries of a file by name."""
+    """The queries of a file by name. Raises ValueError where a name stands twice."""
     text = resources.files(package).joinpath(file_name).read_text(encoding="utf-8")
     parts = _NAME.split(text)[1:]
+    if len(set(parts[::2])) != len(parts[::2]):
+        raise ValueError(f"{file_name}: a query's name stands twice")
     return {name: body.strip().encode() for name, body in zip(parts[::2], parts[1::2], strict=True)}

@@ -18,7 +18,11 @@ from ledger.events import Event
 
 
 class NotLoaded(LookupError):
-    """A tag was asked for that was never loaded: a command's `needs` forgot it."""
+    """A tag was asked for that is not loaded: no `needs` named it, or it came up within the batch itself."""
+
+    def __init__(self, tag: str) -> None:
+        super().__init__(tag)
+        self.tag = tag
 
 
 class Memory:
@@ -26,8 +30,8 @@ class Memory:
 
     __slots__ = ()
 
-    def apply(self, event: Event) -> None:
-        """Take in one event that carries the tag."""
+    def apply(self, event: Event, tag: str) -> None:
+        """Take in one event that carries `tag`, the tag of this memory."""
         raise NotImplementedError
 
 
@@ -40,12 +44,13 @@ owner_of = lru_cache(maxsize=65_536)(accounts.owner_of)
 class State:
     """The loaded tags as of `position`: everything up to it is taken in, nothing after it."""
 
-    __slots__ = ("_kinds", "_memories", "_sums", "position")
+    __slots__ = ("_kinds", "_memories", "_sums", "_watches_positions", "position")
 
     def __init__(self, kinds: MemoryKinds, position: int = 0) -> None:
         self._kinds = kinds
         self._memories: dict[str, tuple[Memory, ...]] = {}
         self._sums: dict[str, dict[str, DaySums]] = {}
+        self._watches_positions = False  # an event also counts as tagged with its own `position:<n>`
         self.position = position
 
     def __len__(self) -> int:
@@ -57,8 +62,10 @@ class State:
     def begin(self, tags: Iterable[str]) -> None:
         """Start to remember tags, empty: what the log holds of them must be taken in next."""
         for tag in tags:
-            self._memories[tag] = tuple(kind() for kind in self._kinds.get(tag.partition(":")[0], ()))
+            kind = tag.partition(":")[0]
+            self._memories[tag] = tuple(memory() for memory in self._kinds.get(kind, ()))
             self._sums[tag] = {}
+            self._watches_positions = self._watches_positions or kind == "position"
 
     def keep(self, tags: Collection[str]) -> None:
         """Forget every tag but these."""
@@ -74,7 +81,7 @@ class State:
         for memory in memories:
             if type(memory) is kind:
                 return memory
-        raise NotLoaded(f"{tag} has no {kind.__name__}")
+        raise AssertionError(f"{tag} has no {kind.__name__}")
 
     def peek(self, kind: type[MemoryT], tag: str) -> MemoryT | None:
         """The memory if its tag is loaded, else None: only to find out what else to load."""
@@ -86,7 +93,9 @@ class State:
         try:
             sums = self._sums[owner or ""]
         except KeyError:
-            raise NotLoaded(f"{path}: its owner {owner} is not loaded") from None
+            if owner is None:
+                raise AssertionError(f"{path} decides nothing: nobody keeps its day sums") from None
+            raise NotLoaded(owner) from None
         found = sums.get(path)
         if found is None:
             found = sums[path] = DaySums()
@@ -107,7 +116,12 @@ def evolve(state: State, event: Event, only: Collection[str] | None = None) -> S
     for tag in event.tags:
         if tag in memories and (only is None or tag in only):
             for memory in memories[tag]:
-                memory.apply(event)
+                memory.apply(event, tag)
+    if state._watches_positions:
+        tag = f"position:{event.position}"
+        if tag in memories and (only is None or tag in only):
+            for memory in memories[tag]:
+                memory.apply(event, tag)
     for posting in event.postings:
         owner = owner_of(posting.account)
         if owner is not None and owner in memories and (only is None or owner in only):

@@ -10,7 +10,6 @@ import contextlib
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
-from importlib import resources
 from typing import Any, Final, Self
 
 import psycopg
@@ -18,16 +17,14 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from ledger import codec
+from ledger.connection import connect, ensure_schema
+from ledger.copying import PendingEvent, copy_row, copy_text
 from ledger.dates import Day
 from ledger.events import Event, Posting, StoredEvent
 from ledger.sql import load
 
-SCHEMA_VERSION: Final = 1
-WORKER_ROLE: Final = "kejin_worker"
-
-# Two advisory locks of the ledger's database: appending, and setting up or migrating the schema.
+#: The advisory lock of appending, on the ledger's own database.
 APPEND_LOCK: Final = 0x6B656A696E01
-SETUP_LOCK: Final = 0x6B656A696E02
 
 _QUERIES: Final = load("ledger", "queries.sql")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -36,14 +33,6 @@ _CACHE_MAX: Final = 200_000
 #: The span of an event that no command recorded: the recorder's. Whatever its type, tags and bytes, it is not
 #: remembered, so that nobody's bytes can stop or mislead a decision.
 NO_COMMAND: Final = 0
-
-# The writer looks up keys by index, always; with statistics still missing on a young table the planner would
-# guess otherwise.
-_PLAN_BY_INDEX: Final = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
-
-
-class StoreError(Exception):
-    """The database cannot be used: one clear line that says what, where and what to do."""
 
 
 class NotKnown(LookupError):
@@ -58,20 +47,6 @@ class Head:
     recorded_at: datetime | None
     now: datetime
     last_account_id: int
-
-
-@dataclass(frozen=True, slots=True)
-class PendingEvent:
-    """An event about to be appended: everything but position and time."""
-
-    type: str
-    effective_on: Day
-    tags: tuple[str, ...]
-    data: bytes
-    postings: tuple[Posting, ...] = ()
-    key: str | None = None
-    fingerprint: bytes | None = None
-    span: int = 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -168,6 +143,14 @@ class Store:
     def events_of_tags(self, tags: Sequence[str], until: int) -> list[KeyedEvent]:
         """Events up to `until` that carry any of the tags, in order."""
         return self._keyed(self.query("events_of_tags", tags=list(tags), until=until)) if tags else []
+
+    def events_at(self, positions: Sequence[int], until: int) -> list[KeyedEvent]:
+        """The events at positions, as far as they are not beyond `until`."""
+        return (
+            self._keyed(self.query("events_at_positions", positions=list(positions), until=until))
+            if positions
+            else []
+        )
 
     def events_of_keys(self, keys: Sequence[str]) -> list[KeyedEvent]:
         """The events recorded under any of the idempotency keys."""
@@ -304,7 +287,7 @@ class Turn:
         ids = self._account_ids(pending)
         event_rows, tag_rows = [], []
         recorded_at_us, recorded_at = microseconds(self.recorded_at), self.recorded_at.isoformat()
-        shown_principal = _copy_text(principal)
+        shown_principal = copy_text(principal)
         for position, event in enumerate(pending, self.head.position + 1):
             entry = codec.preimage(
                 position,
@@ -320,9 +303,9 @@ class Turn:
                 event.data,
             )
             event_rows.append(
-                _copy_row(position, recorded_at, event, ids, shown_principal, codec.leaf_hash(entry))
+                copy_row(position, recorded_at, event, ids, shown_principal, codec.leaf_hash(entry))
             )
-            tag_rows += [f"{_copy_text(tag)}\t{position}\n" for tag in dict.fromkeys(event.tags)]
+            tag_rows += [f"{copy_text(tag)}\t{position}\n" for tag in dict.fromkeys(event.tags)]
         self._copy("copy_events", "".join(event_rows))
         self._copy("copy_event_tags", "".join(tag_rows))
         return self.head.position + len(pending)
@@ -363,7 +346,7 @@ class Turn:
             )
         )
         if fresh:
-            self._copy("copy_accounts", "".join(f"{i}\t{_copy_text(path)}\n" for path, i in fresh.items()))
+            self._copy("copy_accounts", "".join(f"{i}\t{copy_text(path)}\n" for path, i in fresh.items()))
         # Ids of a transaction that may still fail are not kept.
         return {**{path: ids[path] for path in paths if path in ids}, **fresh}
 
@@ -372,140 +355,3 @@ class Turn:
             return
         with self.store.connection.cursor() as cursor, cursor.copy(_QUERIES[name]) as copy:
             copy.write(rows.encode())
-
-
-_COPY_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
-
-
-def _copy_text(text: str) -> str:
-    """A text as COPY's text format writes it."""
-    return text.translate(_COPY_ESCAPES) if not text.isprintable() or "\\" in text else text
-
-
-def _copy_array(texts: Sequence[str]) -> str:
-    quoted = ",".join('"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts)
-    return _copy_text("{" + quoted + "}")
-
-
-def _copy_row(
-    position: int, recorded_at: str, event: PendingEvent, ids: dict[str, int], principal: str, leaf: bytes
-) -> str:
-    postings = event.postings
-    one_day = all(posting.effective_on == event.effective_on for posting in postings)
-    days = "\\N" if one_day else "{" + ",".join([posting.effective_on for posting in postings]) + "}"
-    return "\t".join(
-        (
-            str(position),
-            recorded_at,
-            event.effective_on,
-            _copy_text(event.type),
-            _copy_array(event.tags),
-            "\\\\x" + event.data.hex(),
-            "{" + ",".join([str(ids[posting.account]) for posting in postings]) + "}",
-            "{" + ",".join([str(posting.amount_fen) for posting in postings]) + "}",
-            days,
-            principal,
-            "\\N" if event.key is None else _copy_text(event.key),
-            "\\N" if event.fingerprint is None else "\\\\x" + event.fingerprint.hex(),
-            str(event.span),
-            "\\\\x" + leaf.hex() + "\n",
-        )
-    )
-
-
-# --- connection and schema -------------------------------------------------------------------------------------
-
-
-def connect(address: str, *, by_index: bool = False) -> psycopg.Connection[Any]:
-    """A connection in autocommit mode. Raises StoreError."""
-    options = "-c timezone=UTC -c client_min_messages=warning -c datestyle=ISO"
-    if by_index:
-        options += " " + _PLAN_BY_INDEX
-    try:
-        return psycopg.connect(address, autocommit=True, options=options, application_name="kejin")
-    except psycopg.Error as error:
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else "no reason given"
-        raise StoreError(f"cannot connect to the database: {reason}; check the address") from None
-
-
-def ensure_schema(connection: psycopg.Connection[Any]) -> str | None:
-    """Set the schema up in an empty database; return the worker role's name, if there is one.
-
-    Raises StoreError for a database that is not a ledger, not UTF-8, too old, or of a newer version.
-    """
-    with connection.transaction():
-        found = _schema_version(connection)
-        if found is None:
-            connection.execute("select pg_advisory_xact_lock(%s)", (SETUP_LOCK,))
-            found = _schema_version(connection) or _create_schema(connection)
-    version, role = found
-    if version != SCHEMA_VERSION:
-        raise StoreError(
-            f"the database has schema version {version}, this kejin knows {SCHEMA_VERSION}; "
-            "use the kejin that wrote it or a newer one"
-        )
-    return role
-
-
-def _schema_version(connection: psycopg.Connection[Any]) -> tuple[int, str | None] | None:
-    row = connection.execute(_QUERIES["is_ours"]).fetchone()
-    assert row is not None  # a select without a from has one row
-    ours, in_use, server_version, encoding = row
-    where = f"database {connection.info.dbname}"
-    if not ours:
-        if in_use:
-            raise StoreError(f"{where} holds tables that are not a Kejin ledger; name an empty database")
-        if server_version < 150000:
-            raise StoreError(f"{where} runs PostgreSQL {server_version // 10000}; Kejin needs 15 or newer")
-        if encoding != "UTF8":
-            raise StoreError(f"{where} has encoding {encoding}; create it with encoding UTF8")
-        return None
-    row = connection.execute(_QUERIES["schema_version"]).fetchone()
-    if row is None:
-        raise StoreError(f"{where} has lost its schema version; run kejin verify")
-    return row[0], row[1]
-
-
-def _create_schema(connection: psycopg.Connection[Any]) -> tuple[int, str | None]:
-    migration = resources.files("ledger").joinpath("migrations/0001_log.sql").read_text(encoding="utf-8")
-    connection.execute(migration.encode())
-    role = _create_worker_role(connection)
-    connection.execute("create schema kejin_work")
-    connection.execute("create table kejin_work.schema_version (version int not null, worker_role text)")
-    connection.execute("insert into kejin_work.schema_version values (%s, %s)", (SCHEMA_VERSION, role))
-    if role:
-        connection.execute(
-            sql.SQL(
-                "grant usage on schema public, kejin_work to {role};"
-                "grant select, insert on events, event_tags, accounts to {role};"
-                "grant select, insert, update on day_sums, day_sum_stamps to {role};"
-                "grant select on kejin_work.schema_version to {role}"
-            ).format(role=sql.Identifier(role))
-        )
-    connection.execute("revoke update, delete, truncate on events, event_tags, accounts from current_user")
-    return SCHEMA_VERSION, role
-
-
-def _create_worker_role(connection: psycopg.Connection[Any]) -> str | None:
-    """The role of normal work. Roles belong to the whole server: another ledger may have made it already.
-
-    Where the owner may not create roles, normal work is done as the owner, whose right to change was revoked.
-    """
-    try:
-        with connection.transaction():
-            # Roles are made one at a time on a server: this lock is its own, whatever the database.
-            exists = connection.execute("select from pg_roles where rolname = %s", (WORKER_ROLE,)).fetchone()
-            if exists is None:
-                connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(WORKER_ROLE)))
-    except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
-        pass  # another database's setup made it in this very moment
-    except psycopg.errors.InsufficientPrivilege:
-        return None
-    try:
-        with connection.transaction():
-            connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(WORKER_ROLE)))
-            connection.execute(sql.SQL("set local role {}").format(sql.Identifier(WORKER_ROLE)))
-            connection.execute("reset role")
-    except psycopg.errors.InsufficientPrivilege:
-        return None
-    return WORKER_ROLE

@@ -7,13 +7,22 @@ from dataclasses import dataclass
 from typing import Final
 
 from ledger import codec
+from ledger.catalogue import discover_instruments
 from ledger.events import Event
-from ledger.instruments.credit_award import Awards
 from ledger.money import YI
 from ledger.store import Store
+from ledger.subjects.ladders import Awards
 from projections.fold import fold
 
-_TYPES: Final = ("CreditCertified", "CreditAwarded", "GrantVoided", "GrantRecovered")
+#: The events of instruments that climb a ladder, and what else moves a mark.
+_TYPES: Final = (
+    *(i.event for i in discover_instruments().values() if Awards in i.memories.get("product", ())),
+    "CreditCertified",
+    "FactReversed",
+    "GrantVoided",
+    "GrantRecovered",
+    "PartiesMerged",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +44,7 @@ def milestones(store: Store, until: int, bank: str | None = None) -> list[Milest
         for tag in tags:
             if tag.startswith("product:"):
                 owner, _, product = tag.removeprefix("product:").partition("/")
-                awards[owner, product].apply(event)
+                awards[owner, product].apply(event, tag)
     marks_fen: dict[tuple[str, str], int] = defaultdict(int)
     for path, amount_fen in fold(store, "milestone_sums", until=until):
         _, _, owner, product, *_ = path.split("/")

@@ -31,3 +31,21 @@ from events e, unnest(e.posting_accounts, e.posting_amounts) as line (account, a
 join accounts a on a.id = line.account
 where e.position <= %(until)s and split_part(a.path, '/', 1) = 'milestone'
 group by 1
+
+-- name: events_with_principal
+select position, type, effective_on::text, data, principal
+from events where position <= %(until)s and type = any(%(types)s) order by position
+
+-- name: events_of_tag
+select position, type, effective_on::text, tags, data, principal
+from events where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s)
+order by position
+
+-- name: round_money
+select a.path, sum(line.amount)
+from events e, unnest(e.posting_accounts, e.posting_amounts, e.posting_days) as line (account, amount, day)
+join accounts a on a.id = line.account
+where e.position <= %(until)s and coalesce(line.day, e.effective_on) <= %(last_day)s::date
+  and (a.path like 'public/round/' || %(round)s || '/%%' or a.path = 'public/recovered/' || %(round)s
+       or (a.path like 'public/paid/%%' and right(a.path, length(%(round)s) + 1) = '/' || %(round)s))
+group by 1

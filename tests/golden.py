@@ -73,6 +73,8 @@ def run_case(case: Case, submit: Submit, queries: Queries) -> None:
     check(f"{case}: answer", case.then, answer, ("outcome", "code", "amount_fen"))
     named = [name for name in ("clause", "first", "positions") if name in case.then]
     check(f"{case}: answer", case.then, {"positions": [], **answer}, tuple(named))
+    if "warnings" in case.then:
+        check(f"{case}: answer", case.then, {"warnings": [], **answer}, ("warnings",))
     check_reads(case, queries)
 
 

@@ -30,6 +30,12 @@ YUAN = 100
 YI = 100_000_000 * YUAN
 
 
+REVERSIBLE = (
+    *("LoanDrawn", "LoanRepaid", "RepaymentDefaulted", "LossReported", "GuaranteePaidOut"),
+    *("RecoveryReceived", "CreditCertified", "FirmCertified", "ControlTotalAsserted"),
+)
+
+
 @dataclass(frozen=True)
 class Mix:
     """How often each thing is tried, as weights, and how nasty a history is, as shares of 1."""
@@ -38,16 +44,34 @@ class Mix:
         default_factory=lambda: {
             "claim_interest": 38,
             "claim_award": 10,
+            "claim_guarantee": 9,
+            "claim_risk": 6,
+            "claim_by_people": 4,
             "certify": 7,
-            "publicise": 16,
-            "pay": 12,
-            "void": 5,
-            "recover": 10,
+            "publicise": 18,
+            "hold": 4,
+            "release": 3,
+            "pay": 14,
+            "return_payment": 4,
+            "void": 6,
+            "recover": 12,
             "draw": 4,
             "repay": 1,
-            "default": 1,
-            "open_round": 1,
+            "default": 3,
+            "loss": 2,
+            "payout": 4,
+            "recovery": 4,
+            "merge": 3,
+            "split": 1,
+            "rename": 1,
+            "certify_firm": 1,
             "register": 2,
+            "open_round": 1,
+            "adjust_budget": 2,
+            "close_round": 1,
+            "return_to_treasury": 4,
+            "assert_total": 1,
+            "reverse_fact": 7,
         }
     )
     back_dated: float = 0.25
@@ -59,9 +83,10 @@ class Mix:
     wrong_order: float = 0.06
     keyed: float = 0.1
     invalid: float = 0.04
-    firms: int = 2
-    banks: int = 2
-    loans: int = 4
+    firms: int = 3
+    banks: int = 3
+    guarantors: int = 2
+    loans: int = 5
     rounds: int = 3
 
 
@@ -110,7 +135,9 @@ class Author:
     firms: list[str] = field(default_factory=list)
     banks: list[str] = field(default_factory=list)
     guarantors: list[str] = field(default_factory=list)
+    others: dict[str, str] = field(default_factory=dict)  # a service body and an investor, by kind
     loans: list[str] = field(default_factory=list)
+    payouts: list[str] = field(default_factory=list)
     rounds: dict[str, int] = field(default_factory=dict)
     claims: list[str] = field(default_factory=list)  # tried, granted or not
     witness: Oracle = field(default_factory=lambda: Oracle(TODAY))
@@ -129,7 +156,9 @@ class Author:
             self.firms.append(self.register("firm"))
         for _ in range(self.mix.banks):
             self.banks.append(self.register("bank"))
-        self.guarantors.append(self.register("guarantor"))
+        for _ in range(self.mix.guarantors):
+            self.guarantors.append(self.register("guarantor"))
+        self.others = {kind: self.register(kind) for kind in ("service_body", "investor")}
         if self.chance(0.3):  # one legal person in two roles
             self.banks.append(self.firms[0])
             self.commands.append(self.party(self.firms[0], "bank"))
@@ -220,6 +249,10 @@ class Author:
 
     def step_draw(self, percent: int) -> None:
         loan = self.next_id("L")
+        reversed_draws = [fact for fact in self.witness.find("LoanDrawn") if self.witness.is_reversed(fact)]
+        is_again = bool(reversed_draws) and self.chance(0.4)
+        if is_again:  # the id of a draw that never was
+            loan = self.random.choice(reversed_draws).data["loan"]
         self.loans.append(loan)
         security = self.random.choices(("credit", "guaranteed", "mortgage", "pledge"), (80, 14, 3, 3))[0]
         command: Command = {
@@ -235,7 +268,7 @@ class Author:
             command["guarantor"] = self.random.choice(self.guarantors)
         if self.chance(self.mix.unknown_id):
             command["firm"], command["bank"] = command["bank"], command["firm"]
-        self.commands.append(command)
+        self.commands.append(command | {"key": self.next_id("K")} if is_again else command)
 
     def step_repay(self, percent: int) -> None:
         command = {"command": "repay-loan", "loan": self.random.choice(self.loans)}
@@ -247,6 +280,115 @@ class Author:
         command = {"command": "report-default", "loan": self.random.choice(self.loans)}
         facts = {"outstanding_fen": self.random.choice((0, 5_000_000)), "defaulted_on": self.around(percent)}
         self.commands.append(command | facts)
+
+    def step_loss(self, percent: int) -> None:
+        command: Command = {"command": "report-loss", "loan": self.random.choice(self.loans)}
+        command |= {"loss_fen": self.random.choice((1, 2, 3)) * 10_000_000, "document": self.next_id("文")}
+        self.commands.append(self.dated(command, self.around(percent)))
+
+    def step_payout(self, percent: int) -> None:
+        """Mostly the guarantor of a guaranteed loan, mostly after its default."""
+        drawn = self.witness.facts("LoanDrawn")
+        defaulted = [fact.data["loan"] for fact in self.witness.facts("RepaymentDefaulted")]
+        guaranteed = [fact.data for fact in drawn if "guarantor" in fact.data]
+        fitting = [loan for loan in guaranteed if loan["loan"] in defaulted] or guaranteed
+        payout = self.next_id("P")
+        command: Command = {"command": "pay-guarantee", "payout": payout}
+        command |= {"loan": self.random.choice(self.loans), "guarantor": self.random.choice(self.guarantors)}
+        if fitting and self.chance(0.7):
+            loan = self.random.choice(fitting)
+            command |= {"loan": loan["loan"], "guarantor": loan["guarantor"]}
+        if self.payouts and self.chance(0.1):
+            command |= {"payout": self.random.choice(self.payouts), "key": self.next_id("K")}
+        if command["payout"] == payout:
+            self.payouts.append(payout)
+        facts = {"amount_fen": self.amount(2_000_000, 5_000_000, 30_000_000), "paid_on": self.around(percent)}
+        self.commands.append(command | facts)
+
+    def step_recovery(self, percent: int) -> None:
+        command: Command = {"command": "record-recovery"}
+        if self.payouts and self.chance(0.7):
+            command["payout"] = self.random.choice(self.payouts)
+        else:
+            command["loan"] = self.random.choice(self.loans)
+        command["amount_fen"] = self.amount(1_000_000, 3_000_000)
+        self.commands.append(self.dated(command, self.around(percent)))
+
+    def step_merge(self, percent: int) -> None:
+        """Two of a kind, rarely one already absorbed, sometimes a survivor that is absorbed in turn."""
+        kind = self.random.choice((self.firms, self.firms, self.banks, self.guarantors))
+        living = [uscc for uscc in kind if not self.witness.is_absorbed(uscc)]
+        candidates = kind if self.chance(0.2) or len(living) < 2 else living
+        survivor, absorbed = self.random.choice(candidates), self.random.choice(candidates)
+        command = {"command": "merge-parties", "survivor": survivor, "absorbed": absorbed}
+        self.commands.append(self.dated(command | {"document": self.next_id("文")}, self.around(percent)))
+
+    def step_split(self, percent: int) -> None:
+        command = {"command": "split-party", "original": self.random.choice(self.firms + self.banks)}
+        command |= {"created": self.random.choice(self.firms), "document": self.next_id("文")}
+        self.commands.append(self.dated(command, self.around(percent)))
+
+    def step_rename(self, percent: int) -> None:
+        command = {"command": "rename-party", "uscc": self.random.choice(self.firms + self.banks)}
+        self.commands.append(self.dated(command | {"name": self.next_id("新名")}, self.around(percent)))
+
+    def step_certify_firm(self, percent: int) -> None:
+        command = {
+            "command": "certify-firm",
+            "uscc": self.random.choice(self.firms),
+            "quality": "高新技术企业",
+        }
+        valid = {"valid_from": "2023-01-01", "valid_to": "2025-12-31", "document": self.next_id("证")}
+        self.commands.append(self.dated(command | valid, self.around(percent)))
+
+    # --- rounds -----------------------------------------------------------------------------------
+
+    def step_adjust_budget(self, percent: int) -> None:
+        command: Command = {"command": "adjust-budget", "round": self.random.choice(list(self.rounds))}
+        least_fen = self.witness.least_balance(f"public/round/{command['round']}/available", "2024-01-01")
+        amounts = (-least_fen, -least_fen - 1, -least_fen // 2, 10_000_000, 1, -1)
+        command["amount_fen"] = self.random.choice(amounts) or 1
+        command["document"] = self.next_id("文")
+        self.commands.append(self.dated(command, self.around(percent)))
+
+    def step_close_round(self, percent: int) -> None:
+        if percent < 50:
+            return self.step_assert_total(percent)
+        command = {"command": "close-round", "round": self.random.choice(list(self.rounds))}
+        self.commands.append(self.dated(command | {"document": self.next_id("文")}, self.around(percent)))
+        return None
+
+    def step_return_to_treasury(self, percent: int) -> None:
+        """All, half or one fen more than what a round with recovered money has, or what it had on the day."""
+        recovered = {name: self.witness.balance(f"public/recovered/{name}") for name in self.rounds}
+        full = [name for name, amount_fen in recovered.items() if amount_fen > 0] or list(recovered)
+        command: Command = {"command": "return-to-treasury", "round": self.random.choice(full)}
+        on, left_fen = self.around(percent), recovered[command["round"]]
+        had_fen = self.witness.balance(f"public/recovered/{command['round']}", on)
+        sums = (left_fen, left_fen // 2, left_fen + 1, had_fen, had_fen, 1)
+        command["amount_fen"] = max(1, self.random.choice(sums))
+        command["document"] = self.next_id("文")
+        self.commands.append(self.dated(command, on))
+
+    def step_assert_total(self, percent: int) -> None:
+        command: Command = {"command": "assert-control-total", "round": self.random.choice(list(self.rounds))}
+        figures = ({"count": 279}, {"total_fen": 150_000_000}, {"count": 274, "instrument": "loan_interest"})
+        self.commands.append(command | self.random.choice(figures) | {"source": self.next_id("报")})
+
+    def step_reverse_fact(self, percent: int) -> None:
+        """A fact of any kind; now and then any position, or one beyond the log."""
+        events = self.witness.events
+        by_kind: dict[str, list[int]] = {}
+        for event in events:
+            if event.kind in REVERSIBLE:
+                by_kind.setdefault(event.kind, []).append(event.position)
+        position = self.random.randint(1, len(events) + 2)
+        if self.chance(0.1):
+            position = len(events) + self.random.choice((1, 2, 1000))
+        elif by_kind and self.chance(0.9):
+            position = self.random.choice(by_kind[self.random.choice(list(by_kind))])
+        command: Command = {"command": "reverse-fact", "position": position, "reason": "误录"}
+        self.commands.append(self.dated(command, self.around(percent)) if self.chance(0.5) else command)
 
     def step_certify(self, percent: int) -> None:
         command: Command = {"command": "certify-credit", "bank": self.random.choice(self.banks)}
@@ -307,6 +449,63 @@ class Author:
         self.commands.append(self.dated(command, on))
         return None
 
+    def step_claim_guarantee(self, percent: int) -> None:
+        if not self.payouts:
+            return self.step_payout(percent)
+        payout = self.random.choice(self.payouts)
+        command: Command = {"command": "claim-guarantee-compensation", "claim": self.new_claim()}
+        command |= {"round": self.random.choice(list(self.rounds)), "payout": payout}
+        paid_fen = sum(
+            fact.data["amount_fen"] for fact in self.witness.facts("GuaranteePaidOut", payout=payout)
+        )
+        back = self.witness.facts("RecoveryReceived", payout=payout)
+        left_fen = paid_fen - sum(fact.data["amount_fen"] for fact in back)
+        command |= self.decision(left_fen)
+        if self.chance(0.85):
+            command["reviews"] = self.reviews()
+        self.commands.append(self.dated(command, self.around(percent)))
+        return None
+
+    def step_claim_risk(self, percent: int) -> None:
+        """Mostly for a loan with losses, with what is left of them."""
+        command: Command = {"command": "claim-risk-compensation", "claim": self.new_claim()}
+        command |= {"round": self.random.choice(list(self.rounds)), "payee": self.random.choice(self.banks)}
+        with_losses = [fact.data["loan"] for fact in self.witness.facts("LossReported")]
+        left_fen = 5_000_000
+        if self.chance(0.8):
+            command["loan"] = self.random.choice(with_losses or self.loans)
+            left_fen = self.witness.loss_left_fen(command["loan"]) or left_fen
+        self.commands.append(self.dated(command | self.decision(left_fen), self.around(percent)))
+
+    def step_claim_by_people(self, percent: int) -> None:
+        name, payee = self.random.choice(
+            [
+                ("service-grant", self.others["service_body"]),
+                ("venture-risk", self.others["investor"]),
+                ("insurance-premium", self.random.choice(self.firms)),
+            ]
+        )
+        command: Command = {"command": f"claim-{name}", "claim": self.new_claim()}
+        command |= {"round": self.random.choice(list(self.rounds)), "payee": payee}
+        if self.chance(0.1):
+            command |= {"loan": self.random.choice(self.loans)}
+        self.commands.append(self.dated(command | self.decision(10_000_000), self.around(percent)))
+
+    def decision(self, left_fen: int) -> Command:
+        """What people decided: all that is left, a fen more, a part; rarely without sum or document."""
+        sums = (left_fen, left_fen, left_fen + 1, left_fen // 2, left_fen // 3, 1)
+        decided: Command = {"decided_fen": max(1, self.random.choice(sums)), "document": self.next_id("文")}
+        if self.chance(0.12):
+            del decided[self.random.choice(("decided_fen", "document"))]
+        return decided
+
+    def reviews(self) -> list[Command]:
+        kinds = self.random.choices(
+            (("expert", "onsite"), ("expert",), ("onsite", "expert", "expert")), (8, 1, 2)
+        )[0]
+        review = {"document": "评审-1", "on": "2024-05-01"}
+        return [review | {"kind": kind, "passed": self.chance(0.9)} for kind in kinds]
+
     # --- the life of a grant ----------------------------------------------------------------------
 
     def pick(self, *states: str) -> str | None:
@@ -315,7 +514,8 @@ class Author:
             return self.random.choice(self.claims)
         granted = [claim for claim in self.claims if self.witness.grants_of(claim)]
         fitting = [claim for claim in granted if self.witness.state_of(claim) in states]
-        return self.random.choice(fitting) if fitting else None
+        free = [claim for claim in fitting if not self.witness.is_on_hold(claim) or self.chance(0.2)]
+        return self.random.choice(free) if free else None
 
     def step_date(self, claim: str) -> str:
         """Soon after the claim's latest step; rarely any date."""
@@ -350,6 +550,31 @@ class Author:
         self.commands.append(command | {"effective_on": self.step_date(claim)})
         return None
 
+    def step_hold(self, percent: int) -> None:
+        claim = self.pick("decided", "publicised")
+        if claim is None:
+            return self.step_claim_interest(percent)
+        command = {"command": "hold", "claim": claim, "reason": "待核"}
+        self.commands.append(command | {"effective_on": self.step_date(claim)})
+        return None
+
+    def step_release(self, percent: int) -> None:
+        held = [claim for claim in self.claims if self.witness.is_on_hold(claim)]
+        claim = self.random.choice(held) if held else self.pick("decided", "publicised")
+        if claim is None:
+            return self.step_claim_interest(percent)
+        command = {"command": "release", "claim": claim, "reason": "已核"}
+        self.commands.append(command | {"effective_on": self.step_date(claim)})
+        return None
+
+    def step_return_payment(self, percent: int) -> None:
+        claim = self.pick("paid")
+        if claim is None:
+            return self.step_pay(percent)
+        command = {"command": "return-payment", "claim": claim, "voucher": self.next_id("V")}
+        self.commands.append(command | {"returned_on": self.step_date(claim)})
+        return None
+
     def step_recover(self, percent: int) -> None:
         claim = self.pick("paid")
         if claim is None:
@@ -364,9 +589,7 @@ class Author:
     def recovery_fen(self, claim: str) -> int:
         """The whole, what is left, a part, one fen, or one fen too much."""
         whole_fen = sum(grant.data["amount_fen"] for grant in self.witness.grants_of(claim))
-        life = self.witness.life_of(claim, self.witness.events)
-        recovered_fen = sum(step.data["amount_fen"] for step in life if step.kind == "GrantRecovered")
-        left_fen = whole_fen - recovered_fen
+        left_fen = whole_fen - self.witness.recovered_fen(claim, self.witness.events, "error", "misconduct")
         return max(
             1, self.random.choice((left_fen, left_fen, left_fen + 1, left_fen // 2, whole_fen // 3, 1))
         )
@@ -391,26 +614,39 @@ class Author:
     def with_unknown_id(self, command: Command) -> Command:
         """The same command, one of the things that it names replaced by one that was never made."""
         stranger = random_uscc(self.random)
-        replacements = {"loan": "L-none", "round": "R-none", "bank": stranger, "firm": stranger}
-        if command["command"] in ("publicise", "pay", "void", "recover"):
-            replacements = {"claim": "C-none"}
-        names = [name for name in replacements if name in command and command["command"] != "open-round"]
+        replacements: Command = {"loan": "L-none", "round": "R-none", "payout": "P-none"}
+        roles = ("bank", "firm", "guarantor", "payee", "survivor", "absorbed", "original", "created", "uscc")
+        replacements |= dict.fromkeys(roles, stranger)
+        if not command["command"].startswith("claim-"):
+            replacements["claim"] = "C-none"
+        names = [name for name in replacements if name in command and name not in made(command["command"])]
         if not names:
             return command
         name = self.random.choice(names)
         return command | {name: replacements[name]}
 
 
+OPTIONAL = (
+    *("command", "key", "effective_on", "slips", "call", "confirm_uscc", "product", "guarantor"),
+    *("decided_fen", "document", "reviews", "count", "total_fen", "instrument"),
+)
+
+
+def made(command: str) -> tuple[str, ...]:
+    """The fields that name what a command makes: a stranger there would be none."""
+    makes = {"open-round": "round", "register-party": "uscc", "draw-loan": "loan", "pay-guarantee": "payout"}
+    return (makes[command],) if command in makes else ()
+
+
 def corrupt(random: Random, command: Command) -> Command:
     """The same command made invalid in one way."""
     amounts = [name for name in command if name.endswith("_fen")]
     days = [name for name in command if name.endswith("_on") or name.startswith("period_")]
-    required = [name for name in command if name not in ("command", "key", "effective_on", "slips", "call")]
-    required = [name for name in required if name not in ("confirm_uscc", "product")]
+    required = [name for name in command if name not in OPTIONAL]
     if amounts and random.random() < 0.5:
         name = random.choice(amounts)
         value = command[name]
-        return command | {name: random.choice((float(value), str(value), -1, True, 2**53, [value]))}
+        return command | {name: random.choice((float(value), str(value), 0.5, True, 2**53, [value]))}
     if days and random.random() < 0.5:
         bad_days = ("2023-02-30", "2023-2-1", "20230201", "", 20230201, "2023-02-01T00:00:00")
         return command | {random.choice(days): random.choice(bad_days)}

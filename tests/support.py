@@ -14,6 +14,7 @@ import psycopg
 from ledger import codec, commands
 from ledger.catalogue import Catalogue, catalogue
 from ledger.commands import Command, InvalidCommand
+from ledger.rehearsal import Rehearsal
 from ledger.store import Store
 from ledger.writer import Writer
 from projections.balances import balance_fen
@@ -51,7 +52,8 @@ class Ledger:
         """The outcome documents of lines, decided as one batch."""
         read = [self._read(line) for line in lines]
         well_formed = [item for item in read if isinstance(item, Command)]
-        outcomes = iter(self.writer.submit(well_formed, dry_run=dry_run))
+        writer = Rehearsal(self.store, self.known) if dry_run else self.writer
+        outcomes = iter(writer.submit(well_formed))
         return [
             next(outcomes).document()
             if isinstance(item, Command)

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from tests import golden
 from tests.histories import TODAY, histories, history, line_keys, random_uscc
 from tests.oracle import (
+    SHAPES,
     STEP_AWARD_FEN,
     YI,
     Breach,
@@ -104,7 +105,15 @@ def life(oracle: Oracle, claim: str, recovered_fen: int, cause: str, on: str = "
 def test_golden_case(case: golden.Case) -> None:
     """Every golden case holds for the oracle."""
     oracle = Oracle(case.today)
-    golden.run_case(case, lambda command: oracle.submit(command).as_line(), Reads(oracle))
+    answers: list[golden.Row] = []
+
+    def submit(command: Command) -> golden.Row:
+        answers.append(oracle.submit(command).as_line())
+        return answers[-1]
+
+    golden.run_case(case, submit, Reads(oracle))
+    if "warnings" in case.then:
+        assert answers[-1].get("warnings", []) == case.then["warnings"]
 
 
 def test_golden_titles_differ() -> None:
@@ -311,7 +320,8 @@ def test_public_book_sums_to_zero(commands: list[Command]) -> None:
         public = [line for line in event.lines if line.account.startswith("public/")]
         assert sum(line.amount_fen for line in public) == 0
     for on in ("2023-12-31", "2024-12-31", None):
-        assert sum(oracle.all_balances(on).values()) == oracle.balance("public/", on) == 0
+        public_fen = [fen for name, fen in oracle.all_balances(on).items() if name.startswith("public/")]
+        assert sum(public_fen) == oracle.balance("public/", on) == 0
 
 
 def test_no_paid_or_committed_money_is_negative() -> None:
@@ -322,6 +332,65 @@ def test_no_paid_or_committed_money_is_negative() -> None:
         for day in sorted({line.effective_on for line in oracle.lines()}):
             negative = {name for name, fen in oracle.all_balances(day).items() if fen < 0}
             assert negative <= {"public/treasury"}
+
+
+def test_mergers_only_move_use() -> None:
+    """On every date all firms together use what the grants say, and an absorbed firm nothing any more."""
+    moved = 0
+    for seed in SEEDS:
+        oracle = Oracle(TODAY)
+        replay(oracle, past(seed))
+        mergers = oracle.find("PartiesMerged")
+        moved += any(merger.lines for merger in mergers)
+        lines = oracle.lines()
+        days = sorted({line.effective_on for line in lines}) if mergers else []
+        for day in days:
+            for book in ("quota", "reserved"):
+                by_firm = sum(total(lines, name, day) for name in oracle.accounts(lines, f"{book}/firm/"))
+                by_loan = sum(
+                    total(lines, name, day) for name in oracle.accounts(lines, f"{book}/principal/")
+                )
+                assert by_firm == by_loan
+            gone = [merger.data["absorbed"] for merger in mergers if merger.effective_on <= day]
+            assert all(total(lines, f"quota/firm/{uscc}", day) == 0 for uscc in gone)
+    assert moved > 10
+
+
+def test_reserved_is_what_is_committed() -> None:
+    """On every date the reserved use of all loans is the committed money of the interest grants."""
+    for seed in SEEDS[:40]:
+        oracle = Oracle(TODAY)
+        replay(oracle, past(seed))
+        lines = oracle.lines()
+        positions = {grant.data["claim"] for grant in oracle.find("LoanInterestGranted")}
+        interest_steps = [event for event in oracle.events if event.data.get("claim") in positions]
+        own = [line for event in interest_steps for line in event.lines]
+        for day in sorted({line.effective_on for line in own}):
+            committed = [
+                name for name in oracle.accounts(own, "public/round/") if name.endswith("/committed")
+            ]
+            reserved = oracle.accounts(lines, "reserved/principal/")
+            committed_fen = sum(total(own, name, day) for name in committed)
+            assert committed_fen == sum(total(lines, name, day) for name in reserved)
+
+
+def test_reversed_facts_leave_no_trace() -> None:
+    """Any fact and its reversal change no later answer: as if the fact had never been."""
+    rest = [interest("C1", 1_000.00), interest("C2", 1_000.00, "2025-02-01", loan="L2")]
+    facts: list[Command] = [
+        {"command": "report-default", "loan": "L1", "outstanding_fen": 1, "defaulted_on": "2023-05-01"},
+        {"command": "report-loss", "loan": "L1", "loss_fen": 1, "document": "D1"},
+        {"command": "repay-loan", "loan": "L1", "amount_fen": 1},
+        {"command": "assert-control-total", "round": "R24", "count": 1, "source": "S1"},
+    ]
+    plain = world()
+    expected = [outcome.amount_fen for outcome in replay(plain, rest)]
+    for fact in facts:
+        oracle = world()
+        position = oracle.submit(fact).positions[0]
+        accept(oracle, "reverse-fact", position=position, reason="Z")
+        assert [outcome.amount_fen for outcome in replay(oracle, rest)] == expected
+        assert oracle.all_balances() == plain.all_balances()
 
 
 def new_positions(outcome: Outcome) -> tuple[int, ...]:
@@ -350,12 +419,42 @@ class MoneyOfTheDay(Oracle):
         return total(self.lines(), f"public/round/{round_id}/available", on)
 
 
+class RecoveredOfTheDay(Oracle):
+    """Wrong on purpose: what may go to the treasury is what was recovered by the day."""
+
+    def least_balance(self, account: str, on: str) -> int:
+        return total(self.lines(), account, on)
+
+
+class AbsorbedKeepsSteps(Oracle):
+    """Wrong on purpose: steps of an absorbed firm's old grants never reach its survivor."""
+
+    def change_firm_use(self, book: str, firm: str, on: str, amount_fen: int) -> list[tuple[str, str, int]]:
+        return [(on, f"{book}/firm/{firm}", amount_fen)]
+
+
+def test_steps_that_miss_the_survivor_are_caught() -> None:
+    """An absorbed firm whose old grants still act on itself ends with a use that is not 0."""
+    caught = False
+    for seed in SEEDS:
+        oracle = AbsorbedKeepsSteps(TODAY)
+        replay(oracle, past(seed))
+        gone = [merger.data["absorbed"] for merger in oracle.find("PartiesMerged")]
+        caught = caught or any(oracle.balance(f"quota/firm/{uscc}") != 0 for uscc in gone)
+    assert caught
+
+
 @pytest.mark.parametrize(
     ("wrong", "account"),
-    [(RoomOfTheDay, "quota/"), (RoomOfEverything, "quota/"), (MoneyOfTheDay, "public/round/")],
+    [
+        (RoomOfTheDay, "quota/"),
+        (RoomOfEverything, "quota/"),
+        (MoneyOfTheDay, "public/round/"),
+        (RecoveredOfTheDay, "public/recovered/"),
+    ],
 )
 def test_a_wrong_rule_is_caught(wrong: type[Oracle], account: str) -> None:
-    """The proof finds each of three wrong rules on some history, so it can fail."""
+    """The proof finds each of these wrong rules on some history, so it can fail."""
     found: list[Breach] = []
     for seed in SEEDS:
         oracle = wrong(TODAY)
@@ -379,21 +478,45 @@ def test_histories_are_reproducible() -> None:
 def test_histories_reach_every_refusal() -> None:
     """Together the histories meet every outcome, every refusal code and both causes of a recovery."""
     outcomes, causes = set(), set()
+    warnings: set[str] = set()
     for seed in SEEDS:
         oracle = Oracle(TODAY)
-        outcomes |= {(outcome.outcome, outcome.code) for outcome in replay(oracle, past(seed))}
+        answers = replay(oracle, past(seed))
+        outcomes |= {(outcome.outcome, outcome.code) for outcome in answers}
+        warnings |= {warning for outcome in answers for warning in outcome.warnings}
         causes |= {event.data["cause"] for event in oracle.find("GrantRecovered")}
     assert {outcome for outcome, _ in outcomes} == {"accepted", "refused", "invalid", "repeated"}
     assert {code for outcome, code in outcomes if outcome == "refused"} == set(REFUSALS.split())
     assert causes == {"error", "misconduct"}
+    assert warnings == set(WARNINGS.split())
+
+
+def test_histories_accept_every_command() -> None:
+    """Every command of the contract is accepted somewhere, and its own event written."""
+    accepted = set()
+    for seed in SEEDS:
+        oracle = Oracle(TODAY)
+        outcomes = replay(oracle, past(seed))
+        pairs = zip(past(seed), outcomes, strict=True)
+        accepted |= {command["command"] for command, outcome in pairs if outcome.outcome == "accepted"}
+    assert accepted == set(SHAPES)
+
+
+def test_golden_cases_reach_every_refusal() -> None:
+    """Every refusal code and every warning is expected by some golden case, every command tried by some."""
+    assert {case.then["code"] for case in CASES if "code" in case.then} == set(REFUSALS.split())
+    assert {warning for case in CASES for warning in case.then.get("warnings", [])} == set(WARNINGS.split())
+    assert {case.when["command"] for case in CASES} >= set(SHAPES)
 
 
 REFUSALS = """
     key_reused unknown_party unknown_round unknown_loan unknown_claim unknown_certificate duplicate_party
     duplicate_round duplicate_loan duplicate_claim wrong_state effective_too_early uscc_check_digit
     security_not_eligible period_not_eligible after_default duplicate_slip nothing_due principal_cap_reached
-    firm_cap_reached budget_short
+    firm_cap_reached budget_short unknown_payout unknown_position duplicate_payout party_absorbed on_hold
+    review_missing amount_needs_decision exceeds_loss fact_in_use
 """
+WARNINGS = "not_in_default not_the_guarantor_of_the_loan return_due split_review"
 
 
 def test_random_codes_are_valid() -> None:

@@ -10,9 +10,10 @@ from api.language import say
 from api.printing import print_json
 from api.problems import Problem
 from api.session import Data, Json, database_address
+from ledger.connection import StoreError
 from ledger.server import ServerError, default_data_dir, share, stay
 from ledger.server import stop as stop_server
-from ledger.store import Store, StoreError
+from ledger.store import Store
 
 
 def command(

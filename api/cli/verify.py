@@ -12,7 +12,8 @@ from api.language import say
 from api.printing import print_json
 from api.problems import Problem, database_problem
 from api.session import Data, Json, database_address, share_server
-from ledger.store import Store, StoreError, connect
+from ledger.connection import StoreError, connect
+from ledger.store import Store
 from projections.verification import CHECKS, run
 from projections.verification.report import Finding, Report
 

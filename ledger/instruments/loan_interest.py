@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ledger.commands import AMOUNT, DAY, ID, SLIPS, Command, CommandSpec, Field, not_after
-from ledger.dates import Day
+from ledger.dates import Day, days_between
 from ledger.events import Event
 from ledger.grants import CLAIM_FIELDS, Case, Instrument
 from ledger.refusals import Refusal
@@ -26,7 +26,7 @@ class SubsidisedPeriods(Memory):
     def __init__(self) -> None:
         self.by_claim: dict[str, tuple[Day, Day]] = {}
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: Event, tag: str) -> None:
         """A grant takes its days; a void frees them, a recovery does not."""
         if event.type == _GRANTED:
             self.by_claim[event.data["claim"]] = (event.data["period_from"], event.data["period_to"])
@@ -46,7 +46,7 @@ class SlipUses(Memory):
     def __init__(self) -> None:
         self.by_bank: dict[str, str] = {}
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: Event, tag: str) -> None:
         """A grant uses its slips; a void gives them back, so that the claim can be made again."""
         if event.type == _GRANTED:
             self.by_bank[event.data["inputs"]["bank"]] = event.data["claim"]
@@ -70,6 +70,10 @@ def _needs(fields: Mapping[str, Any], state: State) -> Iterable[str]:
     return _slip_tags(fields)
 
 
+def _payee(fields: Mapping[str, Any], state: State) -> str | None:
+    return _keys(fields, state).get("firm")
+
+
 def _find(fields: Mapping[str, Any], state: State) -> Refusal | None:
     if state.recall(Loan, f"loan:{fields['loan']}").drawn:
         return None
@@ -90,7 +94,11 @@ def _assess(command: Command, state: State, clause: Clause, round_: Round) -> Re
     slips_fen = sum(slip["amount_fen"] for slip in fields.get("slips", ()))
     return Case(
         payee=loan.firm,
-        basis={"interest_paid_fen": paid_fen, "principal_fen": loan.principal_fen},
+        basis={
+            "interest_paid_fen": paid_fen,
+            "principal_fen": loan.principal_fen,
+            "period_days": days_between(fields["period_from"], fields["period_to"]),
+        },
         inputs={
             "interest_paid_fen": paid_fen,
             "principal_fen": loan.principal_fen,
@@ -177,6 +185,7 @@ INSTRUMENT = Instrument(
     keys=_keys,
     needs=_needs,
     find=_find,
+    payee=_payee,
     assess=_assess,
     memories={"loan": (SubsidisedPeriods,), "slip": (SlipUses,)},
 )

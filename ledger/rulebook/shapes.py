@@ -19,6 +19,13 @@ def share(parameters: Parameters, basis: Basis) -> Fraction:
     return Fraction(parameters["rate"]) * basis[parameters["of"]]
 
 
+def points(parameters: Parameters, basis: Basis) -> Fraction:
+    """A yearly rate on a basis figure for the days of the period: `{of, rate, year_days}` with `period_days` in
+    the basis. Actual days over a fixed year, as loan contracts count."""
+    days = Fraction(basis["period_days"], parameters["year_days"])
+    return Fraction(parameters["rate"]) * basis[parameters["of"]] * days
+
+
 def fixed(parameters: Parameters, basis: Basis) -> Fraction:
     """A fixed sum: `{amount_fen}`."""
     return Fraction(parameters["amount_fen"])
@@ -43,6 +50,7 @@ def ladder(parameters: Parameters, basis: Basis) -> Fraction:
 
 SHAPES: Final[Mapping[str, Callable[[Parameters, Basis], Fraction]]] = {
     "share": share,
+    "points": points,
     "fixed": fixed,
     "ladder": ladder,
 }

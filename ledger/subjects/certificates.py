@@ -13,17 +13,27 @@ from ledger.subjects.registrations import unknown_as
 
 
 class Certificates(Memory):
-    """What is certified for a bank's product (tag `product:<bank>/<product>`): year to (total in fen, position)."""
+    """What is certified for a bank's product (tag `product:<bank>/<product>`): year to (total in fen, position)
+    of each certificate that was not reversed, the newest last."""
 
-    __slots__ = ("by_year",)
+    __slots__ = ("_by_year",)
 
     def __init__(self) -> None:
-        self.by_year: dict[int, tuple[int, int]] = {}
+        self._by_year: dict[int, list[tuple[int, int]]] = {}
 
-    def apply(self, event: Event) -> None:
-        """CreditCertified; a second one for the same year restates it."""
+    def apply(self, event: Event, tag: str) -> None:
+        """CreditCertified; a second one for the same year restates it. A reversed one is as if never there."""
+        data = event.data
         if event.type == "CreditCertified":
-            self.by_year[event.data["year"]] = (event.data["total_fen"], event.position)
+            self._by_year.setdefault(data["year"], []).append((data["total_fen"], event.position))
+        elif event.type == "FactReversed" and data["reversed_type"] == "CreditCertified":
+            kept = [entry for entry in self._by_year[data["year"]] if entry[1] != data["position"]]
+            self._by_year[data["year"]] = kept
+
+    def of_year(self, year: int) -> tuple[int, int] | None:
+        """The certificate in force for a year: total in fen, position."""
+        standing = self._by_year.get(year)
+        return standing[-1] if standing else None
 
 
 MEMORIES = {"product": (Certificates,)}
@@ -55,11 +65,11 @@ def _needs(fields: Mapping[str, Any], state: State) -> Iterable[str]:
 
 def _certify(command: Command, state: State) -> Decision:
     fields = command.fields
-    tags = (f"bank:{fields['bank']}", product_tag(fields))
+    tags = (f"bank:{fields['bank']}", product_tag(fields), f"party:{fields['bank']}")
     unknown = unknown_as(fields["bank"], "bank", state, tags)
     if unknown:
         return unknown
-    restated = state.recall(Certificates, tags[1]).by_year.get(fields["year"])
+    restated = state.recall(Certificates, tags[1]).of_year(fields["year"])
     decided = {} if restated is None else {"restates": restated[1]}
     return record(command, "CreditCertified", tags, decided=decided)
 

@@ -1,8 +1,9 @@
-"""Claims: the life of a grant after its decision: publicised, paid, voided, recovered."""
+"""Claims: the life of a grant after its decision: publicised, held, paid, returned, voided, recovered."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from ledger import accounts
@@ -10,10 +11,9 @@ from ledger.commands import AMOUNT, DAY, ID, TEXT, Command, CommandSpec, Field, 
 from ledger.dates import END_OF_TIME, Day
 from ledger.decisions import Decision, Handler, Refused, move, record, refuse, too_early
 from ledger.events import Event, Posting
-from ledger.state import Memory, State
-
-#: What gives back the counters of a grant that is undone, by instrument: (account, signed fen).
-Release = Callable[["Claim", State], tuple[tuple[str, int], ...]]
+from ledger.state import Memory, State, owner_of
+from ledger.subjects.inheritance import PARTY_KINDS, heirs, inherited
+from ledger.subjects.ladders import released_mark
 
 
 class Claim(Memory):
@@ -23,6 +23,7 @@ class Claim(Memory):
         "amount_fen",
         "instrument",
         "last_on",
+        "on_hold",
         "payee",
         "quotas",
         "recovered_error_fen",
@@ -38,11 +39,12 @@ class Claim(Memory):
         self.instrument = self.payee = self.round = ""
         self.amount_fen = self.recovered_error_fen = self.recovered_misconduct_fen = 0
         self.last_on: Day = ""
+        self.on_hold = False
         self.quotas: tuple[str, ...] = ()  # quota/<cap>/<key> accounts that the grant uses
         self.tags: tuple[str, ...] = ()
         self.restoring_causes: tuple[str, ...] = ()  # of a recovery that gives cap room back (A13)
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: Event, tag: str) -> None:
         """The decision, and each step of the grant's life."""
         kind, data = event.type, event.data
         if kind == "ClaimRefused":
@@ -61,8 +63,11 @@ class Claim(Memory):
                 self.recovered_error_fen += data["amount_fen"]
             else:
                 self.recovered_misconduct_fen += data["amount_fen"]
+        elif kind in ("GrantHeld", "GrantReleased"):
+            self.on_hold = kind == "GrantHeld"
         else:
             self.state = STATE_AFTER[kind]
+            self.on_hold = self.on_hold and kind != "GrantVoided"
         self.last_on = event.effective_on
 
     @property
@@ -77,9 +82,62 @@ class Claim(Memory):
             return 0
         return self.amount_fen - self.recovered_error_fen - self.recovered_misconduct_fen
 
+    @property
+    def recovered_fen(self) -> int:
+        """Recovered so far, for whatever cause."""
+        return self.recovered_error_fen + self.recovered_misconduct_fen
 
-STATE_AFTER = {"GrantPublicised": "publicised", "GrantPaid": "paid", "GrantVoided": "voided"}
-MEMORIES = {"claim": (Claim,)}
+
+@dataclass(slots=True)
+class StandingGrant:
+    """A grant that is neither voided nor wholly recovered: what of it is not recovered, in all and for error."""
+
+    instrument: str
+    left_fen: int
+    left_but_for_error_fen: int
+    inputs: Mapping[str, Any]
+
+
+class Standing(Memory):
+    """The standing grants that rest on a loan, a payout or a product (the memory of such a tag), by claim."""
+
+    __slots__ = ("by_claim",)
+
+    def __init__(self) -> None:
+        self.by_claim: dict[str, StandingGrant] = {}
+
+    def apply(self, event: Event, tag: str) -> None:
+        """A grant stands until it is voided or wholly recovered."""
+        data = event.data
+        if event.type == "GrantVoided":
+            self.by_claim.pop(data["claim"], None)
+        elif event.type == "GrantRecovered":
+            grant = self.by_claim.get(data["claim"])
+            if grant is not None:
+                grant.left_fen -= data["amount_fen"]
+                grant.left_but_for_error_fen -= data["amount_fen"] if data["cause"] == "error" else 0
+        elif "legs" in data and event.type != "ClaimRefused":
+            amount_fen = data["amount_fen"]
+            self.by_claim[data["claim"]] = StandingGrant(
+                data["instrument"], amount_fen, amount_fen, data["inputs"]
+            )
+
+    def carried(self) -> dict[str, StandingGrant]:
+        """The grants that still rest on it: not voided, not wholly recovered."""
+        return {claim: grant for claim, grant in self.by_claim.items() if grant.left_fen > 0}
+
+    def decided(self) -> dict[str, StandingGrant]:
+        """The grants that count as decided: not voided, not wholly recovered for error."""
+        return {claim: grant for claim, grant in self.by_claim.items() if grant.left_but_for_error_fen > 0}
+
+
+STATE_AFTER = {
+    "GrantPublicised": "publicised",
+    "GrantPaid": "paid",
+    "PaymentReturned": "publicised",  # payable again
+    "GrantVoided": "voided",
+}
+MEMORIES = {"claim": (Claim,), "loan": (Standing,), "product": (Standing,)}
 
 _CLAIM = Field("claim", ID, "id of the claim", "申请编号")
 
@@ -124,120 +182,201 @@ _RECOVER = CommandSpec(
 )
 
 
+_HOLD = CommandSpec(
+    "hold",
+    "Hold an unpaid claim: it is not publicised or paid until released; a void ends it (A29).",
+    "暂缓未支付的申请：解除前不得公示或支付；可撤销。",
+    (_CLAIM, Field("reason", TEXT, "why", "原因")),
+)
+_RELEASE = CommandSpec(
+    "release",
+    "Release a claim from hold.",
+    "解除暂缓。",
+    (_CLAIM, Field("reason", TEXT, "why", "原因")),
+)
+_RETURN = CommandSpec(
+    "return-payment",
+    "Record that a payment came back (e.g. a closed account); the claim is payable again. Effective on returned_on.",
+    "登记退回的支付（如账户注销）；可再次支付。业务日期默认为 returned_on。",
+    (
+        _CLAIM,
+        Field("voucher", TEXT, "number of the voucher of the return", "退回凭证号"),
+        Field("returned_on", DAY, "the day of the return", "退回日期"),
+    ),
+    dated_by="returned_on",
+)
+
+
 def _needs(fields: Mapping[str, Any], state: State) -> Iterable[str]:
     tag = f"claim:{fields['claim']}"
     yield tag
     claim = state.peek(Claim, tag)
-    if claim is not None:
-        yield from claim.tags
+    for concerned in claim.tags if claim else ():
+        yield concerned
+        kind, party, key = _party_tag(concerned)
+        for heir in heirs(party, state) if party else ():
+            yield f"party:{heir}"
+            yield f"{kind}:{heir}{key}"
 
 
-def _in_state(
-    command: Command, state: State, allowed: tuple[str, ...], wanted: str, recover_fen: int = 0
+def _party_tag(tag: str) -> tuple[str, str, str]:
+    """Kind, code and the rest of the key of a tag whose accounts move with a merger; no code for other tags."""
+    kind, _, key = tag.partition(":")
+    if kind not in PARTY_KINDS:
+        return kind, "", ""
+    party, slash, rest = key.partition("/")
+    return kind, party, slash + rest
+
+
+def _step(
+    command: Command, state: State, allowed: tuple[str, ...], wanted: str, *, held: bool = False
 ) -> tuple[Claim, Refused | None]:
-    """The claim, and the refusal where it is unknown, in another state, has less left than `recover_fen`, or
-    where the step comes too early."""
+    """The claim of a step, and why the step is refused: unknown, on hold (unless `held` allows it), in another
+    state."""
     claim_id = command.fields["claim"]
     tag = f"claim:{claim_id}"
     claim = state.recall(Claim, tag)
-    if not claim.used:
-        return claim, refuse("unknown_claim", (tag,), claim=claim_id)
     tags = claim.tags or (tag,)
+    if not claim.used:
+        return claim, refuse("unknown_claim", tags, claim=claim_id)
+    if claim.on_hold and not held:
+        return claim, refuse("on_hold", tags, subject=claim_id)
     if claim.state not in allowed:
-        return claim, refuse("wrong_state", tags, subject=claim_id, state=claim.state, wanted=wanted)
-    if recover_fen > claim.recoverable_fen:
-        left_fen = claim.recoverable_fen
-        return claim, refuse(
-            "wrong_state",
-            tags,
-            subject=claim_id,
-            state=claim.state,
-            wanted="recover_at_most",
-            recoverable_fen=left_fen,
-        )
-    return claim, too_early(command, claim.last_on, tags)
+        return claim, _wrong(command, claim, claim.state or "", wanted)
+    return claim, None
+
+
+def _wrong(
+    command: Command, claim: Claim, state: str, wanted: str, recoverable_fen: int | None = None
+) -> Refused:
+    tags = claim.tags or (f"claim:{command.fields['claim']}",)
+    return refuse(
+        "wrong_state",
+        tags,
+        subject=command.fields["claim"],
+        state=state,
+        wanted=wanted,
+        recoverable_fen=recoverable_fen,
+    )
+
+
+def _take(
+    command: Command,
+    state: State,
+    claim: Claim,
+    event_type: str,
+    postings: Iterable[Posting] = (),
+    warnings: tuple[str, ...] = (),
+) -> Decision:
+    """Record a step, unless it takes effect before the one that it follows. Use of an absorbed party's cap is
+    posted to the survivor."""
+    early = too_early(command, claim.last_on, claim.tags)
+    if early is not None:
+        return early
+    lines = tuple(inherited(postings, state))
+    owners = {owner_of(line.account) for line in lines} - {None}
+    tags = {*claim.tags, *(owner for owner in owners if owner)}
+    kept = {"instrument": claim.instrument, "payee": claim.payee, "round": claim.round}
+    # Its own amount, where it has one, is the step's; the grant's stands beside it.
+    return record(command, event_type, tags, lines, warnings, {**kept, "granted_fen": claim.amount_fen})
 
 
 def _publicise(command: Command, state: State) -> Decision:
-    claim, refused = _in_state(command, state, ("decided",), "decided_first")
+    claim, refused = _step(command, state, ("decided",), "decided_first")
     if refused:
         return refused
     first, last = command.fields.get("notice_from", ""), command.fields.get("notice_to", END_OF_TIME)
     warnings = ("notice_ends_before_it_begins",) if first > last else ()
-    return record(command, "GrantPublicised", claim.tags, warnings=warnings, decided=_kept(claim))
+    return _take(command, state, claim, "GrantPublicised", (), warnings)
+
+
+def _hold(command: Command, state: State) -> Decision:
+    claim, refused = _step(command, state, ("decided", "publicised"), "hold_unpaid", held=True)
+    if not refused and claim.on_hold:
+        refused = _wrong(command, claim, "on_hold", "hold_unpaid")
+    return refused or _take(command, state, claim, "GrantHeld")
+
+
+def _release(command: Command, state: State) -> Decision:
+    claim, refused = _step(command, state, ("decided", "publicised"), "hold_first", held=True)
+    if not refused and not claim.on_hold:
+        refused = _wrong(command, claim, claim.state or "", "hold_first")
+    return refused or _take(command, state, claim, "GrantReleased")
 
 
 def _pay(command: Command, state: State) -> Decision:
-    claim, refused = _in_state(command, state, ("publicised",), "publicise_first")
-    if refused:
-        return refused
-    on = command.effective_on
-    paid = accounts.paid(claim.instrument, claim.payee, claim.round)
-    postings = (
-        *move(accounts.committed(claim.round), paid, claim.amount_fen, on),
-        *(Posting(_settled(quota), claim.amount_fen, on) for quota in claim.quotas),
+    claim, refused = _step(command, state, ("publicised",), "publicise_first")
+    return refused or _take(command, state, claim, "GrantPaid", _payment(claim, 1, command.effective_on))
+
+
+def _return_payment(command: Command, state: State) -> Decision:
+    claim, refused = _step(command, state, ("paid",), "paid_first", held=True)
+    if not refused and claim.recovered_fen:
+        refused = _wrong(command, claim, "recovered", "return_whole")
+    return refused or _take(
+        command, state, claim, "PaymentReturned", _payment(claim, -1, command.effective_on)
     )
-    return record(command, "GrantPaid", claim.tags, postings, decided=_kept(claim))
 
 
-def _void(command: Command, state: State, releases: Mapping[str, Release]) -> Decision:
-    claim, refused = _in_state(command, state, ("decided", "publicised"), "void_before_payment")
+def _payment(claim: Claim, sign: int, on: Day) -> Iterable[Posting]:
+    """The lines of the payment of a grant, or with sign -1 of its return."""
+    paid = accounts.paid(claim.instrument, claim.payee, claim.round)
+    yield from move(accounts.committed(claim.round), paid, sign * claim.amount_fen, on)
+    yield from (Posting(_settled(quota), sign * claim.amount_fen, on) for quota in claim.quotas)
+
+
+def _void(command: Command, state: State) -> Decision:
+    claim, refused = _step(command, state, ("decided", "publicised"), "void_before_payment", held=True)
     if refused:
         return refused
     on, amount_fen = command.effective_on, claim.amount_fen
     postings = (
         *move(accounts.committed(claim.round), accounts.available(claim.round), amount_fen, on),
         *(Posting(quota, -amount_fen, on) for quota in claim.quotas),
-        *_released(claim, state, releases, on),
+        *_released(command, claim, state),
     )
-    return record(command, "GrantVoided", claim.tags, postings, decided=_kept(claim))
+    return _take(command, state, claim, "GrantVoided", postings)
 
 
-def _recover(command: Command, state: State, releases: Mapping[str, Release]) -> Decision:
-    claim, refused = _in_state(
-        command, state, ("paid",), "paid_first", recover_fen=command.fields["amount_fen"]
-    )
+def _recover(command: Command, state: State) -> Decision:
+    claim, refused = _step(command, state, ("paid",), "paid_first", held=True)
+    fields, on, amount_fen = command.fields, command.effective_on, command.fields["amount_fen"]
+    left_fen = claim.recoverable_fen
+    if not refused and amount_fen > left_fen:
+        refused = _wrong(command, claim, "paid", "recover_at_most", recoverable_fen=left_fen)
     if refused:
         return refused
-    fields, on = command.fields, command.effective_on
-    amount_fen = fields["amount_fen"]
     paid = accounts.paid(claim.instrument, claim.payee, claim.round)
     postings = list(move(paid, accounts.recovered(claim.round), amount_fen, on))
     if fields["cause"] in claim.restoring_causes:
         for quota in claim.quotas:
             postings += (Posting(quota, -amount_fen, on), Posting(_settled(quota), -amount_fen, on))
     if fields["cause"] == "error" and claim.recovered_error_fen + amount_fen == claim.amount_fen:
-        postings += _released(claim, state, releases, on)
-    return record(command, "GrantRecovered", claim.tags, postings, decided=_kept(claim))
-
-
-def _kept(claim: Claim) -> dict[str, Any]:
-    """What an event of a grant's life repeats, so that it can be read alone. Its own amount wins."""
-    kept = {"instrument": claim.instrument, "payee": claim.payee, "round": claim.round}
-    return {**kept, "granted_fen": claim.amount_fen}
+        postings += _released(command, claim, state)
+    return _take(command, state, claim, "GrantRecovered", postings)
 
 
 def _settled(quota: str) -> str:
     return "settled" + quota.removeprefix("quota")
 
 
-def _released(claim: Claim, state: State, releases: Mapping[str, Release], on: Day) -> tuple[Posting, ...]:
-    marks = releases[claim.instrument](claim, state)
-    return tuple(Posting(account, change_fen, on) for account, change_fen in marks if change_fen)
+def _released(command: Command, claim: Claim, state: State) -> Iterable[Posting]:
+    """The fall of the mark of a ladder that the grant climbed, in the books of whoever carries the award now."""
+    for tag in claim.tags:
+        kind, party, key = _party_tag(tag)
+        if kind == "product":
+            *_, carrier = heirs(party, state, whole=True)
+            yield from released_mark(
+                state, f"product:{carrier}{key}", command.fields["claim"], command.effective_on
+            )
 
 
-def handlers(releases: Mapping[str, Release]) -> tuple[Handler, ...]:
-    """publicise, pay, void, recover; `releases` by instrument."""
-
-    def void(command: Command, state: State) -> Decision:
-        return _void(command, state, releases)
-
-    def recover(command: Command, state: State) -> Decision:
-        return _recover(command, state, releases)
-
-    return (
-        Handler(_PUBLICISE, _needs, _publicise),
-        Handler(_PAY, _needs, _pay),
-        Handler(_VOID, _needs, void),
-        Handler(_RECOVER, _needs, recover),
-    )
+HANDLERS = (
+    Handler(_PUBLICISE, _needs, _publicise),
+    Handler(_HOLD, _needs, _hold),
+    Handler(_RELEASE, _needs, _release),
+    Handler(_PAY, _needs, _pay),
+    Handler(_RETURN, _needs, _return_payment),
+    Handler(_VOID, _needs, _void),
+    Handler(_RECOVER, _needs, _recover),
+)

@@ -11,6 +11,7 @@ from ledger.commands import (
     AMOUNT_OR_ZERO,
     DAY,
     ID,
+    TEXT,
     USCC,
     Command,
     CommandSpec,
@@ -32,36 +33,71 @@ class Loan(Memory):
 
     __slots__ = (
         "bank",
-        "defaulted_on",
+        "default",
         "drawn_on",
         "firm",
+        "guarantor",
         "id",
-        "outstanding_fen",
+        "losses_fen",
         "principal_fen",
         "product",
+        "recovered_fen",
+        "repaid_fen",
         "security",
     )
 
     def __init__(self) -> None:
+        self._undraw()
+        self.repaid_fen = self.losses_fen = self.recovered_fen = 0
+        self.default: tuple[Day, int] | None = None  # the day; what was then outstanding, plus repaid before
+
+    def _undraw(self) -> None:
+        """As before the draw; facts that were recorded about the id stay with it, as their postings do."""
         self.id: str | None = None
         self.firm = self.bank = self.security = ""
         self.product: str | None = None
+        self.guarantor: str | None = None
         self.drawn_on: Day = ""
-        self.principal_fen = self.outstanding_fen = 0
-        self.defaulted_on: Day | None = None
+        self.principal_fen = 0
 
-    def apply(self, event: Event) -> None:
-        """LoanDrawn, LoanRepaid, RepaymentDefaulted."""
-        data = event.data
-        if event.type == "LoanDrawn":
-            self.id, self.firm, self.bank = data["loan"], data["firm"], data["bank"]
-            self.security, self.product = data["security"], data.get("product")
-            self.drawn_on = data["drawn_on"]
-            self.principal_fen = self.outstanding_fen = data["principal_fen"]
-        elif event.type == "LoanRepaid":
-            self.outstanding_fen -= data["amount_fen"]
-        elif event.type == "RepaymentDefaulted":
-            self.defaulted_on, self.outstanding_fen = data["defaulted_on"], data["outstanding_fen"]
+    def apply(self, event: Event, tag: str) -> None:
+        """LoanDrawn, LoanRepaid, RepaymentDefaulted, LossReported, GuaranteePaidOut, RecoveryReceived, and the
+        reversal of each."""
+        data, kind, sign = event.data, event.type, 1
+        if kind == "FactReversed":
+            kind, sign = data["reversed_type"], -1
+        if kind == "LoanDrawn":
+            if sign > 0:
+                self._draw(data)
+            else:
+                self._undraw()
+        elif kind == "LoanRepaid":
+            self.repaid_fen += sign * data["amount_fen"]
+        elif kind == "GuaranteePaidOut":
+            self.repaid_fen += sign * data["principal_fen"]
+        elif kind == "RepaymentDefaulted":
+            after = (data["defaulted_on"], data["outstanding_fen"] + self.repaid_fen)
+            self.default = after if sign > 0 else None
+        elif kind == "LossReported":
+            self.losses_fen += sign * data["loss_fen"]
+        elif kind == "RecoveryReceived" and "loan" in data:
+            self.recovered_fen += sign * data["amount_fen"]
+
+    def _draw(self, data: Mapping[str, Any]) -> None:
+        self.id, self.firm, self.bank = data["loan"], data["firm"], data["bank"]
+        self.security, self.product = data["security"], data.get("product")
+        self.guarantor = data.get("guarantor")
+        self.drawn_on, self.principal_fen = data["drawn_on"], data["principal_fen"]
+
+    @property
+    def defaulted_on(self) -> Day | None:
+        """The day of the default, if there was one."""
+        return self.default[0] if self.default else None
+
+    @property
+    def outstanding_fen(self) -> int:
+        """The principal outstanding: as reported at default, else the principal; less what was repaid since."""
+        return (self.default[1] if self.default else self.principal_fen) - self.repaid_fen
 
     @property
     def drawn(self) -> bool:
@@ -72,6 +108,10 @@ class Loan(Memory):
     def tags(self) -> tuple[str, ...]:
         """Whom an event of the loan concerns."""
         return (f"loan:{self.id}", f"firm:{self.firm}", f"bank:{self.bank}")
+
+    def owed_part(self) -> str:
+        """The private account that holds what is owed."""
+        return "defaulted" if self.default else "outstanding"
 
 
 MEMORIES = {"loan": (Loan,)}
@@ -128,6 +168,17 @@ _DEFAULT = CommandSpec(
     dated_by="defaulted_on",
 )
 
+_LOSS = CommandSpec(
+    "report-loss",
+    "Record the loss that a bank has on a loan.",
+    "登记贷款损失。",
+    (
+        _LOAN,
+        Field("loss_fen", AMOUNT, "the loss", "损失金额"),
+        Field("document", TEXT, "the document that states it", "依据文件"),
+    ),
+)
+
 
 def _draw_needs(fields: Mapping[str, Any], state: State) -> Iterable[str]:
     yield f"loan:{fields['loan']}"
@@ -166,7 +217,7 @@ def _repay(command: Command, state: State) -> Decision:
         return _unknown(command)
     amount_fen = command.fields["amount_fen"]
     postings = move(
-        accounts.loan(command.fields["loan"], "defaulted" if loan.defaulted_on else "outstanding"),
+        accounts.loan(command.fields["loan"], loan.owed_part()),
         accounts.loan(command.fields["loan"], "repaid"),
         amount_fen,
         command.effective_on,
@@ -195,8 +246,23 @@ def _report_default(command: Command, state: State) -> Decision:
     return record(command, "RepaymentDefaulted", loan.tags, postings, warnings)
 
 
+def _report_loss(command: Command, state: State) -> Decision:
+    fields = command.fields
+    loan = state.recall(Loan, f"loan:{fields['loan']}")
+    if not loan.drawn:
+        return _unknown(command)
+    owed, lost = accounts.loan(fields["loan"], loan.owed_part()), accounts.loan(fields["loan"], "lost")
+    warnings = () if loan.default else ("not_in_default",)
+    postings = move(owed, lost, fields["loss_fen"], command.effective_on)
+    return record(command, "LossReported", loan.tags, postings, warnings)
+
+
 def _unknown(command: Command) -> Decision:
-    loan_id = command.fields["loan"]
+    return unknown_loan(command.fields["loan"])
+
+
+def unknown_loan(loan_id: str) -> Decision:
+    """`unknown_loan`."""
     return refuse("unknown_loan", (f"loan:{loan_id}",), loan=loan_id)
 
 
@@ -204,4 +270,5 @@ HANDLERS = (
     Handler(_DRAW, _draw_needs, _draw),
     Handler(_REPAY, _loan_needs, _repay),
     Handler(_DEFAULT, _loan_needs, _report_default),
+    Handler(_LOSS, _loan_needs, _report_loss),
 )

@@ -18,7 +18,7 @@ from ledger.state import Memory, State
 class Round(Memory):
     """A round's own life (tag `budget:<round>`): year, effective date, the rulebooks frozen into it."""
 
-    __slots__ = ("call", "effective_on", "id", "measure", "year")
+    __slots__ = ("call", "closed", "effective_on", "id", "measure", "year")
 
     def __init__(self) -> None:
         self.id: str | None = None
@@ -26,9 +26,11 @@ class Round(Memory):
         self.effective_on: Day = ""
         self.measure: tuple[str, str] = ("", "")  # id, sha256
         self.call: tuple[str, str] | None = None
+        self.closed = False
 
-    def apply(self, event: Event) -> None:
-        """RoundOpened."""
+    def apply(self, event: Event, tag: str) -> None:
+        """RoundOpened, RoundClosed."""
+        self.closed = self.closed or event.type == "RoundClosed"
         if event.type != "RoundOpened":
             return
         data = event.data
@@ -50,7 +52,7 @@ class Adoptions(Memory):
     def __init__(self) -> None:
         self.contents: dict[str, Mapping[str, Any]] = {}
 
-    def apply(self, event: Event) -> None:
+    def apply(self, event: Event, tag: str) -> None:
         """RulebookAdopted."""
         if event.type == "RulebookAdopted":
             self.contents[event.data["sha256"]] = event.data["content"]

@@ -21,9 +21,10 @@ from eventsourcing.persistence import (
 )
 
 import ledger.recorder as recorders
+from ledger.copying import PendingEvent
 from ledger.dates import today_in_shanghai
 from ledger.recorder import DATA_BYTES_MAX, NAME_BYTES_MAX, Recorder
-from ledger.store import PendingEvent, Store
+from ledger.store import Store
 from projections.envelopes import envelope
 from projections.verification import CHECKS, run
 from tests.histories import PLAIN, history

@@ -1,0 +1,234 @@
+"""kejin report: what people ask of a ledger, as tables or JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Annotated, Any
+
+import typer
+
+from api.language import say
+from api.printing import as_of_line, print_json, print_table
+from api.problems import Problem
+from api.session import Data, Json, KnownAt, KnownPosition, On, as_of, ledger
+from ledger.money import format_fen
+from ledger.store import Store
+from projections.clocks import AsOf
+from projections.reports.duplicates import duplicates
+from projections.reports.duties import duties
+from projections.reports.near_caps import near_caps
+from projections.reports.party import UnknownParty, party_report
+from projections.reports.round import UnknownRound, round_report
+
+_NAMED = ("round", "firm", "bank", "guarantor")
+_WHOLE = ("near-caps", "duties", "duplicates")
+
+
+def command(
+    kind: Annotated[str, typer.Argument(metavar="KIND", help=", ".join((*_NAMED, *_WHOLE)))],
+    name: Annotated[
+        str | None,
+        typer.Argument(metavar="[ID]", help="The round's id, or the party's USCC. 轮次编号或信用代码。"),
+    ] = None,
+    on: On = None,
+    known_at: KnownAt = None,
+    known_position: KnownPosition = None,
+    data: Data = None,
+    as_json: Json = False,
+) -> None:
+    """Reports for people: round ID, firm | bank | guarantor USCC, near-caps, duties, duplicates. 报表。
+
+    round: appropriated, committed, paid, recovered by instrument; control totals and whether they tie.
+    firm, bank, guarantor: names over time, loans, grants, caps or milestones, what was refused.
+    near-caps: firms at 80, 90 and 100 % of a cap. duties: who entered, decided, publicised and paid each claim.
+    duplicates: the same payee, loan, slip or voucher paid twice.
+    """
+    if kind not in (*_NAMED, *_WHOLE):
+        raise Problem(
+            say(
+                f"no report {kind!r}; there are {', '.join((*_NAMED, *_WHOLE))}",
+                f"没有报表 {kind!r}；可用 {', '.join((*_NAMED, *_WHOLE))}",
+            )
+        )
+    if (kind in _NAMED) != (name is not None):
+        wanted_en, wanted_zh = (
+            ("wants an id", "须给出编号") if kind in _NAMED else ("takes no id", "不需要编号")
+        )
+        raise Problem(say(f"report {kind} {wanted_en}", f"report {kind} {wanted_zh}"))
+    with ledger(data) as store:
+        clocks = as_of(store, on, known_at, known_position)
+        document = _document(store, clocks, kind, name or "")
+    if as_json:
+        print_json(document)
+    else:
+        _SHOW[kind](document)
+        print(as_of_line(clocks.on, clocks.known_position))
+
+
+def _document(store: Store, clocks: AsOf, kind: str, name: str) -> Any:
+    try:
+        if kind == "round":
+            return round_report(store, clocks, name)
+        if kind in _NAMED:
+            return party_report(store, clocks, name, kind)
+    except UnknownRound:
+        raise Problem(say(f"there is no round {name!r}", f"轮次 {name!r} 不存在")) from None
+    except UnknownParty:
+        raise Problem(say(f"{name!r} is not registered as {kind}", f"{name!r} 未登记为 {kind}")) from None
+    whole: dict[str, Callable[[Store, AsOf], Any]] = {
+        "near-caps": near_caps,
+        "duties": duties,
+        "duplicates": duplicates,
+    }
+    return whole[kind](store, clocks)
+
+
+def _show_round(report: dict[str, Any]) -> None:
+    state = say("closed", "已关闭") if report["closed"] else say("open", "开放")
+    call = f" / {report['call']}" if report["call"] else ""
+    print(f"{report['round']} · {report['year']} · {report['rulebook']}{call} · {state}")
+    labels = (
+        ("appropriated_fen", say("appropriated", "拨入")),
+        ("available_fen", say("available", "可用")),
+        ("committed_fen", say("committed", "已决定未付")),
+        ("paid_net_fen", say("paid, net of recoveries", "已付净额")),
+        ("recovered_fen", say("recovered, held", "追回未缴")),
+        ("returned_fen", say("returned to the treasury", "已缴回财政")),
+    )
+    print_table(
+        [label for _, label in labels],
+        [[format_fen(report[name]) for name, _ in labels]],
+        right=range(len(labels)),
+    )
+    print_table(
+        [
+            say("instrument", "工具"),
+            say("grants", "笔数"),
+            say("payees", "收款方"),
+            say("granted", "决定"),
+            say("committed", "未付"),
+            say("paid", "已付"),
+            say("recovered", "追回"),
+        ],
+        [
+            [
+                row["instrument"],
+                str(row["grants"]),
+                str(row["payees"]),
+                *(format_fen(row[n]) for n in ("granted_fen", "committed_fen", "paid_fen", "recovered_fen")),
+            ]
+            for row in report["instruments"]
+        ],
+        right=range(1, 7),
+    )
+    if report["control_totals"]:
+        _show_control_totals(report["control_totals"])
+
+
+def _show_control_totals(rows: list[dict[str, Any]]) -> None:
+    print_table(
+        [
+            say("control total", "控制总数"),
+            say("asserted", "报告"),
+            say("ledger", "账本"),
+            say("difference", "差异"),
+            "",
+            say("source", "来源"),
+        ],
+        [
+            [
+                f"{row['instrument'] or say('all', '全部')} · {label}",
+                shown(row[f"asserted_{name}"]),
+                shown(row[f"ledger_{name}"]),
+                ("+" if row[f"difference_{name}"] > 0 else "") + shown(row[f"difference_{name}"]),
+                say("ties", "相符") if row[f"difference_{name}"] == 0 else say("UNRECONCILED", "未相符"),
+                row["source"],
+            ]
+            for row in rows
+            for name, label, shown in (
+                ("count", say("count", "笔数"), str),
+                ("total_fen", say("total", "总额"), format_fen),
+            )
+            if f"asserted_{name}" in row
+        ],
+        right=(1, 2, 3),
+    )
+
+
+def _show_party(report: dict[str, Any]) -> None:
+    print(f"{report['uscc']} · {', '.join(report['kinds'])}")
+    for name in report["names"]:
+        print(f"  {name['since']}  {name['name']}  @{name['position']}")
+    sections = (
+        ("mergers", say("mergers and splits", "合并与分立")),
+        ("loans", say("loans", "贷款")),
+        ("payouts", say("payouts", "代偿")),
+        ("grants", say("grants", "补助")),
+        ("refused", say("refused", "被拒")),
+        ("caps", say("caps", "上限")),
+        ("milestones", say("milestones", "里程碑")),
+    )
+    for section, title in sections:
+        if report.get(section):
+            print(f"\n{title}")
+            _show_rows(report[section])
+
+
+def _show_rows(rows: list[dict[str, Any]]) -> None:
+    """Rows as they are in JSON, amounts readable."""
+    if not rows:
+        print(say("none", "无"))
+        return
+    columns = list(dict.fromkeys(name for row in rows for name in row))
+    right = [i for i, name in enumerate(columns) if name.endswith("_fen")]
+    print_table(
+        [name.removesuffix("_fen") for name in columns],
+        [[_cell(name, row.get(name)) for name in columns] for row in rows],
+        right,
+    )
+
+
+def _cell(name: str, value: Any) -> str:
+    if value is None:
+        return ""
+    if isinstance(value, int) and name.endswith("_fen"):
+        return format_fen(value)
+    if isinstance(value, list):
+        return ", ".join(map(str, value))
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_cell(key, part)}" for key, part in value.items())
+    return str(value)
+
+
+def _show_near_caps(rows: list[dict[str, Any]]) -> None:
+    if not rows:
+        print(say("no firm is at 80 % of a cap", "没有企业达到上限的 80%"))
+        return
+    print_table(
+        [
+            say("party", "主体"),
+            say("name", "名称"),
+            say("limit", "限额"),
+            say("consumed", "已用"),
+            say("room", "剩余"),
+            say("level", "档位"),
+        ],
+        [
+            [
+                row["key"],
+                row["name"] or "",
+                *(format_fen(row[name]) for name in ("limit_fen", "consumed_fen", "room_fen")),
+                f"≥ {row['level_percent']} %",
+            ]
+            for row in rows
+        ],
+        right=(2, 3, 4, 5),
+    )
+
+
+_SHOW: dict[str, Callable[[Any], None]] = {
+    "round": _show_round,
+    **dict.fromkeys(("firm", "bank", "guarantor"), _show_party),
+    **dict.fromkeys(_WHOLE, _show_rows),
+    "near-caps": _show_near_caps,
+}

@@ -1,0 +1,40 @@
+"""Lists of claims: one step for each line of a file. A line is a claim's id, or a JSON object with its own fields."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from api.recording import record_file
+from ledger import codec
+
+
+def step_for_each(
+    command: str,
+    file: str,
+    common: dict[str, str | None],
+    data: Path | None,
+    *,
+    principal: str | None,
+    as_json: bool,
+    dry_run: bool,
+) -> int:
+    """Record `command` for every line of a file; fields of `common` that are given hold for lines without them."""
+    given = {name: value for name, value in common.items() if value is not None}
+
+    def reading(text: bytes) -> dict[str, Any]:
+        stripped = text.strip()
+        own = codec.parse_object(stripped) if stripped.startswith(b"{") else {"claim": _id(stripped)}
+        return {"command": command, **given, **own}
+
+    seed = codec.canonical([command, given])
+    return record_file(
+        file, data, principal=principal, as_json=as_json, dry_run=dry_run, reading=reading, seed=seed
+    )
+
+
+def _id(text: bytes) -> str:
+    try:
+        return text.decode()
+    except UnicodeDecodeError as error:
+        raise codec.NotStrictJson(str(error)) from None

@@ -1,0 +1,285 @@
+"""Record a file of commands: what `run` and its relatives share. Reads, submits, reports as it is committed."""
+
+from __future__ import annotations
+
+import gc
+import getpass
+import os
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Annotated, Any, Protocol
+
+import orjson
+import typer
+
+from api.intake import LINE_BYTES_MAX, Line, batches
+from api.language import language, say
+from api.problems import Problem
+from api.session import ledger
+from ledger import codec, commands
+from ledger.catalogue import Catalogue, catalogue
+from ledger.commands import TEXT, Command, InvalidCommand
+from ledger.dates import Day, today_in_shanghai
+from ledger.money import format_fen
+from ledger.outcomes import Outcome
+from ledger.rehearsal import Rehearsal
+from ledger.store import Store
+from ledger.writer import Writer
+
+File = Annotated[str, typer.Argument(metavar="FILE", help="A file of lines; - is standard input.")]
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide, but write nothing. 只试算，不写入。")]
+Principal = Annotated[
+    str | None,
+    typer.Option("--as", metavar="NAME", help="Who acts; bound into the events. 操作人。"),
+]
+
+Decider = Writer | Rehearsal
+#: Makes the JSON object of a command from a line's bytes. Raises codec.NotStrictJson.
+Reading = Callable[[bytes], dict[str, Any]]
+Sent = tuple[Line, Command | InvalidCommand, Outcome | None]
+
+
+def write(store: Store, known: Catalogue, acting: str) -> Decider:
+    """Decide and record."""
+    return Writer(store, known, acting)
+
+
+def rehearse(store: Store, known: Catalogue, acting: str) -> Decider:
+    """Decide and write nothing."""
+    return Rehearsal(store, known)
+
+
+def record_file(
+    file: str,
+    data: Path | None,
+    *,
+    principal: str | None,
+    as_json: bool,
+    dry_run: bool = False,
+    reading: Reading = codec.parse_object,
+    seed: bytes = b"",
+) -> int:
+    """Record each line of a file as a command and print its outcome; the exit code.
+
+    `seed` is part of the default keys of commands that make nothing, so that one list of claims can be first
+    publicised and then paid.
+    """
+    # Memories live long and hold no cycles: looking for cycles among them over and over costs a fifth of the time.
+    gc.set_threshold(100_000, 50, 100)
+    report = Report(as_json)
+    decider = rehearse if dry_run else write
+    for sent, read_bytes, progress in submit_file(file, data, principal, decider, reading, seed):
+        for line, item, outcome in sent:
+            report.add(line, item, outcome)
+        report.flush()
+        progress.show(read_bytes, report.counts.total())
+    report.summarise(dry_run)
+    return report.exit_code
+
+
+def submit_file(
+    file: str,
+    data: Path | None,
+    principal: str | None,
+    decider: Callable[[Store, Catalogue, str], Decider],
+    reading: Reading = codec.parse_object,
+    seed: bytes = b"",
+) -> Iterator[tuple[list[Sent], int, Progress]]:
+    """Batches of lines with their outcomes, each after its commit; how many bytes were read; the progress."""
+    known = catalogue()
+    acting = principal if principal is not None else _system_user()
+    if not TEXT.accepts(acting):
+        raise Problem(say(f"--as wants {TEXT.wanted_en}", f"--as 应为{TEXT.wanted_zh}"))
+    with _opened(file) as (descriptor, size), ledger(data, by_index=True) as store:
+        deciding = decider(store, known, acting)
+        with _progress(size) as progress:
+            for lines, read_bytes in batches(descriptor, seed):
+                yield _submit(deciding, known, lines, reading), read_bytes, progress
+
+
+def _system_user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in some containers
+        return f"uid-{os.getuid()}"
+
+
+@contextmanager
+def _opened(file: str) -> Iterator[tuple[int, int | None]]:
+    """The input's descriptor and, for a regular file, its size."""
+    if file == "-":
+        yield sys.stdin.fileno(), None
+        return
+    path = Path(file)
+    if path.is_dir():
+        raise Problem(say(f"{file} is a folder; name a file of commands", f"{file} 是文件夹；请给出命令文件"))
+    try:
+        stream = path.open("rb")
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Problem(say(f"cannot read {file}: {reason}", f"无法读取 {file}：{reason}")) from None
+    with stream:
+        yield stream.fileno(), os.fstat(stream.fileno()).st_size or None
+
+
+def _submit(deciding: Decider, known: Catalogue, lines: list[Line], reading: Reading) -> list[Sent]:
+    """Each line of a batch with what it said and its outcome; malformed ones never reach the writer."""
+    today = today_in_shanghai()
+    read = [_read(line, known, today, reading) for line in lines]
+    outcomes = iter(deciding.submit([item for item in read if isinstance(item, Command)]))
+    return [
+        (line, item, next(outcomes) if isinstance(item, Command) else None)
+        for line, item in zip(lines, read, strict=True)
+    ]
+
+
+def _read(line: Line, known: Catalogue, today: Day, reading: Reading) -> Command | InvalidCommand:
+    if line.too_long:
+        return InvalidCommand(
+            f"the line is longer than {LINE_BYTES_MAX} bytes; a command is a short JSON object",
+            f"该行超过 {LINE_BYTES_MAX} 字节；命令应为简短的 JSON 对象",
+        )
+    try:
+        return commands.read(reading(line.text), known.specs, today, line.key)
+    except codec.NotStrictJson as error:
+        return InvalidCommand(
+            f"not a JSON object: {error}; write one object with double quotes on one line",
+            f"不是 JSON 对象：{error}；每行须为一个对象，使用双引号",
+        )
+    except InvalidCommand as error:
+        return error
+
+
+class Report:
+    """Prints outcomes as they are committed and remembers what the exit code needs."""
+
+    def __init__(self, as_json: bool) -> None:
+        self._as_json = as_json
+        self._language = language()
+        self._pending: list[bytes] = []
+        self._first_invalid = ""
+        self._started = time.monotonic()
+        self._refused = False
+        self.counts: Counter[str] = Counter()
+
+    def add(self, line: Line, sent: Command | InvalidCommand, outcome: Outcome | None) -> None:
+        """Note one line's outcome."""
+        if isinstance(sent, InvalidCommand) or outcome is None:
+            problem = str(sent)
+            if isinstance(sent, InvalidCommand) and self._language == "zh":
+                problem = sent.problem_zh
+            document: dict[str, Any] = {"outcome": "invalid", "positions": [], "detail": problem}
+            self._first_invalid = self._first_invalid or say(
+                f"line {line.number}: {problem}", f"第 {line.number} 行：{problem}"
+            )
+        else:
+            document = outcome.document(self._language)
+            self._refused = self._refused or outcome.refused
+        self.counts[document["outcome"]] += 1
+        document = {"line": line.number, **document}
+        self._pending.append(orjson.dumps(document) + b"\n" if self._as_json else _shown(document, sent))
+
+    def flush(self) -> None:
+        """Hand over what is committed."""
+        sys.stdout.buffer.write(b"".join(self._pending))
+        sys.stdout.buffer.flush()
+        self._pending.clear()
+
+    @property
+    def exit_code(self) -> int:
+        """2 if any line was invalid, else 1 if any was refused, else 0."""
+        if self.counts["invalid"]:
+            return 2
+        return 1 if self._refused else 0
+
+    def summarise(self, dry_run: bool) -> None:
+        """One line on standard error: what was invalid, or for people how it went."""
+        total, invalid = self.counts.total(), self.counts["invalid"]
+        if invalid:
+            print(
+                "kejin: "
+                + say(
+                    f"{invalid} of {total} lines invalid; {self._first_invalid}",
+                    f"{total} 行中有 {invalid} 行无效；{self._first_invalid}",
+                ),
+                file=sys.stderr,
+            )
+        elif not self._as_json:
+            seconds = time.monotonic() - self._started
+            words = ", ".join(
+                f"{count:,} {_OUTCOMES[name][self._language]}" for name, count in self.counts.items()
+            )
+            written = say(" (dry run: nothing written)", "（试算：未写入）") if dry_run else ""
+            print(f"{words or say('no commands', '没有命令')} · {seconds:.1f} s{written}", file=sys.stderr)
+
+
+_OUTCOMES = {
+    "accepted": {"en": "accepted", "zh": "已接受"},
+    "refused": {"en": "refused", "zh": "已拒绝"},
+    "invalid": {"en": "invalid", "zh": "无效"},
+    "repeated": {"en": "repeated", "zh": "重复"},
+}
+
+
+def _shown(document: dict[str, Any], sent: Command | InvalidCommand) -> bytes:
+    """An outcome for people: one line."""
+    words = [f"{document['line']:>6}", f"{_OUTCOMES[document['outcome']][language()]:<8}"]
+    if isinstance(sent, Command):
+        words.append(f"{sent.name} {_subject(sent)}")
+    if document["positions"]:
+        words.append("@" + ",".join(map(str, document["positions"])))
+    if "amount_fen" in document:
+        words.append(format_fen(document["amount_fen"]))
+    if "code" in document:
+        clause = f" {document['clause']}" if "clause" in document else ""
+        words.append(f"[{document['code']}{clause}]")
+    if "detail" in document:
+        words.append(document["detail"])
+    words += [f"! {warning}" for warning in document.get("warnings", ())]
+    return ("  ".join(words) + "\n").encode()
+
+
+def _subject(sent: Command) -> str:
+    """What a command is about, for people."""
+    names = ("claim", "loan", "round", "name", "product", "uscc")
+    return next((str(sent.fields[name]) for name in names if name in sent.fields), "")
+
+
+class Progress(Protocol):
+    def show(self, read_bytes: int, lines: int) -> None:
+        """How far we are."""
+
+
+class _NoProgress:
+    def show(self, read_bytes: int, lines: int) -> None:
+        """Nothing to see where nobody looks."""
+
+
+@contextmanager
+def _progress(size: int | None) -> Iterator[Progress]:
+    """A progress bar on standard error when it is a terminal and standard output is not in its way."""
+    if not sys.stderr.isatty() or sys.stdout.isatty():
+        yield _NoProgress()
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+    columns = (
+        BarColumn(),
+        TextColumn("{task.percentage:>3.0f}%"),
+        TextColumn("{task.description}"),
+        TimeRemainingColumn(),
+    )
+    with Progress(*columns, console=Console(stderr=True), transient=True) as bar:
+        task = bar.add_task("", total=size)
+
+        class Shown:
+            def show(self, read_bytes: int, lines: int) -> None:
+                text = say(f"{lines:,} lines", f"{lines:,} 行")
+                bar.update(task, completed=read_bytes, description=text)
+
+        yield Shown()

@@ -1,0 +1,84 @@
+"""A batch of commands being decided, each on the state that the ones before it left. Pure but for that state."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+from ledger.catalogue import Catalogue
+from ledger.commands import Command
+from ledger.decide import Decided, decide
+from ledger.events import Event
+from ledger.outcomes import Outcome, repeated
+from ledger.state import NotLoaded, State, evolve
+
+
+@dataclass(slots=True)
+class Known:
+    """An idempotency key that was used: for which fields, with which outcome."""
+
+    fingerprint: bytes | None
+    outcome: Outcome
+
+
+@dataclass(frozen=True, slots=True)
+class DecidedEvent:
+    """An event that a command led to. The last of its `span` events carries the command's key."""
+
+    event: Event
+    command: Command
+    is_last: bool
+    span: int
+
+
+class Batch:
+    """The commands of one turn being decided, each on the state that the ones before it left."""
+
+    def __init__(
+        self, catalogue: Catalogue, state: State, known: dict[str, Known], fetch: Callable[[str], None]
+    ) -> None:
+        self._catalogue = catalogue
+        self._fetch = fetch
+        self._state = state
+        self._known = known
+        self.decided: list[DecidedEvent] = []
+
+    def decide(self, commands: Sequence[Command]) -> list[Outcome]:
+        """An outcome for each command, in order; what is to be recorded is left in `decided`."""
+        return [self._decide(command) for command in commands]
+
+    def _decide(self, command: Command) -> Outcome:
+        known = self._known.get(command.key) if command.key is not None else None
+        if known is not None:
+            if known.fingerprint == command.fingerprint:
+                return repeated(known.outcome)
+            return Outcome("refused", code="key_reused", arithmetic={"key": command.key})
+        decided = self._decide_loaded(command)
+        outcome = self._record(command, decided)
+        if command.key is not None:
+            self._known[command.key] = Known(command.fingerprint, outcome)
+        return outcome
+
+    def _decide_loaded(self, command: Command) -> Decided:
+        """Decide; a tag that came up only within this batch (a product certified and its bank merged in one file)
+        is fetched now. Deciding has no effects, so it can begin again."""
+        while True:
+            try:
+                return decide(command, self._state, self._catalogue)
+            except NotLoaded as missing:
+                self._fetch(missing.tag)
+                for decided in self.decided:
+                    evolve(self._state, decided.event, (missing.tag,))
+
+    def _record(self, command: Command, decided: Decided) -> Outcome:
+        first, span = self._state.position + 1, len(decided.events)
+        for position, new in enumerate(decided.events, first):
+            event = Event(position, new.type, new.effective_on, new.tags, new.data, new.postings)
+            evolve(self._state, event)
+            self.decided.append(DecidedEvent(event, command, position == first + span - 1, span))
+        positions = tuple(range(first, first + span))
+        refusal, data = decided.refusal, decided.events[-1].data
+        if refusal is not None:
+            code, clause = refusal.code, refusal.clause
+            return Outcome("refused", positions, None, code, clause, refusal.arithmetic, data=data)
+        return Outcome("accepted", positions, decided.amount_fen, warnings=decided.warnings, data=data)

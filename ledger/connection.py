@@ -1,0 +1,122 @@
+"""Connections to a ledger's database; its schema is set up where it is empty, refused where it is not ours."""
+
+from __future__ import annotations
+
+from importlib import resources
+from typing import Any, Final
+
+import psycopg
+from psycopg import sql
+
+from ledger.sql import load
+
+SCHEMA_VERSION: Final = 1
+WORKER_ROLE: Final = "kejin_worker"
+
+#: The advisory lock of setting up the schema.
+SETUP_LOCK: Final = 0x6B656A696E02
+
+_QUERIES: Final = load("ledger", "queries.sql")
+
+# The writer looks up keys by index, always; with statistics still missing on a young table the planner would
+# guess otherwise.
+_PLAN_BY_INDEX: Final = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
+
+
+class StoreError(Exception):
+    """The database cannot be used: one clear line that says what, where and what to do."""
+
+
+def connect(address: str, *, by_index: bool = False) -> psycopg.Connection[Any]:
+    """A connection in autocommit mode. Raises StoreError."""
+    options = "-c timezone=UTC -c client_min_messages=warning -c datestyle=ISO"
+    if by_index:
+        options += " " + _PLAN_BY_INDEX
+    try:
+        return psycopg.connect(address, autocommit=True, options=options, application_name="kejin")
+    except psycopg.Error as error:
+        reason = str(error).strip().splitlines()[-1] if str(error).strip() else "no reason given"
+        raise StoreError(f"cannot connect to the database: {reason}; check the address") from None
+
+
+def ensure_schema(connection: psycopg.Connection[Any]) -> str | None:
+    """Set the schema up in an empty database; return the worker role's name, if there is one.
+
+    Raises StoreError for a database that is not a ledger, not UTF-8, too old, or of a newer version.
+    """
+    with connection.transaction():
+        found = _schema_version(connection)
+        if found is None:
+            connection.execute("select pg_advisory_xact_lock(%s)", (SETUP_LOCK,))
+            found = _schema_version(connection) or _create_schema(connection)
+    version, role = found
+    if version != SCHEMA_VERSION:
+        raise StoreError(
+            f"the database has schema version {version}, this kejin knows {SCHEMA_VERSION}; "
+            "use the kejin that wrote it or a newer one"
+        )
+    return role
+
+
+def _schema_version(connection: psycopg.Connection[Any]) -> tuple[int, str | None] | None:
+    row = connection.execute(_QUERIES["is_ours"]).fetchone()
+    assert row is not None  # a select without a from has one row
+    ours, in_use, server_version, encoding = row
+    where = f"database {connection.info.dbname}"
+    if not ours:
+        if in_use:
+            raise StoreError(f"{where} holds tables that are not a Kejin ledger; name an empty database")
+        if server_version < 150000:
+            raise StoreError(f"{where} runs PostgreSQL {server_version // 10000}; Kejin needs 15 or newer")
+        if encoding != "UTF8":
+            raise StoreError(f"{where} has encoding {encoding}; create it with encoding UTF8")
+        return None
+    row = connection.execute(_QUERIES["schema_version"]).fetchone()
+    if row is None:
+        raise StoreError(f"{where} has lost its schema version; run kejin verify")
+    return row[0], row[1]
+
+
+def _create_schema(connection: psycopg.Connection[Any]) -> tuple[int, str | None]:
+    migration = resources.files("ledger").joinpath("migrations/0001_log.sql").read_text(encoding="utf-8")
+    connection.execute(migration.encode())
+    role = _create_worker_role(connection)
+    connection.execute("create schema kejin_work")
+    connection.execute("create table kejin_work.schema_version (version int not null, worker_role text)")
+    connection.execute("insert into kejin_work.schema_version values (%s, %s)", (SCHEMA_VERSION, role))
+    if role:
+        connection.execute(
+            sql.SQL(
+                "grant usage on schema public, kejin_work to {role};"
+                "grant select, insert on events, event_tags, accounts to {role};"
+                "grant select, insert, update on day_sums, day_sum_stamps to {role};"
+                "grant select on kejin_work.schema_version to {role}"
+            ).format(role=sql.Identifier(role))
+        )
+    connection.execute("revoke update, delete, truncate on events, event_tags, accounts from current_user")
+    return SCHEMA_VERSION, role
+
+
+def _create_worker_role(connection: psycopg.Connection[Any]) -> str | None:
+    """The role of normal work. Roles belong to the whole server: another ledger may have made it already.
+
+    Where the owner may not create roles, normal work is done as the owner, whose right to change was revoked.
+    """
+    try:
+        with connection.transaction():
+            # Roles are made one at a time on a server: this lock is its own, whatever the database.
+            exists = connection.execute("select from pg_roles where rolname = %s", (WORKER_ROLE,)).fetchone()
+            if exists is None:
+                connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(WORKER_ROLE)))
+    except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
+        pass  # another database's setup made it in this very moment
+    except psycopg.errors.InsufficientPrivilege:
+        return None
+    try:
+        with connection.transaction():
+            connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(WORKER_ROLE)))
+            connection.execute(sql.SQL("set local role {}").format(sql.Identifier(WORKER_ROLE)))
+            connection.execute("reset role")
+    except psycopg.errors.InsufficientPrivilege:
+        return None
+    return WORKER_ROLE

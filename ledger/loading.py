@@ -1,0 +1,121 @@
+"""Loading: what deciding must remember, read from the store by tag, kept within bounds, and kept up to date."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+from ledger.batch import Known
+from ledger.catalogue import Catalogue
+from ledger.commands import Command
+from ledger.events import Event
+from ledger.outcomes import recorded_outcome
+from ledger.state import State, evolve
+from ledger.store import Head, KeyedEvent, Store
+
+#: Beyond this many remembered tags only those of the batch at hand are kept (some 100 MB).
+REMEMBERED_TAGS_MAX: Final = 60_000
+#: Further behind the log than this, remembering afresh is cheaper than taking in all that others appended.
+CATCH_UP_MAX: Final = 20_000
+
+
+class Loader:
+    """The state that commands are decided on, and the lengths of the histories behind its day sums."""
+
+    def __init__(self, store: Store, catalogue: Catalogue) -> None:
+        self._store = store
+        self._catalogue = catalogue
+        self.forget()
+
+    def forget(self) -> None:
+        """Remember nothing."""
+        self.state = State(self._catalogue.memories)
+        self.tails: dict[str, int] = {}  # by owner: events since its day sums were last stored
+
+    def begin(self, head: Head, commands: Sequence[Command]) -> tuple[dict[str, Known], list[Command]]:
+        """In a reading transaction at `head`: the keys of commands that were used before, and the other
+        commands, with everything that these need loaded."""
+        if head.position - self.state.position > CATCH_UP_MAX:
+            self.forget()
+        self.catch_up(head)
+        known = self.known_keys(commands)
+        fresh = [command for command in commands if command.key not in known]
+        self.load(fresh, head.position)
+        return known, fresh
+
+    def known_keys(self, commands: Sequence[Command]) -> dict[str, Known]:
+        """Which of the commands' keys were used before."""
+        keys = [command.key for command in commands if command.key is not None]
+        return {k.key: known(k) for k in self._store.events_of_keys(keys) if k.key is not None}
+
+    def catch_up(self, head: Head) -> list[KeyedEvent]:
+        """Take in what was appended since the state's position, by whomever."""
+        if head.position == self.state.position:
+            return []
+        if not len(self.state):
+            self.state.position = head.position
+            return []
+        since = self._store.events_between(self.state.position, head.position)
+        for keyed in since:
+            evolve(self.state, keyed.event)
+            self.count(keyed.event)
+        return since
+
+    def count(self, event: Event) -> None:
+        """Note for each owner that its history since its last stored day sums grew by an event."""
+        for tag in event.tags:
+            if tag in self.tails:
+                self.tails[tag] += 1
+
+    def load(self, commands: Iterable[Command], position: int, *, forget_others: bool = True) -> list[str]:
+        """Load every tag that the commands need, level by level: a loan leads to its firm, and so on.
+
+        Returns the tags that were loaded now.
+        """
+        handlers, state = self._catalogue.handlers, self.state
+        needed: dict[str, None] = {}
+        loaded: list[str] = []
+        pending = list(commands)
+        while pending:
+            missing: dict[str, None] = {}
+            unready = []
+            for command in pending:
+                tags = list(handlers[command.name].needs(command.fields, state))
+                needed.update(dict.fromkeys(tags))
+                absent = [tag for tag in tags if tag not in state]
+                if absent:
+                    missing.update(dict.fromkeys(absent))
+                    unready.append(command)
+            if missing:
+                self._load_tags(list(missing), position)
+                loaded += missing
+            pending = unready
+        if forget_others and len(state) > REMEMBERED_TAGS_MAX + len(needed):
+            state.keep(needed)
+            self.tails = {tag: count for tag, count in self.tails.items() if tag in needed}
+        return loaded
+
+    def fetch(self, tag: str, position: int) -> None:
+        """Load one more tag, while a batch is being decided."""
+        self._load_tags([tag], position)
+
+    def _load_tags(self, tags: list[str], position: int) -> None:
+        state = self.state
+        state.begin(tags)
+        whole = [tag for tag in tags if state.remembers(tag)]
+        loading = frozenset(whole)
+        named = [int(tag.removeprefix("position:")) for tag in whole if tag.startswith("position:")]
+        events = {k.event.position: k.event for k in self._store.events_of_tags(whole, position)}
+        events.update((k.event.position, k.event) for k in self._store.events_at(named, position))
+        for _, event in sorted(events.items()):
+            evolve(state, event, loading)
+        owners = [tag for tag in tags if not state.remembers(tag)]
+        summed, counts = self._store.day_sums(owners, position)
+        self.tails.update(counts)
+        for tail in summed:
+            evolve(state, Event(0, "", "", (), {}, tail.postings), (tail.tag,))
+
+
+def known(keyed: KeyedEvent) -> Known:
+    """What is known of the key of a recorded event."""
+    return Known(keyed.fingerprint, recorded_outcome(keyed.event, keyed.span))

@@ -1,0 +1,73 @@
+"""Outcomes: what became of a command, now or when it was first recorded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from ledger.events import Event
+from ledger.refusals import detail
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of one command. `outcome` is accepted, refused, invalid or repeated (then `first` says which)."""
+
+    outcome: str
+    positions: tuple[int, ...] = ()
+    amount_fen: int | None = None
+    code: str | None = None
+    clause: str | None = None
+    arithmetic: Mapping[str, Any] = field(default_factory=dict)
+    warnings: tuple[str, ...] = ()
+    first: str | None = None
+    data: Mapping[str, Any] = field(
+        default_factory=dict, compare=False, repr=False
+    )  # of the command's own event
+
+    @property
+    def refused(self) -> bool:
+        """Whether the command, now or when it first came, was refused."""
+        return "refused" in (self.outcome, self.first)
+
+    def document(self, language: str = "en") -> dict[str, Any]:
+        """The outcome as JSON (design §5), without the line number."""
+        shown: dict[str, Any] = {"outcome": self.outcome, "positions": list(self.positions)}
+        if self.amount_fen is not None:
+            shown["amount_fen"] = self.amount_fen
+        if self.code is not None:
+            shown["code"] = self.code
+            if self.clause is not None:
+                shown["clause"] = self.clause
+            shown["detail"] = detail(self.code, self.arithmetic, language)
+        if self.warnings:
+            shown["warnings"] = list(self.warnings)
+        if self.first is not None:
+            shown["first"] = self.first
+        return shown
+
+
+def recorded_outcome(event: Event, span: int) -> Outcome:
+    """The outcome that a command had when `event`, the last of its `span` events, was recorded."""
+    data = event.data
+    positions = tuple(range(event.position - span + 1, event.position + 1))
+    warnings = tuple(data.get("warnings", ()))
+    if event.type in ("ClaimRefused", "CommandRefused"):
+        return Outcome(
+            "refused",
+            positions,
+            None,
+            data["code"],
+            data.get("clause"),
+            data["arithmetic"],
+            warnings,
+            data=data,
+        )
+    amount_fen = data["amount_fen"] if "legs" in data else None
+    return Outcome("accepted", positions, amount_fen, warnings=warnings, data=data)
+
+
+def repeated(first: Outcome) -> Outcome:
+    """The answer to a command that was recorded before: the first outcome, marked as a repetition."""
+    return replace(first, outcome="repeated", first=first.outcome)

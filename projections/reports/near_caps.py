@@ -1,0 +1,26 @@
+"""Caps nearly used: keys at 80, 90 and 100 % of their limit."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Final
+
+from ledger.store import Store
+from projections.caps import caps
+from projections.clocks import AsOf
+from projections.reports.names import names
+
+LEVELS_PERCENT: Final = (100, 90, 80)
+
+
+def near_caps(store: Store, as_of: AsOf, kind: str = "firm") -> list[dict[str, Any]]:
+    """The keys of caps per firm (or per another kind) at a level, the fullest first."""
+    named = names(store, as_of.known_position)
+    rows = []
+    for row in caps(store, as_of):
+        if row.cap.rpartition(".")[2].partition("+")[0] != kind or row.limit_fen <= 0:
+            continue
+        level = next((p for p in LEVELS_PERCENT if row.consumed_fen * 100 >= row.limit_fen * p), None)
+        if level is not None:
+            rows.append({**asdict(row), "name": named.get(row.party or ""), "level_percent": level})
+    return sorted(rows, key=lambda row: (-row["consumed_fen"] / row["limit_fen"], row["cap"], row["key"]))

@@ -1,0 +1,157 @@
+"""A firm, a bank or a guarantor: names over time, loans, grants, caps, milestones, what was refused."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from typing import Any, Final
+
+from ledger import codec
+from ledger.dates import Day
+from ledger.events import Event
+from ledger.store import Store
+from ledger.subjects.guarantees import Payout
+from ledger.subjects.loans import Loan
+from projections.caps import caps
+from projections.clocks import AsOf
+from projections.fold import fold
+from projections.milestones import milestones
+from projections.reports.grants import Grant, all_grants
+
+_LOAN_FACTS: Final = (
+    "LoanDrawn",
+    "LoanRepaid",
+    "RepaymentDefaulted",
+    "LossReported",
+    "GuaranteePaidOut",
+    "RecoveryReceived",
+    "FactReversed",
+)
+
+
+class UnknownParty(LookupError):
+    """Nobody is registered under the code as known at the position."""
+
+
+def party_report(store: Store, as_of: AsOf, uscc: str, kind: str) -> dict[str, Any]:
+    """Everything about one party in its role (firm, bank, guarantor). Raises UnknownParty."""
+    life = [
+        (row[0], row[1], row[2], codec.parse_object(bytes(row[4])))
+        for row in fold(store, "events_of_tag", until=as_of.known_position, tag=f"party:{uscc}")
+    ]
+    kinds = sorted({data["kind"] for _, event, _, data in life if event == "PartyRegistered"})
+    if kind not in kinds:
+        raise UnknownParty(uscc)
+    report: dict[str, Any] = {
+        "uscc": uscc,
+        "kinds": kinds,
+        "names": _names(life),
+        "mergers": _mergers(life),
+        "grants": [_grant_row(g) for g in all_grants(store, as_of).values() if g.payee == uscc],
+        "refused": _refused(store, as_of, f"{kind}:{uscc}"),
+    }
+    if kind == "firm":
+        report["caps"] = [asdict(row) for row in caps(store, as_of, uscc)]
+    if kind == "bank":
+        report["milestones"] = [asdict(row) for row in milestones(store, as_of.known_position, uscc)]
+    if kind in ("firm", "bank"):
+        report["loans"] = _loans(store, as_of, f"{kind}:{uscc}")
+    if kind == "guarantor":
+        report["payouts"] = _payouts(store, as_of, f"guarantor:{uscc}")
+    return report
+
+
+def _names(life: list[tuple[int, str, Day, dict[str, Any]]]) -> list[dict[str, Any]]:
+    named = ("PartyRegistered", "PartyRenamed")
+    return [
+        {"name": data["name"], "since": on, "position": position}
+        for position, event, on, data in life
+        if event in named
+    ]
+
+
+def _mergers(life: list[tuple[int, str, Day, dict[str, Any]]]) -> list[dict[str, Any]]:
+    shown = ("survivor", "absorbed", "original", "created", "document")
+    return [
+        {"event": event, "on": on, "position": position, **{n: data[n] for n in shown if n in data}}
+        for position, event, on, data in life
+        if event in ("PartiesMerged", "PartySplit")
+    ]
+
+
+def _grant_row(grant: Grant) -> dict[str, Any]:
+    return {
+        "claim": grant.claim,
+        "instrument": grant.instrument,
+        "round": grant.round,
+        "amount_fen": grant.amount_fen,
+        "state": grant.state,
+        "paid_fen": grant.paid_fen,
+        "recovered_fen": grant.recovered_fen,
+        "position": grant.position,
+    }
+
+
+def _refused(store: Store, as_of: AsOf, tag: str) -> list[dict[str, Any]]:
+    rows = []
+    for row in fold(store, "events_of_tag", until=as_of.known_position, tag=tag):
+        if row[1] == "ClaimRefused" and row[2] <= as_of.last_day:
+            data = codec.parse_object(bytes(row[4]))
+            rows.append(
+                {
+                    "claim": data["claim"],
+                    "code": data["code"],
+                    "arithmetic": data["arithmetic"],
+                    "position": row[0],
+                }
+            )
+    return rows
+
+
+def _loans(store: Store, as_of: AsOf, tag: str) -> list[dict[str, Any]]:
+    loans: dict[str, Loan] = {}
+    for event in _events(store, as_of, tag):
+        loans.setdefault(event.data["loan"], Loan()).apply(event, f"loan:{event.data['loan']}")
+    return [
+        {
+            "loan": loan.id,
+            "firm": loan.firm,
+            "bank": loan.bank,
+            "principal_fen": loan.principal_fen,
+            "outstanding_fen": loan.outstanding_fen,
+            "drawn_on": loan.drawn_on,
+            "security": loan.security,
+            "defaulted_on": loan.defaulted_on,
+            "losses_fen": loan.losses_fen,
+        }
+        for loan in loans.values()
+        if loan.drawn
+    ]
+
+
+def _payouts(store: Store, as_of: AsOf, tag: str) -> list[dict[str, Any]]:
+    payouts: dict[str, Payout] = {}
+    for event in _events(store, as_of, tag):
+        if "payout" in event.data:
+            payouts.setdefault(event.data["payout"], Payout()).apply(event, f"payout:{event.data['payout']}")
+    return [
+        {
+            "payout": payout.id,
+            "loan": payout.loan,
+            "amount_fen": payout.amount_fen,
+            "recovered_fen": payout.recovered_fen,
+            "loss_fen": payout.loss_fen,
+        }
+        for payout in payouts.values()
+        if payout.id is not None
+    ]
+
+
+def _events(store: Store, as_of: AsOf, tag: str) -> list[Event]:
+    found = []
+    for position, kind, on, tags, raw, _ in fold(store, "events_of_tag", until=as_of.known_position, tag=tag):
+        if kind in _LOAN_FACTS and on <= as_of.last_day:
+            data = codec.parse_object(bytes(raw))
+            loan = next((t.removeprefix("loan:") for t in tags if t.startswith("loan:")), None)
+            if loan is not None:
+                found.append(Event(position, kind, on, tuple(tags), {"loan": loan, **data}, ()))
+    return found
