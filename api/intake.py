@@ -54,24 +54,50 @@ def _read(
     stopped: threading.Event,
 ) -> None:
     """Split the input into lines, whole ones as soon as they are there."""
-    rest, last = b"", b""
+    begun = _Begun()
     try:
         while not stopped.is_set():
             chunk = os.read(descriptor, CHUNK_BYTES)
             if not chunk:
                 break
-            *lines, last = chunk.split(b"\n")
-            if lines:
-                lines[0] = rest + lines[0]
-                rest = last
-                waiting.put(lines)
-            elif len(rest) <= LINE_BYTES_MAX:
-                rest += chunk
-        if rest:
-            waiting.put([rest])
+            first, *rest = chunk.split(b"\n")
+            begun.add(first)
+            if rest:
+                waiting.put([begun.take(), *rest[:-1]])
+                begun.add(rest[-1])
+        if begun:
+            waiting.put([begun.take()])
         waiting.put(None)
     except OSError as error:
         waiting.put(error)
+
+
+class _Begun:
+    """The beginning of a line whose end is not read yet. Of a line that is too long only the first bytes are
+    kept, and its hash: it stands for the whole, however the input was cut into chunks."""
+
+    def __init__(self) -> None:
+        self._kept = b""
+        self._hasher: hashlib._Hash | None = None
+
+    def __bool__(self) -> bool:
+        return bool(self._kept)
+
+    def add(self, piece: bytes) -> None:
+        """More of the line."""
+        if self._hasher is None and len(self._kept) + len(piece) > LINE_BYTES_MAX:
+            self._hasher = hashlib.sha256(self._kept)
+        if self._hasher is None:
+            self._kept += piece
+        else:
+            self._hasher.update(piece)
+            self._kept = (self._kept + piece)[: LINE_BYTES_MAX + 1]
+
+    def take(self) -> bytes:
+        """The line as far as it goes; then begin anew."""
+        line = self._kept if self._hasher is None else self._kept + self._hasher.digest()
+        self._kept, self._hasher = b"", None
+        return line
 
 
 def _batches(

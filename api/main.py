@@ -14,7 +14,7 @@ from typer.exceptions import TyperException
 
 from api import cli
 from api.language import say
-from api.problems import Problem, database_problem
+from api.problems import Problem, database_problem, usage_problem
 
 EXIT_UNUSABLE = 2
 EXIT_INTERRUPTED = 130
@@ -38,6 +38,13 @@ def _register() -> None:
 
 def main(arguments: Sequence[str] | None = None) -> None:
     """Run the command line: exit 0 success, 1 refused or a check failed, 2 unusable input (one line on stderr)."""
+    # A stream that was closed before we began is None; what would be opened next must not take its number.
+    if sys.stdout is None or sys.stderr is None:
+        for stream in (sys.stdout, sys.stderr):
+            if stream is None:
+                os.open(os.devnull, os.O_WRONLY)
+        _complain(say("standard output is closed; nowhere to answer", "标准输出已关闭，无处输出"))
+        sys.exit(EXIT_UNUSABLE)
     _register()
     try:
         code = _guarded(arguments)
@@ -55,9 +62,13 @@ def _guarded(arguments: Sequence[str] | None) -> int:
         sys.stdout.flush()
         return result if isinstance(result, int) else 0
     except TyperException as error:
-        message = error.format_message()
+        message = usage_problem(error)
         if message:  # without one the help was just shown
-            _complain(message + say("; see --help", "；参见 --help"))
+            _complain(message)
+        return EXIT_UNUSABLE
+    except UnicodeEncodeError as error:
+        shown = ascii(error.object)[:60]
+        _complain(say(f"{shown} is not valid UTF-8", f"{shown} 不是有效的 UTF-8"))
         return EXIT_UNUSABLE
     except Problem as problem:
         _complain(str(problem))
@@ -77,7 +88,8 @@ def _guarded(arguments: Sequence[str] | None) -> int:
 
 def _complain(line: str) -> None:
     one_line = " ".join(line.split())
-    print(f"kejin: {one_line}", file=sys.stderr)
+    if sys.stderr is not None:
+        print(f"kejin: {one_line}", file=sys.stderr)
 
 
 if __name__ == "__main__":

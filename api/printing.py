@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterable, Sequence
 from typing import Any
@@ -10,8 +11,12 @@ import orjson
 
 
 def print_json(document: Any) -> None:
-    """One JSON document on standard output."""
-    sys.stdout.buffer.write(orjson.dumps(document) + b"\n")
+    """One JSON document on standard output. A sum may have more than the 64 bits that orjson writes."""
+    try:
+        text = orjson.dumps(document)
+    except TypeError:
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+    sys.stdout.buffer.write(text + b"\n")
     sys.stdout.buffer.flush()
 
 

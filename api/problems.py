@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import psycopg
 from psycopg import errors
+from typer.exceptions import TyperException
 
-from api.language import say
+from api.language import language, say
 
 
 class Problem(Exception):
@@ -38,3 +39,22 @@ def database_problem(error: psycopg.Error) -> Problem:
             )
         )
     return Problem(say(f"the database refused: {first}", f"数据库拒绝：{first}"))
+
+
+def usage_problem(error: TyperException) -> str:
+    """What is wrong with the arguments, in one sentence; empty where the help was shown instead."""
+    message = error.format_message()
+    if not message or language() == "en":
+        return message and message.rstrip(".") + "; see --help"
+    named = getattr(error, "option_name", None) or getattr(getattr(error, "param", None), "name", None) or ""
+    match type(error).__name__:
+        case "NoSuchOption":
+            what = f"没有选项 {named}"
+        case "MissingParameter":
+            what = f"缺少参数 {named.upper()}"
+        case "BadParameter":
+            what = f"参数 {named} 的值不可用"
+        case _:
+            quoted = message.partition("'")[2].partition("'")[0]
+            what = f"没有命令 {quoted}" if quoted else "参数有误"
+    return f"{what}；参见 --help"

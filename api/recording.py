@@ -97,7 +97,7 @@ def submit_file(
     with _opened(file) as (descriptor, size), ledger(data, by_index=True) as store:
         deciding = decider(store, known, acting)
         with _progress(size) as progress:
-            for lines, read_bytes in batches(descriptor, seed):
+            for lines, read_bytes in _readable(file, batches(descriptor, seed)):
                 yield _submit(deciding, known, lines, reading), read_bytes, progress
 
 
@@ -112,6 +112,8 @@ def _system_user() -> str:
 def _opened(file: str) -> Iterator[tuple[int, int | None]]:
     """The input's descriptor and, for a regular file, its size."""
     if file == "-":
+        if sys.stdin is None:
+            raise Problem(say("standard input is closed; name a file", "标准输入已关闭；请给出文件"))
         yield sys.stdin.fileno(), None
         return
     path = Path(file)
@@ -124,6 +126,17 @@ def _opened(file: str) -> Iterator[tuple[int, int | None]]:
         raise Problem(say(f"cannot read {file}: {reason}", f"无法读取 {file}：{reason}")) from None
     with stream:
         yield stream.fileno(), os.fstat(stream.fileno()).st_size or None
+
+
+def _readable(file: str, read: Iterator[tuple[list[Line], int]]) -> Iterator[tuple[list[Line], int]]:
+    """Batches as they come; a file that fails while it is read is named."""
+    try:
+        yield from read
+    except OSError as error:
+        reason = error.strerror or str(error)
+        raise Problem(
+            say(f"cannot read {file}: {reason}; check the file", f"无法读取 {file}：{reason}；请检查该文件")
+        ) from None
 
 
 def _submit(deciding: Decider, known: Catalogue, lines: list[Line], reading: Reading) -> list[Sent]:

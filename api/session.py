@@ -15,6 +15,7 @@ from api.language import say
 from api.problems import Problem
 from ledger.connection import StoreError
 from ledger.dates import SHANGHAI, Day, is_day
+from ledger.parties import is_well_formed
 from ledger.server import Server, ServerError, default_data_dir, share
 from ledger.store import NotKnown, Store
 from projections.clocks import AsOf
@@ -58,7 +59,7 @@ def share_server(data: Path | None) -> Server:
     try:
         return share(data or default_data_dir())
     except ServerError as error:
-        raise Problem(str(error)) from None
+        raise Problem(say(str(error), error.zh)) from None
 
 
 @contextlib.contextmanager
@@ -71,7 +72,7 @@ def ledger(data: Path | None, *, by_index: bool = False) -> Iterator[Store]:
         try:
             store = stack.enter_context(Store.open(address, by_index=by_index))
         except StoreError as error:
-            raise Problem(str(error)) from None
+            raise Problem(say(str(error), error.zh)) from None
         yield store
 
 
@@ -88,7 +89,7 @@ def as_of(store: Store, on: str | None, known_at: str | None, known_position: in
     try:
         return AsOf(day, store.known_position(known_position, instant))
     except NotKnown as error:
-        raise Problem(f"not_known: {error}") from None
+        raise Problem(say(f"not_known: {error}", f"not_known：{error.zh}")) from None
 
 
 def read_day(text: str) -> Day:
@@ -101,6 +102,18 @@ def read_day(text: str) -> Day:
             )
         )
     return text
+
+
+def read_uscc(option: str, text: str | None) -> str | None:
+    """A party's code given by a person, if one was given. Raises Problem for what is no USCC."""
+    if text is None or is_well_formed(text):
+        return text
+    raise Problem(
+        say(
+            f"{option} {text!r} is no USCC: 18 characters of 0-9 and A-Z without I O S V Z",
+            f"{option} {text!r} 不是统一社会信用代码：18 位数字与大写字母（不含 I O S V Z）",
+        )
+    )
 
 
 def read_instant(text: str) -> datetime:

@@ -19,7 +19,8 @@ from ledger.money import MAX_FEN, is_amount
 _ID: Final = re.compile(
     r"[A-Za-z0-9._\-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]{1,64}"
 )
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+# Control characters, line separators, and surrogates, which UTF-8 cannot hold.
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 TEXT_LENGTH_MAX: Final = 500
 KEY_LENGTH_MAX: Final = 200
 SLIPS_MAX: Final = 1000

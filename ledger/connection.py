@@ -24,7 +24,12 @@ _PLAN_BY_INDEX: Final = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_
 
 
 class StoreError(Exception):
-    """The database cannot be used: one clear line that says what, where and what to do."""
+    """The database cannot be used: one clear line that says what, where and what to do, in English and (`zh`) in
+    Chinese."""
+
+    def __init__(self, en: str, zh: str) -> None:
+        super().__init__(en)
+        self.zh = zh
 
 
 def connect(address: str, *, by_index: bool = False) -> psycopg.Connection[Any]:
@@ -34,9 +39,13 @@ def connect(address: str, *, by_index: bool = False) -> psycopg.Connection[Any]:
         options += " " + _PLAN_BY_INDEX
     try:
         return psycopg.connect(address, autocommit=True, options=options, application_name="kejin")
-    except psycopg.Error as error:
-        reason = str(error).strip().splitlines()[-1] if str(error).strip() else "no reason given"
-        raise StoreError(f"cannot connect to the database: {reason}; check the address") from None
+    except (psycopg.Error, UnicodeError) as error:
+        # libpq says where and why first, and a hint after it.
+        reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+        raise StoreError(
+            f"cannot connect to the database: {reason}; check that it runs, and its address",
+            f"无法连接数据库：{reason}；请检查其是否运行及地址是否正确",
+        ) from None
 
 
 def ensure_schema(connection: psycopg.Connection[Any]) -> str | None:
@@ -53,7 +62,8 @@ def ensure_schema(connection: psycopg.Connection[Any]) -> str | None:
     if version != SCHEMA_VERSION:
         raise StoreError(
             f"the database has schema version {version}, this kejin knows {SCHEMA_VERSION}; "
-            "use the kejin that wrote it or a newer one"
+            "use the kejin that wrote it or a newer one",
+            f"数据库的模式版本为 {version}，本程序为 {SCHEMA_VERSION}；请使用写入它的版本或更新的版本",
         )
     return role
 
@@ -65,15 +75,27 @@ def _schema_version(connection: psycopg.Connection[Any]) -> tuple[int, str | Non
     where = f"database {connection.info.dbname}"
     if not ours:
         if in_use:
-            raise StoreError(f"{where} holds tables that are not a Kejin ledger; name an empty database")
+            raise StoreError(
+                f"{where} holds tables that are not a Kejin ledger; name an empty database",
+                f"{where} 中的表不是科金账本；请指定空数据库",
+            )
         if server_version < 150000:
-            raise StoreError(f"{where} runs PostgreSQL {server_version // 10000}; Kejin needs 15 or newer")
+            raise StoreError(
+                f"{where} runs PostgreSQL {server_version // 10000}; Kejin needs 15 or newer",
+                f"{where} 为 PostgreSQL {server_version // 10000}；须为 15 或更新",
+            )
         if encoding != "UTF8":
-            raise StoreError(f"{where} has encoding {encoding}; create it with encoding UTF8")
+            raise StoreError(
+                f"{where} has encoding {encoding}; create it with encoding UTF8",
+                f"{where} 的编码为 {encoding}；请以 UTF8 建立",
+            )
         return None
     row = connection.execute(_QUERIES["schema_version"]).fetchone()
     if row is None:
-        raise StoreError(f"{where} has lost its schema version; run kejin verify")
+        raise StoreError(
+            f"{where} has lost its schema version; run kejin verify",
+            f"{where} 缺少模式版本；请运行 kejin verify",
+        )
     return row[0], row[1]
 
 

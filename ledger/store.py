@@ -36,7 +36,12 @@ NO_COMMAND: Final = 0
 
 
 class NotKnown(LookupError):
-    """A position or instant that the log cannot answer for: before the first event or beyond the newest."""
+    """A position or instant that the log cannot answer for: before the first event or beyond the newest. The
+    message is English, `zh` Chinese."""
+
+    def __init__(self, en: str, zh: str) -> None:
+        super().__init__(en)
+        self.zh = zh
 
 
 @dataclass(frozen=True, slots=True)
@@ -261,15 +266,20 @@ class Store:
                 head = self.head()
                 known: int = self.query("position_known_at", instant=instant)[0][0]
             if instant > head.now:
-                raise NotKnown(f"{instant.isoformat()} is in the future")
+                shown = instant.isoformat()
+                raise NotKnown(f"{shown} is in the future", f"{shown} 在将来")
             if known == 0:
-                raise NotKnown(f"{instant.isoformat()} is before the first event")
+                shown = instant.isoformat()
+                raise NotKnown(f"{shown} is before the first event", f"{shown} 早于第一条事件")
             return known
         newest = self.head().position
         if position is None:
             return newest
         if not 1 <= position <= newest:
-            raise NotKnown(f"position {position} is not between 1 and the newest, {newest}")
+            raise NotKnown(
+                f"position {position} is not between 1 and the newest, {newest}",
+                f"序号 {position} 不在 1 与最新序号 {newest} 之间",
+            )
         return position
 
 

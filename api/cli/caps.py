@@ -9,10 +9,8 @@ import typer
 
 from api.language import say
 from api.printing import as_of_line, print_json, print_table
-from api.problems import Problem
-from api.session import Data, Json, KnownAt, KnownPosition, On, as_of, ledger
+from api.session import Data, Json, KnownAt, KnownPosition, On, as_of, ledger, read_uscc
 from ledger.money import format_fen
-from ledger.parties import is_well_formed
 from projections.caps import caps
 
 
@@ -31,13 +29,7 @@ def command(
     The room is what a claim effective on the given date could still add: the least of limit minus use over that
     date and all later ones. Reserved is the part of the use that is decided and not paid.
     """
-    if party is not None and not is_well_formed(party):
-        raise Problem(
-            say(
-                f"--party {party!r} is no USCC: 18 characters of 0-9 and A-Z without I O S V Z",
-                f"--party {party!r} 不是统一社会信用代码：18 位数字与大写字母（不含 I O S V Z）",
-            )
-        )
+    read_uscc("--party", party)
     with ledger(data) as store:
         clocks = as_of(store, on, known_at, known_position)
         rows = caps(store, clocks, party)

@@ -46,7 +46,7 @@ def command(
         else:
             Store.open(address).close()
     except (ServerError, StoreError) as error:
-        raise Problem(str(error)) from None
+        raise Problem(say(str(error), error.zh)) from None
     if as_json:
         print_json({"address": address})
     else:

@@ -9,7 +9,7 @@ import typer
 
 from api.language import say
 from api.printing import as_of_line, print_json, print_table
-from api.session import Data, Json, KnownAt, KnownPosition, as_of, ledger
+from api.session import Data, Json, KnownAt, KnownPosition, as_of, ledger, read_uscc
 from ledger.money import format_fen
 from projections.milestones import milestones
 
@@ -24,6 +24,7 @@ def command(
     as_json: Json = False,
 ) -> None:
     """Milestones per bank and product: the mark in whole 亿, what was awarded, the next step. 银行里程碑。"""
+    read_uscc("--bank", bank)
     with ledger(data) as store:
         clocks = as_of(store, None, known_at, known_position)
         rows = milestones(store, clocks.known_position, bank)

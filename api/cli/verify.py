@@ -58,12 +58,12 @@ def _verify(address: str, names: list[str], quiet: bool) -> Report:
     try:
         connect(address).close()
     except StoreError as error:
-        raise Problem(str(error)) from None
+        raise Problem(say(str(error), error.zh)) from None
     try:
         with Store.open(address) as store:
             return run(store, names, started=lambda name: _announce(name, quiet))
     except StoreError as error:
-        return Report(findings=[Finding("log", str(error))])
+        return Report(findings=[Finding("log", say(str(error), error.zh))])
     except psycopg.OperationalError:
         raise
     except (psycopg.Error, LookupError, ValueError) as error:

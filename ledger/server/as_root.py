@@ -39,7 +39,8 @@ def _system_user() -> Account:
         if useradd is None:
             raise ServerError(
                 f"PostgreSQL does not run as root, and there is no useradd to make a user for it: "
-                f"make a system user named {SYSTEM_USER}, or run as another user"
+                f"make a system user named {SYSTEM_USER}, or run as another user",
+                f"PostgreSQL 不能以 root 运行，且没有 useradd：请建立系统用户 {SYSTEM_USER}，或以其他用户运行",
             )
         group = ["--gid", SYSTEM_USER] if _group_exists(SYSTEM_USER) else ["--user-group"]
         home = ["--home-dir", "/nonexistent", "--no-create-home", "--shell", "/usr/sbin/nologin"]
@@ -47,7 +48,10 @@ def _system_user() -> Account:
             [useradd, "--system", *group, *home, SYSTEM_USER], capture_output=True, text=True, check=False
         )
         if done.returncode:
-            raise ServerError(f"cannot make the system user {SYSTEM_USER}: {done.stderr.strip()}")
+            raise ServerError(
+                f"cannot make the system user {SYSTEM_USER}: {done.stderr.strip()}",
+                f"无法建立系统用户 {SYSTEM_USER}：{done.stderr.strip()}",
+            )
         return pwd.getpwnam(SYSTEM_USER)
 
 

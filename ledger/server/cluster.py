@@ -69,7 +69,8 @@ def _clear_half_made(folder: Folder) -> None:
             shutil.rmtree(folder.half_made)
         elif time.monotonic() > deadline:
             raise ServerError(
-                f"another process still makes the database in {folder.half_made}: end it, then try again"
+                f"another process still makes the database in {folder.half_made}: end it, then try again",
+                f"另一进程仍在 {folder.half_made} 中建立数据库：请结束它后重试",
             )
         else:
             time.sleep(POLL_SECONDS)
@@ -89,7 +90,7 @@ def _initialise(folder: Folder, programs: Programs) -> None:
         ):
             done = programs.run(command, cluster, given=given)
             if done.returncode:
-                raise ServerError(failure("making the database", folder.path, done.stdout))
+                raise ServerError(*failure("making the database", "建立数据库", folder.path, done.stdout))
 
 
 def _sync(path: Path) -> None:
@@ -105,12 +106,15 @@ def _check_version(folder: Folder, programs: Programs) -> None:
         made_by = (folder.cluster / "PG_VERSION").read_text().strip()
     except FileNotFoundError:
         raise ServerError(
-            f"{folder.cluster} holds no database (no PG_VERSION): was it copied completely?"
+            f"{folder.cluster} holds no database (no PG_VERSION): was it copied completely?",
+            f"{folder.cluster} 中没有数据库（缺 PG_VERSION）：是否复制完整？",
         ) from None
     if made_by != str(programs.major):
         raise ServerError(
             f"the database in {folder.path} was made by PostgreSQL {made_by}, this one is {programs.version}: "
-            f"use PostgreSQL {made_by}, or dump it there and load it into a new folder"
+            f"use PostgreSQL {made_by}, or dump it there and load it into a new folder",
+            f"{folder.path} 中的数据库由 PostgreSQL {made_by} 建立，此处为 {programs.version}："
+            f"请使用 PostgreSQL {made_by}，或导出后导入新文件夹",
         )
 
 

@@ -8,7 +8,12 @@ from pathlib import Path
 
 
 class ServerError(Exception):
-    """The server of a data folder cannot be had: one line that says what, where and what to do."""
+    """The server of a data folder cannot be had: one line that says what, where and what to do, in English and
+    (`zh`) in Chinese."""
+
+    def __init__(self, en: str, zh: str) -> None:
+        super().__init__(en)
+        self.zh = zh
 
 
 @contextmanager
@@ -20,5 +25,6 @@ def clear_errors(data_dir: Path) -> Iterator[None]:
         where = f" ({error.filename})" if error.filename else ""
         raise ServerError(
             f"cannot use the data folder {data_dir}: {error.strerror or error}{where}; "
-            "check that it is writable for this user, or name another folder"
+            "check that it is writable for this user, or name another folder",
+            f"无法使用数据文件夹 {data_dir}：{error.strerror or error}{where}；请检查写入权限，或另指定文件夹",
         ) from error

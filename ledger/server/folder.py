@@ -81,7 +81,9 @@ def _is_ours(folder: Folder) -> bool:
     if entries and not folder.gate.exists():
         raise ServerError(
             f"{folder.path} is not empty and not a data folder of Kejin (no {folder.gate.name} in it): "
-            "nothing was written there; name an empty or absent folder"
+            "nothing was written there; name an empty or absent folder",
+            f"{folder.path} 不为空，也不是科金的数据文件夹（其中没有 {folder.gate.name}）："
+            "未写入任何内容；请指定空的或不存在的文件夹",
         )
     return bool(entries)
 

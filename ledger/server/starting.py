@@ -36,7 +36,8 @@ def start(folder: Folder, binaries: Path | None) -> Postmaster:
     if server is None:
         remove_sockets(sockets)
         output = folder.log.read_bytes()[written:].decode(errors="replace")
-        raise ServerError(f"{failure('starting the server', folder.path, output)} (log: {folder.log})")
+        said_en, said_zh = failure("starting the server", "启动服务器", folder.path, output)
+        raise ServerError(f"{said_en} (log: {folder.log})", f"{said_zh}（日志：{folder.log}）")
     return server
 
 

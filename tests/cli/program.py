@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -52,6 +53,17 @@ class Answer:
         assert self.err.endswith("\n"), self
         assert self.err.count("\n") == 1, self
         return self.err.removeprefix("kejin: ").rstrip("\n")
+
+
+def next_line(process: subprocess.Popen[bytes]) -> Any:
+    """The next line of NDJSON that a running command prints; one that never comes fails the test."""
+    assert process.stdout
+    hangs = threading.Timer(PATIENCE_SECONDS, process.kill)
+    hangs.start()
+    try:
+        return json.loads(process.stdout.readline())
+    finally:
+        hangs.cancel()
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,7 @@ from tests.cli.program import (
     data_folder,
     draw,
     ndjson,
+    next_line,
     publicise,
     repay,
 )
@@ -105,14 +106,12 @@ def kill_in_the_middle(kejin: Program, lines: Sequence[Line], random: Random, be
         size = min(random.randint(1, 30), len(rest))
         process.stdin.write(ndjson(*rest[:size]))
         process.stdin.flush()
-        outcomes += [json.loads(process.stdout.readline()) for _ in range(size)]
+        outcomes += [next_line(process) for _ in range(size)]
         rest = rest[size:]
     size = random.randint(0, 80)
     process.stdin.write(ndjson(*rest[:size]))
     process.stdin.flush()
-    outcomes += [
-        json.loads(process.stdout.readline()) for _ in range(min(random.randint(0, 1), size, len(rest)))
-    ]
+    outcomes += [next_line(process) for _ in range(min(random.randint(0, 1), size, len(rest)))]
     process.kill()
     process.wait()
     outcomes += told(process)
@@ -149,7 +148,7 @@ def test_a_run_that_is_killed_in_a_large_batch_ends_in_the_same_ledger(
     kejin.record(OPENING[0])
     process = kejin.start("run", file, "--json")
     assert process.stdout
-    outcomes = [json.loads(process.stdout.readline()) for _ in range(after)]
+    outcomes = [next_line(process) for _ in range(after)]
     if not after:
         with psycopg.connect(kejin.address or "", autocommit=True) as connection:
             writing = (
@@ -207,7 +206,7 @@ def halfway(
     process.stdin.write(ndjson(*lines[:done]))
     process.stdin.flush()
     for _ in range(done):
-        assert json.loads(process.stdout.readline())["outcome"] in ("accepted", "repeated")
+        assert next_line(process)["outcome"] in ("accepted", "repeated")
     try:
         yield process
     finally:
@@ -340,10 +339,6 @@ def cleared_away(data: Path) -> Iterator[None]:
                 )
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="a fast stop that reaches PostgreSQL 18 in its crash recovery hangs: ten minutes, then a traceback",
-)
 def test_a_crashed_backend_is_one_line_and_the_next_run_completes(tmp_path: Path, whole: Whole) -> None:
     """kill -9 of the server process of a run, which makes the server recover: exit 2 and one line, at any moment
     of that recovery; then a clean run."""
@@ -411,10 +406,6 @@ def many(count: int) -> tuple[Line, ...]:
     return (*OPENING, *(repay(n, key=f"K{n}") for n in range(1, count)))
 
 
-@pytest.mark.xfail(
-    strict=False,  # a matter of milliseconds; test_a_crashed_backend_… shows the same for certain
-    reason="a fast stop that reaches PostgreSQL 18 in its crash recovery hangs: ten minutes, then a traceback",
-)
 def test_a_disk_that_runs_full_is_one_line_and_with_room_the_run_completes(small_disk: Path) -> None:
     """The disk runs full in the middle of a run: exit 2 and one clear line; with room the next run completes."""
     data = small_disk / "data"

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import json
 import threading
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -28,6 +27,7 @@ from tests.cli.program import (
     data_folder,
     draw,
     ndjson,
+    next_line,
     open_round,
     publicise,
     register,
@@ -62,14 +62,14 @@ def feed(kejin: Program, files: Sequence[Sequence[Line]], piece: tuple[int, int]
                 b"{}\n"
             )  # invalid, writes nothing: its outcome tells that the process is ready
             process.stdin.flush()
-            assert json.loads(process.stdout.readline())["outcome"] == "invalid"
+            assert next_line(process)["outcome"] == "invalid"
             gate.wait()
             rest, random = list(files[number]), Random(number)
             while rest:
                 size = random.randint(*piece)
                 process.stdin.write(ndjson(*rest[:size]))
                 process.stdin.flush()
-                answers[number] += [json.loads(process.stdout.readline()) for _ in rest[:size]]
+                answers[number] += [next_line(process) for _ in rest[:size]]
                 rest = rest[size:]
             answer = kejin.finish(process)
             assert (answer.code, answer.out) == (2, b""), answer
@@ -244,7 +244,7 @@ def test_the_first_start_of_many_on_one_absent_folder(tmp_path: Path) -> None:
 
 def test_a_rulebook_is_adopted_once(kejin: Program) -> None:
     """Rounds opened by many processes at once adopt each version of each rulebook once, before its first use."""
-    calls: tuple[dict[str, str], ...] = ({}, {"call": "shanxi-2023"}, {"call": "shanxi-2024"})
+    calls: tuple[dict[str, Any], ...] = ({}, {"call": "shanxi-2023"}, {"call": "shanxi-2024"})
     files = [[open_round(f"R{n}-{i}", **calls[(n + i) % 3]) for i in range(10)] for n in range(PROCESSES)]
     events = holds(kejin, feed(kejin, files, PIECES["line by line"]))
     adopted = {e["data"]["rulebook"]: e["position"] for e in events if e["type"] == "RulebookAdopted"}
