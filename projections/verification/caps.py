@@ -7,6 +7,7 @@ below 0 on any date. Per key the question is the largest prefix sum, over its da
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from itertools import groupby, pairwise
 from operator import itemgetter
 from typing import Final
@@ -44,26 +45,36 @@ def check(store: Store, until: int) -> Report:
         cursor.itersize = 20_000
         cursor.execute(_LINES, (until,))
         for key, lines in groupby(cursor, key=itemgetter(0)):
-            breach = first_breach(list(lines))
-            if breach is not None:
-                position, kind, raised_use, over_fen = breach
-                known_then = raised_use and kind not in _LATER_KNOWLEDGE
-                finding = Finding("caps", f"{key} is passed by {format_fen(over_fen)}", "events", position)
-                (report.findings if known_then else report.notices).append(finding)
+            for breach in breaches(list(lines)):
+                what = f"{key} is passed by {format_fen(breach.over_fen)}"
+                found = report.findings if breach.known_then else report.notices
+                found.append(Finding("caps", what, "events", breach.position))
     return report
 
 
-def first_breach(lines: list[Line]) -> tuple[int, str, bool, int] | None:
-    """The first event after which some day's use is above its limit: (position, type, whether the event raised
-    use, by how much in fen), or None."""
+@dataclass(frozen=True, slots=True)
+class Breach:
+    """An event after which some day's use is above its limit, or further above it than before."""
+
+    position: int
+    over_fen: int
+    known_then: bool  # the event itself took more than was left; else later knowledge or a merger did
+
+
+def breaches(lines: list[Line]) -> list[Breach]:
+    """Of one key: the first breach by later knowledge, if any, and the first that was known then, if any."""
     peaks = _peaks(lines)
+    found: dict[bool, Breach] = {}
+    highest_fen = 0
     for (position, kind), group in groupby(lines, key=itemgetter(1, 2)):
         event_lines = list(group)
         peak_fen = peaks(event_lines)
-        if peak_fen > 0:
+        if peak_fen > highest_fen:
             raised_use = any(net > 0 and not is_limit for *_, net, is_limit in event_lines)
-            return position, kind, raised_use, peak_fen
-    return None
+            known_then = raised_use and kind not in _LATER_KNOWLEDGE
+            found.setdefault(known_then, Breach(position, peak_fen, known_then))
+        highest_fen = max(0, peak_fen)
+    return list(found.values())
 
 
 class _InOrder:
@@ -71,13 +82,16 @@ class _InOrder:
 
     def __init__(self) -> None:
         self._total_fen = 0
+        self._day = ""
+        self._peak_before_fen = 0  # over the days before the newest
 
     def __call__(self, lines: Iterable[Line]) -> int:
-        peaks = []
-        for _, of_day in groupby(sorted(lines, key=itemgetter(3)), key=itemgetter(3)):
+        for day, of_day in groupby(sorted(lines, key=itemgetter(3)), key=itemgetter(3)):
+            if day > self._day:
+                self._peak_before_fen = max(self._peak_before_fen, self._total_fen)
+                self._day = day
             self._total_fen += sum(line[4] for line in of_day)
-            peaks.append(self._total_fen)
-        return max(peaks)
+        return max(self._peak_before_fen, self._total_fen)
 
 
 class _AnyOrder:
