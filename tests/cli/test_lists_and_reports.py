@@ -1,0 +1,158 @@
+"""Lists of claims, checks before the notice, and reports for people, as real processes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.program import FIRM, OPENING, OTHER_FIRM, Program, claim, draw, register
+
+CLAIMS = ("C1", "C2", "C3")
+
+
+@pytest.fixture
+def kejin(database: str) -> Program:
+    """The program on a ledger with three decided claims of two firms."""
+    program = Program(database)
+    program.record(
+        *OPENING,
+        register(OTHER_FIRM, "firm"),
+        draw("L2", firm=OTHER_FIRM),
+        draw("L3", firm=OTHER_FIRM, principal_fen=10**9),
+        claim("C1", slips=[{"number": "S1", "amount_fen": 1}]),
+        claim("C2", loan="L2"),
+        claim("C3", loan="L3", interest_paid_fen=50_000_000),
+    )
+    return program
+
+
+def _list(folder: Path, *lines: str) -> Path:
+    file = folder / "list"
+    file.write_text("".join(line + "\n" for line in lines), encoding="utf-8")
+    return file
+
+
+def test_a_list_is_publicised_and_the_same_list_then_paid(kejin: Program, tmp_path: Path) -> None:
+    """Ids a line, options for all, own fields where a line has them; the same file again is repeated."""
+    file = _list(tmp_path, "C1", '{"claim": "C2"}', "C3")
+    common = ("--notice", "N1", "--effective-on", "2024-09-01", "--json")
+    noticed = kejin("publicise", file, *common)
+    assert [line["outcome"] for line in noticed.lines] == ["accepted"] * 3
+    assert [line["outcome"] for line in kejin("publicise", file, *common).lines] == ["repeated"] * 3
+    paid = kejin("pay", file, "--voucher", "V1", "--paid-on", "2024-10-01", "--as", "cashier", "--json")
+    assert [line["outcome"] for line in paid.lines] == ["accepted"] * 3
+    assert paid.code == 0
+    last = kejin.events("--type", "GrantPaid")[-1]
+    assert (last["principal"], last["data"]["voucher"], last["effective_on"]) == (
+        "cashier",
+        "V1",
+        "2024-10-01",
+    )
+
+
+def test_a_bad_line_of_a_list_harms_no_other(kejin: Program, tmp_path: Path) -> None:
+    """An id that is none is invalid, an unknown one refused; the exit code is that of run."""
+    file = _list(tmp_path, "C1", "not an id", "nobody")
+    answer = kejin("hold", file, "--reason", "query", "--json")
+    assert [line["outcome"] for line in answer.lines] == ["accepted", "invalid", "refused"]
+    assert answer.code == 2
+    assert kejin("hold", _list(tmp_path, "nobody"), "--reason", "again", "--json").code == 1
+
+
+def test_a_check_tells_refusals_cuts_totals_and_what_is_left_and_writes_nothing(
+    kejin: Program, tmp_path: Path
+) -> None:
+    """The whole list before the notice: later lines stand on earlier ones, and the log stays as it was."""
+    before = kejin.events()
+    period: dict[str, Any] = {
+        "period_from": "2024-01-01",
+        "period_to": "2024-03-31",
+        "effective_on": "2024-08-01",
+    }
+    lines = [
+        claim("D1", **period),  # the principal cap of L1 is used up
+        claim("D2", loan="L3", **{**period, "interest_paid_fen": 40_000_000}),  # the firm's cap
+        {"command": "claim-loan-interest", "claim": "D3"},
+    ]
+    answer = kejin("check", _list(tmp_path, *(json.dumps(line) for line in lines)), "--json")
+    document: dict[str, Any] = answer.document
+    assert answer.code == 2
+    assert [row["line"] for row in document["invalid"]] == [3]
+    assert {row["claim"]: row["code"] for row in document["refused"]} == {
+        "D1": "principal_cap_reached",
+        "D2": "firm_cap_reached",
+    }
+    assert kejin.events() == before
+    available = kejin.ask("balance", f"public/round/{OPENING[0]['round']}/available")["balance_fen"]
+    smaller: dict[str, Any] = {**period, "interest_paid_fen": 2_000}
+    fresh = draw("L9", principal_fen=10**9)
+    good = [fresh, claim("E1", loan="L9", **smaller), claim("E2", loan="L9", **smaller)]
+    answer = kejin("check", _list(tmp_path, *(json.dumps(line) for line in good)), "--json")
+    assert [row["code"] for row in answer.document["refused"]] == ["duplicate_claim"]
+    assert answer.document["rounds"][0]["wanted_fen"] == 1_000
+    assert answer.document["rounds"][0]["left_fen"] == available - 1_000
+
+
+def test_a_round_reports_its_money_by_instrument_and_control_totals_that_do_not_tie(kejin: Program) -> None:
+    """Appropriated = available + committed + paid + recovered + returned; a difference is shown, never forced."""
+    round_id = OPENING[0]["round"]
+    kejin.record({"command": "assert-control-total", "round": round_id, "count": 5, "source": "a newspaper"})
+    report = kejin.ask("report", "round", round_id)
+    parts = ("available_fen", "committed_fen", "paid_net_fen", "recovered_fen", "returned_fen")
+    assert report["appropriated_fen"] == sum(report[part] for part in parts) == OPENING[0]["budget_fen"]
+    (instrument,) = report["instruments"]
+    assert (instrument["instrument"], instrument["grants"], instrument["payees"]) == ("loan_interest", 3, 2)
+    assert instrument["granted_fen"] == report["committed_fen"]
+    (total,) = report["control_totals"]
+    assert (total["asserted_count"], total["ledger_count"], total["difference_count"]) == (5, 3, -2)
+    assert not total["ties"]
+    assert "UNRECONCILED" in kejin("report", "round", round_id).out.decode()
+
+
+def test_a_firm_reports_loans_grants_caps_and_refusals_and_near_caps_names_it(kejin: Program) -> None:
+    """What compliance asks of one firm, and which firms are at 80, 90 and 100 % of a cap."""
+    report = kejin.ask("report", "firm", OTHER_FIRM)
+    assert [row["claim"] for row in report["grants"]] == ["C2", "C3"]
+    assert {row["loan"] for row in report["loans"]} == {"L2", "L3"}
+    assert any(row["key"] == OTHER_FIRM and row["room_fen"] == 0 for row in report["caps"])
+    (near,) = kejin.ask("report", "near-caps")
+    assert (near["key"], near["level_percent"]) == (OTHER_FIRM, 100)
+    assert kejin.ask("report", "firm", FIRM)["names"][0]["name"]
+
+
+def test_duties_and_duplicates_show_who_did_what_and_what_was_paid_twice(
+    kejin: Program, tmp_path: Path
+) -> None:
+    """Who entered, publicised and paid each claim; the same payee or voucher paid twice."""
+    file = _list(tmp_path, "C2", "C3")
+    kejin("publicise", file, "--notice", "N", "--effective-on", "2024-09-01", "--as", "ann")
+    kejin("pay", file, "--voucher", "V", "--paid-on", "2024-10-01", "--as", "bob")
+    duties = {row["claim"]: row for row in kejin.ask("report", "duties")}
+    assert duties["C2"]["publicised"] == ["ann"]
+    assert duties["C2"]["paid"] == ["bob"]
+    assert duties["C1"]["paid"] == []
+    found = {(row["same"], tuple(row["claims"])) for row in kejin.ask("report", "duplicates")}
+    assert ("payee", ("C2", "C3")) in found
+    assert ("voucher", ("C2", "C3")) in found
+
+
+@pytest.mark.parametrize(
+    "words", [("nope",), ("round",), ("near-caps", "x"), ("round", "nope"), ("firm", "x")]
+)
+def test_a_report_that_cannot_be_is_one_clear_line(kejin: Program, words: tuple[str, ...]) -> None:
+    """An unknown report, a missing or superfluous id, an unknown round or party: exit 2, one line."""
+    answer = kejin("report", *words)
+    assert (answer.code, answer.out) == (2, b"")
+    assert answer.complaint
+
+
+def test_commands_lists_every_command_and_explains_one(kejin: Program) -> None:
+    """`kejin commands` teaches what `kejin run` takes, from the same registry."""
+    listed = kejin.ask("commands")
+    assert len(listed) == 32
+    (one,) = kejin.ask("commands", "draw-loan")
+    assert [field["name"] for field in one["fields"]][:2] == ["loan", "firm"]
+    assert kejin("commands", "draw-laon").code == 2
