@@ -130,10 +130,15 @@ class Store:
     @contextlib.contextmanager
     def turn(self) -> Iterator[Turn]:
         """The one place that appends: a transaction under the append lock. Commits at the end."""
+        if len(self._ids) > _CACHE_MAX:
+            self._ids = {}
         with self.connection.transaction():
             # Lock and protected reads are separate statements: one that waits keeps its old snapshot.
             self.query_nothing("take_append_lock", lock=APPEND_LOCK)
-            yield Turn(self, self.head())
+            turn = Turn(self, self.head())
+            yield turn
+        # Only now: ids of accounts that a failed transaction made may be given to others.
+        self._ids.update(turn.ids)
 
     def query_nothing(self, name: str, **parameters: Any) -> None:
         """Run a named query for its effect."""
@@ -289,12 +294,14 @@ class Turn:
     def __init__(self, store: Store, head: Head) -> None:
         self.store = store
         self.head = head
+        self.last_account_id = head.last_account_id
+        self.ids: dict[str, int] = {}  # of the accounts that this transaction looked up or made
         # Never decreasing with position, even if the machine's clock is set back.
         self.recorded_at = max(head.now, head.recorded_at or head.now).astimezone(UTC)
 
     def append(self, pending: Sequence[PendingEvent], principal: str) -> int:
         """Append events after the head, in a bounded number of round trips. Returns the last position."""
-        ids = self._account_ids(pending)
+        ids = self._learn_ids(dict.fromkeys(p.account for event in pending for p in event.postings))
         event_rows, tag_rows = [], []
         recorded_at_us, recorded_at = microseconds(self.recorded_at), self.recorded_at.isoformat()
         shown_principal = copy_text(principal)
@@ -324,7 +331,7 @@ class Turn:
         self, rows: Sequence[tuple[str, str, Day, int]], tags: Sequence[str], position: int
     ) -> None:
         """Keep day sums (owner tag, account path, day, fen) of owners, complete up to `position`."""
-        ids = self.store._ids
+        ids = self._learn_ids(dict.fromkeys(row[1] for row in rows))
         self.store.query_nothing(
             "save_day_sums",
             tags=[row[0] for row in rows],
@@ -334,31 +341,23 @@ class Turn:
         )
         self.store.query_nothing("save_stamps", tags=list(tags), position=position)
 
-    def account_ids(self, paths: Iterable[str]) -> None:
-        """Learn the ids of accounts that exist."""
-        store = self.store
-        if len(store._ids) > _CACHE_MAX:
-            store._ids = {}
-        unknown = [path for path in paths if path not in store._ids]
-        if unknown:
-            store._ids.update(store.query("account_ids", paths=unknown))
+    def _learn_ids(self, paths: Iterable[str]) -> dict[str, int]:
+        """The ids of accounts; new ones are made, numbered in the order of `paths`."""
+        known, wanted = self.store._ids, list(paths)
+        self.ids.update((path, known[path]) for path in wanted if path in known)
+        missing = [path for path in wanted if path not in self.ids]
+        if missing:
+            self.ids.update(self.store.query("account_ids", paths=missing))
+        new = [path for path in missing if path not in self.ids]
+        if new:
+            self._copy("copy_accounts", "".join(self._numbered(new)))
+        return self.ids
 
-    def _account_ids(self, pending: Sequence[PendingEvent]) -> dict[str, int]:
-        paths = list(dict.fromkeys(posting.account for event in pending for posting in event.postings))
-        self.account_ids(paths)
-        ids = self.store._ids
-        new = [path for path in paths if path not in ids]
-        fresh = dict(
-            zip(
-                new,
-                range(self.head.last_account_id + 1, self.head.last_account_id + 1 + len(new)),
-                strict=True,
-            )
-        )
-        if fresh:
-            self._copy("copy_accounts", "".join(f"{i}\t{copy_text(path)}\n" for path, i in fresh.items()))
-        # Ids of a transaction that may still fail are not kept.
-        return {**{path: ids[path] for path in paths if path in ids}, **fresh}
+    def _numbered(self, paths: Sequence[str]) -> Iterator[str]:
+        for path in paths:
+            self.last_account_id += 1
+            self.ids[path] = self.last_account_id
+            yield f"{self.last_account_id}\t{copy_text(path)}\n"
 
     def _copy(self, name: str, rows: str) -> None:
         if not rows:

@@ -76,7 +76,6 @@ class Writer:
             for day, fen in sums.by_day.items()
         ]
         if long:
-            turn.account_ids({row[1] for row in rows})
             turn.save_day_sums(rows, long, loader.state.position)
             loader.tails.update(dict.fromkeys(long, 0))
 

@@ -462,10 +462,6 @@ deferrable initially deferred for each row execute function no_room()
 """
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="Turn.account_ids keeps ids of accounts that the failed turn made: later postings go to other accounts",
-)
 def test_a_turn_that_fails_at_its_commit_leaves_nothing_behind_in_memory(database: str) -> None:
     """A writer whose commit failed on a living connection decides and records afterwards as a new one would, also
     when another process has used the account numbers of the failed turn."""
