@@ -49,3 +49,19 @@ where e.position <= %(until)s and coalesce(line.day, e.effective_on) <= %(last_d
   and (a.path like 'public/round/' || %(round)s || '/%%' or a.path = 'public/recovered/' || %(round)s
        or (a.path like 'public/paid/%%' and right(a.path, length(%(round)s) + 1) = '/' || %(round)s))
 group by 1
+
+-- name: type_codes
+select name, hashtext(name) from unnest(%(names)s::text[] collate "C") as name
+
+-- name: columns
+-- Joined in the order of positions: the aggregates read what the inner query sorts.
+select string_agg(int8send(position), ''), string_agg(date_send(effective_on), ''), string_agg(int4send(code), ''),
+       string_agg(int4send(cardinality(posting_accounts)), ''), string_agg(boolsend(posting_days is not null), ''),
+       string_agg(array_send(posting_accounts), ''), string_agg(array_send(posting_amounts), ''),
+       string_agg(array_send(posting_days), '')
+from (
+    select position, effective_on, case span when 0 then 0 else hashtext(type) end as code,
+           posting_accounts, posting_amounts, posting_days
+    from events where position > %(after)s and position <= %(until)s
+    order by position
+) as event
