@@ -148,4 +148,5 @@ def _elements(sent: bytes, counts: NDArray[np.int32], width: int) -> NDArray[np.
     first: NDArray[np.int64] = words[at].astype(np.int64)
     if width == 4:
         return first
-    return (first << 32) | words[at + 1].astype(np.int64) & 0xFFFFFFFF
+    whole: NDArray[np.int64] = (first << 32) | words[at + 1].astype(np.int64) & 0xFFFFFFFF
+    return whole
