@@ -25,13 +25,6 @@ from events where position <= %(until)s and type = any(%(types)s) and span > 0 o
 select e.data from event_tags t join events e on e.position = t.position
 where t.tag = any(%(tags)s) and e.type = 'LoanDrawn' and e.span > 0 and e.position <= %(until)s
 
--- name: milestone_sums
-select a.path, sum(line.amount)
-from events e, unnest(e.posting_accounts, e.posting_amounts) as line (account, amount)
-join accounts a on a.id = line.account
-where e.position <= %(until)s and split_part(a.path, '/', 1) = 'milestone'
-group by 1
-
 -- name: events_with_principal
 select position, type, effective_on::text, data, principal
 from events where position <= %(until)s and type = any(%(types)s) order by position
@@ -211,3 +204,69 @@ from accounts, lateral (
 ) as above (subtree)
 where subtree is not null
 order by subtree
+
+
+-- Documents.
+
+-- name: create_documents
+create table {schema}.documents (
+    key text collate "C" not null,      -- the subject
+    position bigint not null,           -- of the event that changed it
+    document text not null,             -- canonical JSON: what is known of the subject from there on
+    primary key (key, position)
+)
+
+-- name: copy_documents
+copy {schema}.documents (key, position, document) from stdin (format binary)
+
+-- name: documents_of_keys
+select d.key, d.document
+from unnest(%(keys)s::text[]) as wanted (key)
+cross join lateral (
+    select * from {schema}.documents d
+    where d.key = wanted.key collate "C" and position <= %(position)s
+    order by position desc limit 1
+) as d
+
+-- name: all_documents
+select key, document
+from (
+    select distinct on (key) key, document from {schema}.documents
+    where position <= %(position)s order by key, position desc
+) as newest
+where %(containing)s = '' or position(%(containing)s in lower(key || E'\t' || document)) > 0
+
+-- name: whole_documents
+-- A hash per row: the rows themselves, joined, may be more than a value can hold.
+select string_agg(sha256(convert_to(key || E'\t' || position || E'\t' || document, 'UTF8')), ''
+                  order by key, position), count(*)
+from {schema}.documents
+
+-- name: data_of_events
+select string_agg(data, ',' order by position) from events where position = any(%(positions)s)
+
+-- name: tags_of_events
+-- The tags of one kind; `kind` ends in a colon.
+select position, tag from events, unnest(tags) as tag
+where position = any(%(positions)s) and starts_with(tag, %(kind)s) order by position, tag
+
+-- name: events_of_parties
+select t.tag, e.position, e.type, e.effective_on::text, e.data
+from event_tags t join events e on e.position = t.position
+where t.tag >= 'party:' and t.tag < 'party;' and t.position <= %(until)s and e.type = any(%(types)s) and e.span > 0
+order by e.position
+
+-- name: events_of_products
+select t.tag, e.position, e.type, e.effective_on::text, e.data
+from event_tags t join events e on e.position = t.position
+where t.tag >= 'product:' and t.tag < 'product;' and t.position <= %(until)s
+  and e.type = any(%(types)s) and e.span > 0
+order by e.position
+
+-- name: milestone_lines
+-- Every event with a line on a ladder carries the tag of its product.
+select e.position, a.path, line.amount
+from events e, unnest(e.posting_accounts, e.posting_amounts) as line (account, amount)
+join accounts a on a.id = line.account
+where e.position in (select position from event_tags where tag >= 'product:' and tag < 'product;')
+  and e.position <= %(until)s and a.path >= 'milestone/' and a.path < 'milestone0' and e.span > 0
