@@ -123,7 +123,7 @@ def data_of(log: Log, positions: NDArray[np.int64]) -> list[Document]:
     """The data of the events at positions, given and returned in ascending order."""
     if not len(positions):
         return []
-    (joined,) = fold(log.store, "data_of_events", positions=positions.tolist())[0]
+    (joined,) = fold(log.store, "data_of_events", binary=True, positions=positions.tolist())[0]
     found: list[Document] = orjson.loads(b"[" + bytes(joined or b"") + b"]")
     return found
 

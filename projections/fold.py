@@ -17,7 +17,7 @@ def query(name: str) -> bytes:
     return _QUERIES[name]
 
 
-def fold(store: Store, name: str, **parameters: Any) -> list[Any]:
-    """All rows of a named query."""
-    with store.connection.cursor(row_factory=tuple_row) as cursor:
+def fold(store: Store, name: str, *, binary: bool = False, **parameters: Any) -> list[Any]:
+    """All rows of a named query; `binary` where values are long byte strings."""
+    with store.connection.cursor(row_factory=tuple_row, binary=binary) as cursor:
         return cursor.execute(_QUERIES[name], parameters or None).fetchall()

@@ -116,8 +116,9 @@ def _changed(document: Document, change: Change) -> Document:
 def _from_the_log(log: Log, until: int) -> Iterator[Version]:
     """Every version from everything that is known of the party up to its position, by other means than the fold."""
     lives: dict[str, list[tuple[int, str, Day, Document]]] = defaultdict(list)
-    for tag, position, kind, on, raw in fold(log.store, "events_of_parties", until=until, types=list(_TYPES)):
-        data = codec.parse_object(bytes(raw))
+    rows = fold(log.store, "events_of_parties", binary=True, until=until, types=list(_TYPES))
+    for tag, position, kind, on, raw in rows:
+        data = codec.parse_object(raw)
         if kind != "FactReversed" or "quality" in data:
             lives[tag.removeprefix("party:")].append((position, kind, on, data))
     for uscc, life in lives.items():

@@ -270,3 +270,47 @@ from events e, unnest(e.posting_accounts, e.posting_amounts) as line (account, a
 join accounts a on a.id = line.account
 where e.position in (select position from event_tags where tag >= 'product:' and tag < 'product;')
   and e.position <= %(until)s and a.path >= 'milestone/' and a.path < 'milestone0' and e.span > 0
+
+-- Measures.
+
+-- name: names_of_folios
+-- From one name to the next by the index: their number counts, not that of their pages.
+with recursive names as (
+    (select folio from {schema}.folios where folio >= %(prefix)s order by folio limit 1)
+    union all
+    select (select f.folio from {schema}.folios f where f.folio > names.folio order by f.folio limit 1)
+    from names where names.folio is not null
+)
+select folio from names where folio is not null and starts_with(folio, %(prefix)s) order by folio
+
+-- name: banks_of_events
+-- From one bank's tag to the next, and of each only the range.
+with recursive banks as (
+    (select tag from event_tags where tag >= 'bank:' and tag < 'bank;' order by tag limit 1)
+    union all
+    select (select t.tag from event_tags t where t.tag > banks.tag and t.tag < 'bank;' order by t.tag limit 1)
+    from banks where banks.tag is not null
+)
+select banks.tag, found.positions
+from banks, lateral (
+    select string_agg(int8send(position), '') as positions from event_tags t
+    where t.tag = banks.tag and position > %(after)s and position <= %(until)s
+) as found
+where found.positions is not null
+order by banks.tag
+
+-- name: tags_of_banks
+select tag, string_agg(int8send(position), '') from event_tags
+where tag > 'bank:' and tag < 'bank;' and position <= %(until)s
+group by tag order by tag
+
+-- name: loan_facts_taken_back
+select position, convert_from(data, 'UTF8')::json ->> 'reversed_type'
+from events
+where position in (select position from event_tags where tag >= 'position:' and tag < 'position;')
+  and type = 'FactReversed' and span > 0 and position <= %(until)s
+
+-- name: private_accounts
+-- The first letter of the account's kind and the last four of its part: enough to tell them apart.
+select string_agg(int4send(id), ''), string_agg(substr(path, 9, 1) || right(path, 4), '')
+from accounts where path >= 'private/' and path < 'private0'
