@@ -1,6 +1,8 @@
-"""Measures: counts and sums of a subject as lines of its folio, so that each is known on both clocks from one page.
+"""Measures: how many and how much, of a subject, as lines of its folio: known on both clocks from one page.
 
-A measure stands where an account's id does; a count is a line with the amount 1.
+A measure stands where an account's id does. A line holds a count of -1, 0 or 1 and an amount in one number, the count
+times 2^62 plus the fen: half the lines, half the work. What lines of one measure and day come to must stay below 2^60
+fen, so that the two can be told apart again; a fold that would pass it stops the projection.
 """
 
 from __future__ import annotations
@@ -8,6 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,10 +19,31 @@ from projections import folios
 from projections.balances import check_pages
 from projections.clocks import AsOf
 from projections.columns import Columns, day_number
-from projections.pages import LINE, Page, Records, extended
+from projections.pages import LINE, Page, Pages, Records, extended
 from projections.shelves import Shelf
 
 Index = NDArray[np.int64]
+
+#: What a line's amount holds once per count.
+COUNT: Final = 1 << 62
+_SUM_FEN_MAX: Final = 1 << 60
+
+
+class SumsTooLarge(OverflowError):
+    """More money on one day than a folio of measures can hold."""
+
+
+class Sum(NamedTuple):
+    """How many, and how much in fen."""
+
+    count: int
+    fen: int
+
+
+def split(value: int) -> Sum:
+    """The count and the fen that lines of one measure and day come to."""
+    count = (value + COUNT // 2) // COUNT
+    return Sum(count, value - count * COUNT)
 
 
 @dataclass(slots=True)
@@ -29,9 +53,9 @@ class Gathered:
     columns: Columns
     parts: list[tuple[Index, Index, Index, Index]] = field(default_factory=list)
 
-    def add(self, measure: int, event: Index, place: Index, amount_fen: Index | int) -> None:
+    def add(self, measure: int, event: Index, place: Index, count: int, amount_fen: Index | int) -> None:
         """Lines of one measure: per line its event (index into the range), its folio's place, its amount."""
-        amounts = np.broadcast_to(np.asarray(amount_fen, np.int64), event.shape)
+        amounts = np.broadcast_to(np.asarray(amount_fen, np.int64) + count * COUNT, event.shape)
         self.parts.append((np.full(len(event), measure), event, place, amounts))
 
     def lines(self) -> tuple[Index, Records]:
@@ -64,7 +88,27 @@ def write(shelf: Shelf, names: Sequence[str], place: Index, lines: Records) -> N
     wanted = [names[i] for i in order]
     folio = np.zeros(len(names), np.int32)
     folio[order] = np.arange(len(order))
-    folios.write(shelf, extended(folios.last_pages(shelf, wanted), wanted, folio[place], lines))
+    pages = extended(folios.last_pages(shelf, wanted), wanted, folio[place], lines)
+    _refuse_large_sums(pages, lines)
+    folios.write(shelf, pages)
+
+
+def _refuse_large_sums(pages: Pages, added: Records) -> None:
+    """Raises SumsTooLarge. By induction no sum is ever past what `split` can tell apart: what was there is below the
+    bound, what is added as well."""
+    amounts = added["amount_fen"]
+    fen = np.abs(amounts - (amounts + COUNT // 2) // COUNT * COUNT)
+    too_large = int((fen >> 32).sum()) >= _SUM_FEN_MAX >> 32
+    ends, opening_ends = np.cumsum(pages.line_counts), np.cumsum(pages.opening_counts)
+    last = np.flatnonzero(np.append(pages.folio[1:] != pages.folio[:-1], True)) if len(pages) else ()
+    for i in last:
+        page = Page(
+            pages.openings[opening_ends[i] - pages.opening_counts[i] : opening_ends[i]],
+            pages.lines[ends[i] - pages.line_counts[i] : ends[i]],
+        )
+        too_large |= any(abs(split(value).fen) >= _SUM_FEN_MAX for _, _, value in page.day_sums())
+    if too_large:
+        raise SumsTooLarge("a day's sum of a measure passes 2^60 fen")
 
 
 def stored(shelf: Shelf) -> tuple[str, int]:
@@ -99,21 +143,19 @@ def names_of(shelf: Shelf, prefix: str = "") -> list[str]:
     return [row[0] for row in shelf.rows("names_of_folios", prefix=prefix)]
 
 
-def sums(shelf: Shelf, names: Iterable[str], as_of: AsOf) -> dict[str, Mapping[int, int]]:
-    """Per folio the sum of each of its measures on both clocks, from one page; folios that have none by then are
+def sums(shelf: Shelf, names: Iterable[str], as_of: AsOf) -> dict[str, Mapping[int, Sum]]:
+    """Per folio and measure how many and how much on both clocks, from one page; folios that have none by then are
     left out."""
     last_day = day_number(as_of.last_day)
     pages = folios.pages_at(shelf, names, as_of.known_position)
     return {name: _of_page(page, last_day) for name, page in pages.items()}
 
 
-def _of_page(page: Page, last_day: int) -> dict[int, int]:
-    opening = page.opening[page.opening["day"] <= last_day]
-    lines = page.lines[page.lines["day"] <= last_day]
-    found: dict[int, int] = {}
-    for measure in np.union1d(opening["account"], lines["account"]).tolist():
-        part = Page(opening, lines).of(measure)
-        found[measure] = part.value_fen(last_day)
+def _of_page(page: Page, last_day: int) -> dict[int, Sum]:
+    found: dict[int, Sum] = {}
+    for measure, day, value in page.day_sums():
+        if day <= last_day:
+            count, fen = split(value)
+            before = found.get(measure, Sum(0, 0))
+            found[measure] = Sum(before.count + count, before.fen + fen)
     return found
-
-

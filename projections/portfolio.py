@@ -16,25 +16,12 @@ from projections.clocks import AsOf
 from projections.columns import Columns
 from projections.documents import changes
 from projections.fold import fold
-from projections.measures import Gathered, Index, events_of, lines_of
+from projections.measures import Gathered, Index, Sum, events_of, lines_of
 from projections.pages import LINE, Records
 from projections.shelves import Shelf, reaching
 
 #: The measures. What is outstanding follows from them.
-(
-    LOANS,
-    LENT,
-    REPAID,
-    DEFAULTS,
-    DEFAULTED,
-    IN_DEFAULT,
-    LOST,
-    RECOVERED,
-    PAYOUTS,
-    PRINCIPAL,
-    INTEREST,
-    REGAINED,
-) = range(1, 13)
+LENT, REPAID, DEFAULTED, IN_DEFAULT, LOST, RECOVERED, PAID_OUT, PRINCIPAL, INTEREST, REGAINED = range(1, 11)
 
 #: The private accounts whose lines are a measure, by the second and the last part of their path.
 _OF_ACCOUNTS: Final[Mapping[tuple[str, str], int]] = {
@@ -48,7 +35,7 @@ _OF_ACCOUNTS: Final[Mapping[tuple[str, str], int]] = {
     ("guarantee", "recovered"): REGAINED,
 }
 #: The facts that are counted.
-_COUNTED: Final = {"LoanDrawn": LOANS, "RepaymentDefaulted": DEFAULTS, "GuaranteePaidOut": PAYOUTS}
+_COUNTED: Final = {"LoanDrawn": LENT, "RepaymentDefaulted": DEFAULTED, "GuaranteePaidOut": PAID_OUT}
 #: What else moves private money.
 _MOVED: Final = ("LoanRepaid", "LossReported", "RecoveryReceived", "FactReversed")
 
@@ -144,13 +131,10 @@ def _folio(bank: str) -> str:
 def _gather_draws(log: Log, gathered: Gathered, bank: Index) -> None:
     """A draw has two lines, the bank's and what is outstanding from it: its type says all."""
     columns = gathered.columns
-    drawn = log.is_type(columns, "LoanDrawn")
-    event = np.flatnonzero(drawn)
-    gathered.add(LOANS, event, bank[event], 1)
-    line = lines_of(columns, drawn)
+    line = lines_of(columns, log.is_type(columns, "LoanDrawn"))
     line = line[columns.amount_fen[line] > 0]
     event = events_of(columns, line)
-    gathered.add(LENT, event, bank[event], columns.amount_fen[line])
+    gathered.add(LENT, event, bank[event], 1, columns.amount_fen[line])
 
 
 def _gather_others(log: Log, gathered: Gathered, bank: Index) -> None:
@@ -158,22 +142,22 @@ def _gather_others(log: Log, gathered: Gathered, bank: Index) -> None:
     columns = gathered.columns
     undone = _undone(log, columns)
     for kind, measure in _COUNTED.items():
-        if measure != LOANS:
+        if measure != LENT:
             event = np.flatnonzero(log.is_type(columns, kind))
-            gathered.add(measure, event, bank[event], 1)
+            gathered.add(measure, event, bank[event], 1, 0)
         event = np.flatnonzero(undone == measure)
-        gathered.add(measure, event, bank[event], -1)
+        gathered.add(measure, event, bank[event], -1, 0)
     others = log.is_type(columns, *_COUNTED, *_MOVED) & ~log.is_type(columns, "LoanDrawn")
     line = lines_of(columns, others)
     measure_of = _measures(log, columns.account[line])
     for measure in _OF_ACCOUNTS.values():
         at = line[measure_of == measure]
         event, sign = events_of(columns, at), -1 if measure == LENT else 1
-        gathered.add(measure, event, bank[event], sign * columns.amount_fen[at])
+        gathered.add(measure, event, bank[event], 0, sign * columns.amount_fen[at])
     at = line[measure_of == IN_DEFAULT]
     event = events_of(columns, at)
-    own = (log.is_type(columns, "RepaymentDefaulted") | (undone == DEFAULTS))[event]
-    gathered.add(DEFAULTED, event[own], bank[event[own]], columns.amount_fen[at[own]])
+    own = (log.is_type(columns, "RepaymentDefaulted") | (undone == DEFAULTED))[event]
+    gathered.add(DEFAULTED, event[own], bank[event[own]], 0, columns.amount_fen[at[own]])
 
 
 def _undone(log: Log, columns: Columns) -> Index:
@@ -208,11 +192,13 @@ def _expected_lines(log: Log, until: int) -> tuple[list[str], Index, Records]:
     line = np.flatnonzero(measure)
     moved = np.stack([measure[line], columns.position[line], columns.amount_fen[line]])
     moved[2, moved[0] == LENT] *= -1
-    facts = _counted_facts(log, columns)
-    of_defaults = np.isin(moved[1], facts[1, facts[0] == DEFAULTS]) & (moved[0] == IN_DEFAULT)
+    counted = _counted_facts(log, columns)
+    of_defaults = np.isin(moved[1], counted[1, counted[0] == DEFAULTED]) & (moved[0] == IN_DEFAULT)
     defaulted = moved[:, of_defaults]
     defaulted[0] = DEFAULTED
-    measure, position, amount_fen = np.concatenate([facts, moved, defaulted], axis=1)
+    lent = moved[0] == LENT  # one line of a draw holds both
+    moved[2, lent & (moved[2] > 0)] += measures.COUNT
+    measure, position, amount_fen = np.concatenate([counted, moved, defaulted], axis=1)
     order = np.lexsort((measure, position))
     lines = np.zeros(len(order), LINE)
     lines["position"], lines["account"] = position[order], measure[order]
@@ -221,14 +207,17 @@ def _expected_lines(log: Log, until: int) -> tuple[list[str], Index, Records]:
 
 
 def _counted_facts(log: Log, columns: Columns) -> Index:
-    """Measure, position and 1 or -1 of every fact that is counted or was taken back; a column each."""
+    """Measure, position and count as a line holds it of every fact that is counted (draws apart) or was taken back; a
+    column each."""
     found = [np.empty((3, 0), np.int64)]
     back = fold(log.store, "loan_facts_taken_back", until=columns.until)
     for kind, measure in _COUNTED.items():
         told = np.flatnonzero(log.is_type(columns, kind)) + 1
         undone = np.array([position for position, fact in back if fact == kind], np.int64)
-        for positions, sign in ((told, 1), (undone, -1)):
-            found.append(np.stack([np.full(len(positions), measure), positions, np.full(len(positions), sign)]))
+        for positions, count in ((told[: 0 if measure == LENT else None], 1), (undone, -1)):
+            rows = np.empty((3, len(positions)), np.int64)
+            rows[0], rows[1], rows[2] = measure, positions, count * measures.COUNT
+            found.append(rows)
     return np.concatenate(found, axis=1)
 
 
@@ -253,26 +242,26 @@ def portfolio(store: Store, as_of: AsOf, bank: str | None = None) -> list[Portfo
     return [_row(name.removeprefix("bank:"), found[name]) for name in sorted(found)]
 
 
-def _row(bank: str, sums: Mapping[int, int]) -> PortfolioRow:
-    def of(measure: int) -> int:
-        return sums.get(measure, 0)
+def _row(bank: str, sums: Mapping[int, Sum]) -> PortfolioRow:
+    def of(measure: int) -> Sum:
+        return sums.get(measure, Sum(0, 0))
 
-    gone_fen = of(REPAID) + of(LOST) + of(RECOVERED)
+    gone_fen = of(REPAID).fen + of(LOST).fen + of(RECOVERED).fen
     return PortfolioRow(
         bank=bank,
-        loans=of(LOANS),
-        lent_fen=of(LENT),
-        repaid_fen=of(REPAID),
-        outstanding_fen=of(LENT) - gone_fen,
-        in_default_fen=of(IN_DEFAULT),
-        defaults=of(DEFAULTS),
-        defaulted_fen=of(DEFAULTED),
-        lost_fen=of(LOST),
-        recovered_fen=of(RECOVERED),
-        payouts=of(PAYOUTS),
-        payout_principal_fen=of(PRINCIPAL),
-        payout_interest_fen=of(INTEREST),
-        payout_recovered_fen=of(REGAINED),
+        loans=of(LENT).count,
+        lent_fen=of(LENT).fen,
+        repaid_fen=of(REPAID).fen,
+        outstanding_fen=of(LENT).fen - gone_fen,
+        in_default_fen=of(IN_DEFAULT).fen,
+        defaults=of(DEFAULTED).count,
+        defaulted_fen=of(DEFAULTED).fen,
+        lost_fen=of(LOST).fen,
+        recovered_fen=of(RECOVERED).fen,
+        payouts=of(PAID_OUT).count,
+        payout_principal_fen=of(PRINCIPAL).fen,
+        payout_interest_fen=of(INTEREST).fen,
+        payout_recovered_fen=of(REGAINED).fen,
     )
 
 

@@ -34,15 +34,6 @@ select position, type, effective_on::text, tags, data, principal
 from events where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s)
 order by position
 
--- name: round_money
-select a.path, sum(line.amount)
-from events e, unnest(e.posting_accounts, e.posting_amounts, e.posting_days) as line (account, amount, day)
-join accounts a on a.id = line.account
-where e.position <= %(until)s and coalesce(line.day, e.effective_on) <= %(last_day)s::date
-  and (a.path like 'public/round/' || %(round)s || '/%%' or a.path = 'public/recovered/' || %(round)s
-       or (a.path like 'public/paid/%%' and right(a.path, length(%(round)s) + 1) = '/' || %(round)s))
-group by 1
-
 -- name: type_codes
 select name, hashtext(name) from unnest(%(names)s::text[] collate "C") as name
 
@@ -314,3 +305,58 @@ where position in (select position from event_tags where tag >= 'position:' and 
 -- The first letter of the account's kind and the last four of its part: enough to tell them apart.
 select string_agg(int4send(id), ''), string_agg(substr(path, 9, 1) || right(path, 4), '')
 from accounts where path >= 'private/' and path < 'private0'
+
+-- name: paid_accounts
+select id, path from accounts
+where id = any(%(ids)s) and path >= 'public/paid/' and path < 'public/paid0'
+
+-- name: groups_of_paid_accounts
+select split_part(path, '/', 3), split_part(path, '/', 5), string_agg(int4send(id), '')
+from accounts where path >= 'public/paid/' and path < 'public/paid0' group by 1, 2
+
+-- name: refused_commands
+-- The command stands in the data. Within a JSON text no quote is bare: the first match is the field itself.
+select string_agg(int8send(position), ''),
+       string_agg(substr(substr(data, position('"command":"'::bytea in data) + 11, 40) || spaces, 1, 40), '')
+from (
+    select position, data from events
+    where position > %(after)s and position <= %(until)s and type = 'ClaimRefused' and span > 0
+) as refused, convert_to(repeat(' ', 40), 'UTF8') as spaces
+
+-- name: rounds_of_events
+-- From one round's tag to the next, and of each only the range.
+with recursive rounds as (
+    (select tag from event_tags where tag >= 'round:' and tag < 'round;' order by tag limit 1)
+    union all
+    select (select t.tag from event_tags t where t.tag > rounds.tag and t.tag < 'round;' order by t.tag limit 1)
+    from rounds where rounds.tag is not null
+)
+select rounds.tag, found.positions
+from rounds, lateral (
+    select string_agg(int8send(position), '') as positions from event_tags t
+    where t.tag = rounds.tag and position > %(after)s and position <= %(until)s
+) as found
+where found.positions is not null
+order by rounds.tag
+
+-- name: refusals
+select string_agg(int8send(position), ''),
+       string_agg(substr(substr(data, position('"command":"claim-'::bytea in data), 48) || spaces, 1, 48), '')
+from events, convert_to(repeat(' ', 48), 'UTF8') as spaces
+where type = 'ClaimRefused' and position <= %(until)s and span > 0
+
+-- name: tags_of_rounds
+select tag, string_agg(int8send(position), '') from event_tags
+where tag >= 'round:' and tag < 'round;' and position <= %(until)s
+group by tag order by tag
+
+-- name: instruments_of_voids
+select position, convert_from(data, 'UTF8')::json ->> 'instrument'
+from events where position = any(%(positions)s)
+
+-- name: events_of_budgets
+select t.tag, e.position, e.type, e.effective_on::text, e.data
+from event_tags t join events e on e.position = t.position
+where t.tag >= 'budget:' and t.tag < 'budget;' and t.position <= %(until)s
+  and e.type = any(%(types)s) and e.span > 0
+order by e.position
