@@ -28,7 +28,7 @@ from projections.pages import (
     extended,
     summed_by_day,
 )
-from projections.shelves import Shelf, reaching
+from projections.shelves import Shelf, begins_again, reaching
 
 
 class UnknownAccount(LookupError):
@@ -262,6 +262,7 @@ def _subtree_lines(columns: Columns, folio: NDArray[np.int32]) -> tuple[NDArray[
     return folio, lines
 
 
+@begins_again
 def balance_fen(store: Store, account: str, as_of: AsOf) -> int:
     """The balance of an account, or with a trailing `/` of a subtree, in fen; never posted to is 0.
 

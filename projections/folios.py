@@ -12,6 +12,8 @@ from projections.pages import DAY_SUM, LINE, NO_LINES, NO_SUMS, Page, Pages
 from projections.shelves import Shelf
 
 _ROWS_AT_ONCE: Final = 2_000
+#: Up to so many pages one statement is cheaper than a temporary table.
+_FEW_PAGES: Final = 2_000
 
 # COPY's binary format (PostgreSQL manual, COPY, "Binary Format"): a signature, flags, the length of an extension; then
 # for each row the number of fields, and before each field its length; a row of -1 fields at the end.
@@ -64,14 +66,33 @@ def write(shelf: Shelf, pages: Pages) -> None:
     """In a transaction: add new pages, replace changed ones."""
     if not len(pages):
         return
-    indexed = shelf.rows("folios_indexed")[0][0]
-    if indexed:
-        shelf.run("begin_changed_folios")
-        shelf.copy_in("copy_changed_folios", [*_copy_rows(pages)])
-        shelf.run("merge_changed_folios")
-    else:
-        shelf.copy_in("copy_folios", [*_copy_rows(pages)])
+    if not shelf.rows("folios_indexed")[0][0]:
+        shelf.copy_in("copy_folios", _copy_rows(pages))
         shelf.run("index_folios")
+    elif len(pages) <= _FEW_PAGES:
+        _save_few(shelf, pages)
+    else:
+        shelf.run("begin_changed_folios")
+        shelf.copy_in("copy_changed_folios", _copy_rows(pages))
+        shelf.run("merge_changed_folios")
+
+
+def _save_few(shelf: Shelf, pages: Pages) -> None:
+    line_ends, opening_ends = np.cumsum(pages.line_counts), np.cumsum(pages.opening_counts)
+    shelf.run(
+        "save_folios",
+        folios=[pages.names[folio] for folio in pages.folio.tolist()],
+        pages=pages.page.tolist(),
+        positions=pages.first_positions.tolist(),
+        openings=[
+            pages.openings[end - count : end].tobytes()
+            for end, count in zip(opening_ends, pages.opening_counts, strict=True)
+        ],
+        lines=[
+            pages.lines[end - count : end].tobytes()
+            for end, count in zip(line_ends, pages.line_counts, strict=True)
+        ],
+    )
 
 
 def _copy_rows(pages: Pages) -> Iterator[bytes]:

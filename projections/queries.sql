@@ -71,6 +71,9 @@ from (
 -- name: generations
 select name, generation, version, live, stopped_at, problem from kejin_work.projections order by name, generation
 
+-- name: lock_generations
+lock table kejin_work.projections in share row exclusive mode
+
 -- name: begin_generation
 insert into kejin_work.projections (name, generation, version, live)
 select %(name)s, coalesce(max(generation), 0) + 1, %(version)s, false
@@ -142,16 +145,22 @@ select exists (
 -- name: copy_folios
 copy {schema}.folios (folio, page, first_position, opening, lines) from stdin (format binary)
 
+-- name: save_folios
+insert into {schema}.folios (folio, page, first_position, opening, lines)
+select * from unnest(%(folios)s::text[], %(pages)s::int[], %(positions)s::bigint[], %(openings)s::bytea[], %(lines)s::bytea[])
+on conflict (folio, first_position, page) do update set lines = excluded.lines
+
 -- name: begin_changed_folios
-create temporary table changed_folios (
+create temporary table if not exists changed_folios (
     folio text collate "C", page integer, first_position bigint, opening bytea, lines bytea
-) on commit drop
+) on commit drop;
+truncate changed_folios
 
 -- name: copy_changed_folios
 copy changed_folios (folio, page, first_position, opening, lines) from stdin (format binary)
 
 -- name: merge_changed_folios
-insert into {schema}.folios as old select * from changed_folios
+insert into {schema}.folios select * from changed_folios
 on conflict (folio, first_position, page) do update set lines = excluded.lines
 
 -- name: last_pages

@@ -5,10 +5,13 @@ Reads and appends go on meanwhile. Each range is committed with its position: ki
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+import psycopg
 
 from ledger.store import Store
 from projections import shelves
@@ -56,7 +59,7 @@ def rebuild(runner: Runner, names: Sequence[str], progress: Progress) -> Rebuilt
         seconds = time.monotonic() - started
         rebuilding.drop_old()
     finally:
-        if not store.connection.broken:
+        with contextlib.suppress(psycopg.OperationalError):  # gone: and with it the lock
             store.connection.execute(f"select pg_advisory_unlock({REBUILD_LOCK})")
     return Rebuilt(until, seconds, contents)
 
