@@ -133,6 +133,13 @@ def _copy_rows(pages: Pages) -> Iterator[bytes]:
     yield b"".join(parts)
 
 
+def whole(shelf: Shelf, name: str, position: int) -> Iterator[Page]:
+    """Every page of a folio up to a position, in order, the last one cut there."""
+    rows = shelf.rows("whole_folio", folio=name, position=position)
+    for opening, lines in rows:
+        yield Page(np.frombuffer(opening, DAY_SUM), np.frombuffer(lines, LINE)).known(position)
+
+
 def pages_at(shelf: Shelf, names: Iterable[str], position: int) -> Mapping[str, Page]:
     """Of each folio the page that holds its last line up to a position, cut there. Folios without are left out."""
     rows: list[Any] = shelf.rows("pages_at", folios=list(names), position=position)

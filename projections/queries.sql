@@ -180,6 +180,18 @@ cross join lateral (
     order by first_position desc, page desc limit 1
 ) as f
 
+-- name: whole_folio
+select opening, lines from {schema}.folios
+where folio = %(folio)s and first_position <= %(position)s order by first_position, page
+
+-- name: subtree_folios
+-- The folios of subtrees and of the treasury: those of subjects have a colon where these have a slash.
+select distinct folio from {schema}.folios
+where (folio >= 'limit/' and folio < 'limit0') or (folio >= 'milestone/' and folio < 'milestone0')
+   or (folio >= 'private/' and folio < 'private0') or (folio >= 'public/' and folio < 'public0')
+   or (folio >= 'quota/' and folio < 'quota0') or (folio >= 'settled/' and folio < 'settled0')
+order by folio
+
 -- name: all_pages
 select folio, page, first_position, opening, lines from {schema}.folios order by folio, page
 
@@ -193,7 +205,7 @@ select string_agg(path, E'\n' order by id) from accounts where id between %(firs
 select id, path from accounts where path >= %(path)s and path < %(end)s
 
 -- name: account_of_path
-select id from accounts where path = %(path)s
+select id, path from accounts where path = %(path)s
 
 -- name: folios_of_accounts
 -- By other means than the projection's own: to hold the two against each other.
