@@ -275,10 +275,19 @@ def _take(
         return early
     lines = tuple(inherited(postings, state))
     owners = {owner_of(line.account) for line in lines} - {None}
-    tags = {*claim.tags, *(owner for owner in owners if owner)}
+    tags = {*claim.tags, *_carriers(claim, state), *(owner for owner in owners if owner)}
     kept = {"instrument": claim.instrument, "payee": claim.payee, "round": claim.round}
     # Its own amount, where it has one, is the step's; the grant's stands beside it.
     return record(command, event_type, tags, lines, warnings, {**kept, "granted_fen": claim.amount_fen})
+
+
+def _carriers(claim: Claim, state: State) -> Iterable[str]:
+    """The tags of whoever absorbed a party of the grant: their memories carry it on, whether or not this step
+    posts anything to them."""
+    for tag in claim.tags:
+        kind, party, key = _party_tag(tag)
+        if party:
+            yield from (f"{kind}:{heir}{key}" for heir in heirs(party, state, whole=True))
 
 
 def _publicise(command: Command, state: State) -> Decision:
