@@ -14,8 +14,8 @@ from ledger.state import Memory, State
 
 
 class Party(Memory):
-    """A legal person (tag `party:<uscc>`): its names by kind, its products as a bank, what certifies it, whom it
-    was absorbed by, whom it was split from."""
+    """A legal person (tag `party:<uscc>`): its names by kind, its products as a bank (also inherited ones), what
+    certifies it, whom it was absorbed by, whom it was split from."""
 
     __slots__ = ("absorbed_into", "names", "products", "qualities", "split_from")
 
@@ -42,6 +42,8 @@ class Party(Memory):
                 self.qualities.pop(data["position"], None)
             case "PartiesMerged" if data["absorbed"] == uscc:
                 self.absorbed_into = (data["survivor"], event.effective_on)
+            case "PartiesMerged":
+                self.products |= data.get("awards", {}).keys()  # of the absorbed: they are the survivor's now
             case "PartySplit" if data["created"] == uscc:
                 self.split_from = data["original"]
 
