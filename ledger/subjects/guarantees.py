@@ -139,7 +139,8 @@ def _recover(command: Command, state: State) -> Decision:
     payout = state.recall(Payout, tag)
     if payout.id is None:
         return refuse("unknown_payout", (tag,), payout=payout_id)
-    tags = (*state.recall(Loan, f"loan:{payout.loan}").tags, tag, f"guarantor:{payout.guarantor}")
+    loan_tag = f"loan:{payout.loan}"
+    tags = {*state.recall(Loan, loan_tag).tags, loan_tag, tag, f"guarantor:{payout.guarantor}"}
     warnings = ("return_due",) if state.recall(Standing, tag).decided() else ()
     if amount_fen > payout.loss_fen:
         warnings = (*warnings, "recovered_beyond_payout")

@@ -39,17 +39,18 @@ class Loan(Memory):
         "guarantor",
         "id",
         "losses_fen",
+        "paid_off",
         "principal_fen",
         "product",
         "recovered_fen",
-        "repaid_fen",
         "security",
     )
 
     def __init__(self) -> None:
         self._undraw()
-        self.repaid_fen = self.losses_fen = self.recovered_fen = 0
-        self.default: tuple[Day, int] | None = None  # the day; what was then outstanding, plus repaid before
+        self.losses_fen = self.recovered_fen = 0
+        self.paid_off: dict[int, int] = {}  # position to fen of principal: repayments, payouts, recoveries
+        self.default: tuple[Day, int, int] | None = None  # the day, what was then outstanding, the position
 
     def _undraw(self) -> None:
         """As before the draw; facts that were recorded about the id stay with it, as their postings do."""
@@ -72,16 +73,23 @@ class Loan(Memory):
             else:
                 self._undraw()
         elif kind == "LoanRepaid":
-            self.repaid_fen += sign * data["amount_fen"]
+            self._pay_off(event, data["amount_fen"])
         elif kind == "GuaranteePaidOut":
-            self.repaid_fen += sign * data["principal_fen"]
+            self._pay_off(event, data["principal_fen"])
         elif kind == "RepaymentDefaulted":
-            after = (data["defaulted_on"], data["outstanding_fen"] + self.repaid_fen)
-            self.default = after if sign > 0 else None
+            reported = (data["defaulted_on"], data["outstanding_fen"], event.position)
+            self.default = reported if sign > 0 else None
         elif kind == "LossReported":
             self.losses_fen += sign * data["loss_fen"]
-        elif kind == "RecoveryReceived" and "loan" in data:
+        elif kind == "RecoveryReceived" and "payout" not in data:
             self.recovered_fen += sign * data["amount_fen"]
+            self._pay_off(event, data["amount_fen"])
+
+    def _pay_off(self, event: Event, amount_fen: int) -> None:
+        if event.type == "FactReversed":
+            self.paid_off.pop(event.data["position"], None)
+        else:
+            self.paid_off[event.position] = amount_fen
 
     def _draw(self, data: Mapping[str, Any]) -> None:
         self.id, self.firm, self.bank = data["loan"], data["firm"], data["bank"]
@@ -96,8 +104,9 @@ class Loan(Memory):
 
     @property
     def outstanding_fen(self) -> int:
-        """The principal outstanding: as reported at default, else the principal; less what was repaid since."""
-        return (self.default[1] if self.default else self.principal_fen) - self.repaid_fen
+        """The principal outstanding: as reported at default, else the principal; less what was paid off since."""
+        _, owed_fen, since = self.default or ("", self.principal_fen, 0)
+        return owed_fen - sum(fen for position, fen in self.paid_off.items() if position > since)
 
     @property
     def drawn(self) -> bool:
@@ -106,8 +115,8 @@ class Loan(Memory):
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Whom an event of the loan concerns."""
-        return (f"loan:{self.id}", f"firm:{self.firm}", f"bank:{self.bank}")
+        """Whom an event of the loan concerns; nobody where the draw was reversed."""
+        return (f"loan:{self.id}", f"firm:{self.firm}", f"bank:{self.bank}") if self.drawn else ()
 
     def owed_part(self) -> str:
         """The private account that holds what is owed."""

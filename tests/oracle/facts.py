@@ -163,12 +163,16 @@ class Loans(Log):
         return [("GuaranteePaidOut", data, [(on, interest, interest_fen)])]
 
     def outstanding_fen(self, loan: Command) -> int:
-        """The principal, or what a default reported, less what was recorded as paid since."""
+        """The principal, or what a default reported, less what was recorded as paid or recovered since."""
         left_fen: int = loan["principal_fen"]
         since = 0
         for default in self.facts("RepaymentDefaulted", loan=loan["loan"]):
             left_fen, since = default.data["outstanding_fen"], default.position
-        for kind, name in (("LoanRepaid", "amount_fen"), ("GuaranteePaidOut", "principal_part_fen")):
+        paid_off = (
+            *(("LoanRepaid", "amount_fen"), ("RecoveryReceived", "amount_fen")),
+            ("GuaranteePaidOut", "principal_part_fen"),
+        )
+        for kind, name in paid_off:
             later = [fact for fact in self.facts(kind, loan=loan["loan"]) if fact.position > since]
             left_fen -= sum(fact.data[name] for fact in later)
         return max(0, left_fen)
