@@ -106,7 +106,7 @@ def _assess(command: Command, state: State, clause: Clause, round_: Round) -> Re
             "drawn_on": loan.drawn_on,
             "security": loan.security,
         },
-        dates={"drawn_on": loan.drawn_on},
+        dates={"drawn_on": loan.effective_on},  # the draw gives its limit from its business date on
         tags=tuple(_slip_tags(fields)),
         warnings=("slips_differ_from_interest",) if slips_fen not in (0, paid_fen) else (),
     )

@@ -35,6 +35,7 @@ class Loan(Memory):
         "bank",
         "default",
         "drawn_on",
+        "effective_on",
         "firm",
         "guarantor",
         "id",
@@ -58,7 +59,7 @@ class Loan(Memory):
         self.firm = self.bank = self.security = ""
         self.product: str | None = None
         self.guarantor: str | None = None
-        self.drawn_on: Day = ""
+        self.drawn_on = self.effective_on = ""
         self.principal_fen = 0
 
     def apply(self, event: Event, tag: str) -> None:
@@ -69,7 +70,7 @@ class Loan(Memory):
             kind, sign = data["reversed_type"], -1
         if kind == "LoanDrawn":
             if sign > 0:
-                self._draw(data)
+                self._draw(data, event.effective_on)
             else:
                 self._undraw()
         elif kind == "LoanRepaid":
@@ -91,11 +92,12 @@ class Loan(Memory):
         else:
             self.paid_off[event.position] = amount_fen
 
-    def _draw(self, data: Mapping[str, Any]) -> None:
+    def _draw(self, data: Mapping[str, Any], on: Day) -> None:
         self.id, self.firm, self.bank = data["loan"], data["firm"], data["bank"]
         self.security, self.product = data["security"], data.get("product")
         self.guarantor = data.get("guarantor")
-        self.drawn_on, self.principal_fen = data["drawn_on"], data["principal_fen"]
+        self.drawn_on, self.effective_on = data["drawn_on"], on
+        self.principal_fen = data["principal_fen"]
 
     @property
     def defaulted_on(self) -> Day | None:

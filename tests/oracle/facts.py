@@ -222,7 +222,7 @@ class Reversals(Log):
         limit_fen = total(self.lines(), account, NEVER_ENDS)
         if fact.kind != "LoanDrawn" or limit_fen == 0:
             return []
-        return [(fact.data["drawn_on"], account, -limit_fen)]
+        return [(fact.effective_on, account, -limit_fen)]
 
 
 class Facts(Rounds, Parties, Loans, Reversals):
