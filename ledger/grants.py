@@ -144,7 +144,7 @@ def _excluded(command: Command, state: State, clause: Clause, payee: str) -> Ref
         survivor, merged_on = party.absorbed_into
         return Refusal("party_absorbed", None, {"uscc": payee, "survivor": survivor, "merged_on": merged_on})
     quality = clause.terms.get("quality")
-    if quality is not None and not party.has_quality(quality, command.effective_on):
+    if quality is not None and party.certified_at(quality, command.effective_on) is None:
         demanded = {"uscc": payee, "quality": quality, "on": command.effective_on}
         return Refusal("party_not_eligible", clause.id, demanded)
     return None
@@ -265,8 +265,17 @@ class _Computation:
         warnings = (*case.warnings, *self._review_warnings())
         if warnings:
             data["warnings"] = list(warnings)
-        event = NewEvent(self.instrument.event, on, tuple(sorted({*tags, *case.tags})), data, postings)
+        tags = sorted({*tags, *case.tags, *self._certificate_tags()})
+        event = NewEvent(self.instrument.event, on, tuple(tags), data, postings)
         return Accepted((event,), amount_fen, warnings)
+
+    def _certificate_tags(self) -> tuple[str, ...]:
+        """The certificate of the payee that the clause demands: the grant rests on it."""
+        quality = self.clause.terms.get("quality")
+        if quality is None:
+            return ()
+        party = self.state.recall(Party, f"party:{self.case.payee}")
+        return (f"position:{party.certified_at(quality, self.command.effective_on)}",)
 
     def _review_warnings(self) -> tuple[str, ...]:
         """A party that was split off another is flagged: people look whether it fills a second cap (A3)."""

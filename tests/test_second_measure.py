@@ -64,6 +64,13 @@ first_reach = "A18"
 [clauses.reading]
 A16 = "year"
 A18 = "each"
+
+[[clauses]]
+id = "EX-3"
+instrument = "insurance_premium"
+[clauses.terms]
+ratio = "unknown"
+quality = "高新技术企业"
 """
 
 
@@ -163,3 +170,24 @@ def test_an_instrument_without_a_clause_is_refused(other: Ledger) -> None:
     claim = {"command": "claim-service-grant", "claim": "S1", "round": "R1", "payee": FIRM}
     outcome = other.submit({**claim, "decided_fen": 1, "document": "d", "effective_on": "2024-07-01"})[0]
     assert outcome["code"] == "no_clause"
+
+
+def test_a_certificate_that_a_standing_grant_rests_on_is_in_use(other: Ledger) -> None:
+    """Where a clause demands a quality, its certificate is reversed only after the grant that needed it is gone."""
+    certificate = {"command": "certify-firm", "uscc": FIRM, "quality": "高新技术企业", "document": "z"}
+    claim = {"command": "claim-insurance-premium", "round": "R1", "payee": FIRM, "decided_fen": 1}
+    claim |= {"document": "d", "effective_on": "2024-07-01"}
+    before = other.submit({**claim, "claim": "I1"})[0]
+    certified = other.submit({**certificate, "valid_from": "2024-01-01", "valid_to": "2024-12-31"})[0]
+    other.submit({**claim, "claim": "I2"})
+    reverse = {"command": "reverse-fact", "position": certified["positions"][0]}
+    held = other.submit({**reverse, "reason": "first"})[0]
+    other.submit({"command": "void", "claim": "I2", "reason": "r", "effective_on": "2024-07-02"})
+    reversed_ = other.submit({**reverse, "reason": "second"})[0]
+    after = other.submit({**claim, "claim": "I3"})[0]
+    assert [before["code"], held["code"], reversed_["outcome"], after["code"]] == [
+        "party_not_eligible",
+        "fact_in_use",
+        "accepted",
+        "party_not_eligible",
+    ]

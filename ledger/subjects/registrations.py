@@ -47,9 +47,12 @@ class Party(Memory):
             case "PartySplit" if data["created"] == uscc:
                 self.split_from = data["original"]
 
-    def has_quality(self, quality: str, on: Day) -> bool:
-        """Whether a certificate of the quality covers the day."""
-        return any(q == quality and first <= on <= last for q, first, last in self.qualities.values())
+    def certified_at(self, quality: str, on: Day) -> int | None:
+        """The position of the newest certificate of the quality that covers the day, or None."""
+        covering = (
+            at for at, (q, first, last) in self.qualities.items() if q == quality and first <= on <= last
+        )
+        return max(covering, default=None)
 
 
 MEMORIES = {"party": (Party,)}

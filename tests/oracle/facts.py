@@ -207,7 +207,10 @@ class Reversals(Log):
         return [("FactReversed", command, moves + self.limit_given_by(fact))]
 
     def rests_on(self, grant: Event, fact: Event) -> bool:
-        """The loan of a guarantee compensation is that of its payout."""
+        """A grant rests on what was known when it was decided. The loan of a guarantee compensation is that of
+        its payout."""
+        if grant.position < fact.position:
+            return False
         if fact.kind == "LoanDrawn":
             return bool(grant.data.get("loan") == fact.data["loan"])
         if fact.kind in ("RepaymentDefaulted", "LossReported"):
