@@ -62,6 +62,18 @@ def test_a_bad_line_of_a_list_harms_no_other(kejin: Program, tmp_path: Path) -> 
     assert kejin("hold", _list(tmp_path, "nobody"), "--reason", "again", "--json").code == 1
 
 
+def test_a_check_of_what_was_recorded_before_answers_from_the_ledger(kejin: Program, tmp_path: Path) -> None:
+    """A list that was run already is checked like any other: what its claims were granted, what the round has."""
+    lines = (claim("C2", loan="L2"), claim("C3", loan="L3", interest_paid_fen=50_000_000))
+    answer = kejin("check", _list(tmp_path, *(json.dumps(line) for line in lines)), "--json")
+    assert answer.code == 0
+    (total,) = answer.document["totals"]
+    assert total["count"] == 2
+    (round_,) = answer.document["rounds"]
+    available = kejin.ask("balance", f"public/round/{round_['round']}/available")
+    assert round_["left_fen"] == available["balance_fen"]
+
+
 def test_a_check_tells_refusals_cuts_totals_and_what_is_left_and_writes_nothing(
     kejin: Program, tmp_path: Path
 ) -> None:
