@@ -127,6 +127,8 @@ def _pay(command: Command, state: State) -> Decision:
     warnings = (() if loan.default else ("not_in_default",)) + (
         () if loan.guarantor == fields["guarantor"] else ("not_the_guarantor_of_the_loan",)
     )
+    if loan.defaulted_on is not None and fields["paid_on"] < loan.defaulted_on:
+        warnings = (*warnings, "paid_before_the_default")
     decided = {"principal_fen": principal_fen, "interest_fen": interest_fen}
     return record(command, "GuaranteePaidOut", tags, postings, warnings, decided)
 

@@ -23,7 +23,7 @@ from ledger.dates import Day
 from ledger.decisions import Decision, Handler, move, record, refuse
 from ledger.events import Event
 from ledger.state import Memory, State
-from ledger.subjects.registrations import unknown_as
+from ledger.subjects.registrations import Party, unknown_as
 
 SECURITIES: Final = ("credit", "guaranteed", "mortgage", "pledge")
 
@@ -219,7 +219,8 @@ def _draw(command: Command, state: State) -> Decision:
         fields["principal_fen"],
         command.effective_on,
     )
-    return record(command, "LoanDrawn", tags, postings)
+    gone = any(state.recall(Party, f"party:{fields[role]}").absorbed_into for role in roles)
+    return record(command, "LoanDrawn", tags, postings, ("party_absorbed",) if gone else ())
 
 
 def _repay(command: Command, state: State) -> Decision:
@@ -252,8 +253,9 @@ def _report_default(command: Command, state: State) -> Decision:
         fields["outstanding_fen"],
         command.effective_on,
     )
-    differs = fields["outstanding_fen"] != loan.outstanding_fen
-    warnings = ("outstanding_differs",) if differs else ()
+    warnings = ("outstanding_differs",) if fields["outstanding_fen"] != loan.outstanding_fen else ()
+    if fields["defaulted_on"] < loan.drawn_on:
+        warnings = (*warnings, "defaulted_before_the_draw")
     return record(command, "RepaymentDefaulted", loan.tags, postings, warnings)
 
 
@@ -264,6 +266,8 @@ def _report_loss(command: Command, state: State) -> Decision:
         return _unknown(command)
     owed, lost = accounts.loan(fields["loan"], loan.owed_part()), accounts.loan(fields["loan"], "lost")
     warnings = () if loan.default else ("not_in_default",)
+    if fields["loss_fen"] > loan.outstanding_fen:
+        warnings = (*warnings, "loss_beyond_outstanding")
     postings = move(owed, lost, fields["loss_fen"], command.effective_on)
     return record(command, "LossReported", loan.tags, postings, warnings)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ledger import parties
-from ledger.commands import DAY, FLAG, ID, TEXT, USCC, Command, CommandSpec, Field, one_of
+from ledger.commands import DAY, FLAG, TEXT, USCC, Command, CommandSpec, Field, one_of
 from ledger.dates import Day
 from ledger.decisions import Decision, Handler, Refused, record, refuse
 from ledger.events import Event
@@ -106,7 +106,7 @@ _CERTIFY = CommandSpec(
     "登记企业资质及有效期（如高新技术企业）。",
     (
         _USCC,
-        Field("quality", ID, "the quality that is certified", "资质"),
+        Field("quality", TEXT, "the quality that is certified", "资质"),
         Field("valid_from", DAY, "first day", "有效期起"),
         Field("valid_to", DAY, "last day, included", "有效期止（含）"),
         Field("document", TEXT, "the certificate", "证书"),
