@@ -78,6 +78,11 @@ quality = "高新技术企业"
 def other(database: str) -> Ledger:
     contents = [document.content for document in shipped().documents.values()]
     ledger = Ledger(database, known=catalogue(Library([*contents, read_toml(MEASURE)])))
+    _set_up(ledger)
+    return ledger
+
+
+def _set_up(ledger: Ledger) -> None:
     ledger.submit(
         {"command": "register-party", "uscc": FIRM, "kind": "firm", "name": "甲"},
         {"command": "register-party", "uscc": BANK, "kind": "bank", "name": "乙"},
@@ -102,7 +107,6 @@ def other(database: str) -> Ledger:
                 "effective_on": "2024-06-01",
             }
         )
-    return ledger
 
 
 def _claim(claim: str, round_id: str, first: str, last: str) -> dict[str, Any]:
@@ -162,6 +166,38 @@ def test_a_rulebook_that_asks_for_what_is_not_built_is_not_accepted() -> None:
     content["clauses"][0]["terms"]["budget_short"] = "pro_rata"
     with pytest.raises(clauses.UnusableRulebook, match="budget"):
         Library([content])
+
+
+@pytest.mark.parametrize(
+    ("key", "window", "shown"),
+    [
+        (["programme"], "lifetime", "example"),
+        (["programme"], "year", "example/2024"),
+        (["year"], "lifetime", "2024"),
+        (["firm", "bank"], "lifetime", f"{FIRM}/{BANK}"),
+        (["bank"], "round", f"{BANK}/R1"),
+    ],
+)
+def test_a_cap_counts_by_any_key_also_for_whoever_comes_later(
+    database: str, key: list[str], window: str, shown: str
+) -> None:
+    """A cap on the whole programme, a year, a borrower with its lender, a lender: each binds, and a process that
+    was not there before knows what is used."""
+    content = read_toml(MEASURE)
+    content["clauses"][0]["caps"][0] |= {"key": key, "window": window}
+    known = catalogue(Library([content]))
+    _set_up(Ledger(database, known=known))
+    amounts = [
+        Ledger(database, known=known).submit(_claim(claim, "R1", first, last))[0].get("amount_fen")
+        for claim, first, last in (
+            ("C1", "2024-03-01", "2025-02-23"),
+            ("C2", "2025-02-24", "2026-02-18"),
+            ("C3", "2026-02-19", "2026-03-30"),
+        )
+    ]
+    assert amounts == [2_000_000, 1_000_000, None]
+    (cap,) = Ledger(database, known=known).caps()
+    assert (cap["key"], cap["room_fen"]) == (shown, 0)
 
 
 def test_an_instrument_without_a_clause_is_refused(other: Ledger) -> None:

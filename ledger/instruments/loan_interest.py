@@ -107,6 +107,7 @@ def _assess(command: Command, state: State, clause: Clause, round_: Round) -> Re
         },
         dates={"drawn_on": loan.effective_on},  # the draw gives its limit from its business date on
         tags=tuple(_slip_tags(fields)),
+        keys={"bank": loan.bank, **({"product": f"{loan.bank}/{loan.product}"} if loan.product else {})},
         warnings=_warnings(fields, loan),
     )
 
