@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from api.cli.commands import example
+from ledger import commands
+from ledger.catalogue import catalogue
 from tests.cli.program import FIRM, OPENING, OTHER_FIRM, Program, claim, draw, register
 
 CLAIMS = ("C1", "C2", "C3")
@@ -168,3 +171,10 @@ def test_commands_lists_every_command_and_explains_one(kejin: Program) -> None:
     (one,) = kejin.ask("commands", "draw-loan")
     assert [field["name"] for field in one["fields"]][:2] == ["loan", "firm"]
     assert kejin("commands", "draw-laon").code == 2
+
+
+@pytest.mark.parametrize("name", catalogue().specs)
+def test_every_example_is_a_well_formed_command(name: str) -> None:
+    """What `kejin commands NAME` shows to copy is a command that `kejin run` takes."""
+    specs = catalogue().specs
+    assert commands.read(example(specs[name]), specs, "2026-06-30").name == name
