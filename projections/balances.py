@@ -17,7 +17,7 @@ from projections.base import Content, Damaged, Log, distinct, places
 from projections.chart import Chart, has_folio
 from projections.clocks import AsOf
 from projections.columns import Columns, day_number, iso_day
-from projections.fold import fold
+from projections.fold import fold, query
 from projections.page_checks import check_pages
 from projections.pages import (
     LINE,
@@ -89,15 +89,18 @@ def _by_account(lines: Records) -> Records:
 
 def _check_folios(shelf: Shelf, pages: Pages, table: str) -> None:
     """Raises Damaged where a line stands in another folio than that of its account."""
-    folio, account = np.repeat(pages.folio, pages.line_counts), pages.lines["account"]
-    pairs = np.unique((account.astype(np.int64) << 32) + folio)
-    pairs = pairs[pairs >> 32 != 0]
-    (sent,) = shelf.rows("folios_of_accounts")[0]
-    right = dict(line.split("\t", 1) for line in (sent or "").split("\n") if line)
-    for pair in pairs.tolist():
-        name = pages.names[pair & 0xFFFFFFFF]
-        if right.get(str(pair >> 32)) != name:
-            raise Damaged(table, f"{name} holds lines of account {pair >> 32}")
+    folio, account = np.repeat(pages.folio, pages.line_counts), pages.lines["account"].astype(np.int64)
+    last = int(account.max(initial=0))
+    folio_of = np.full(last + 1, -1)
+    folio_of[account] = folio
+    if (folio_of[account] != folio)[account != 0].any():
+        raise Damaged(table, "the lines of an account stand in two folios")
+    right = (fold(shelf.store, "folios_of_accounts", last=last)[0][0] or "").split("\n")
+    if len(right) != last and last:
+        raise Damaged(table, "it holds accounts that are not in the log")
+    for number, (place, name) in enumerate(zip(folio_of[1:].tolist(), right, strict=False), start=1):
+        if place >= 0 and pages.names[place] != name:
+            raise Damaged(table, f"{pages.names[place]} holds lines of account {number}")
 
 
 def _subtrees(log: Log) -> list[str]:
@@ -106,9 +109,11 @@ def _subtrees(log: Log) -> list[str]:
 
 def _below(log: Log, columns: Columns, path: str) -> Records:
     """The lines below a path, one per event and day, without those that sum to 0."""
-    ids = [row[0] for row in fold(log.store, "accounts_below", path=path, end=path[:-1] + "0")]
+    with log.store.connection.cursor(binary=True) as cursor:
+        row = cursor.execute(query("account_ids_below"), {"path": path, "end": path[:-1] + "0"}).fetchone()
+    ids = np.frombuffer((row and row[0]) or b"", ">i4")
     inside = np.zeros(int(columns.account.max(initial=0)) + 1, bool)
-    inside[[i for i in ids if i < len(inside)]] = True
+    inside[ids[ids < len(inside)]] = True
     at = inside[columns.account]
     packed = (columns.position[at] << 22) + (columns.day[at] + 2**21)
     order = np.argsort(packed)

@@ -193,7 +193,15 @@ where (folio >= 'limit/' and folio < 'limit0') or (folio >= 'milestone/' and fol
 order by folio
 
 -- name: all_pages
-select folio, page, first_position, opening, lines from {schema}.folios order by folio, page
+-- Some thousand rows joined into one: their columns, one after the other.
+select string_agg(folio, E'\n'), string_agg(int4send(page), ''), string_agg(int8send(first_position), ''),
+       string_agg(int4send(octet_length(opening)), ''), string_agg(opening, ''),
+       string_agg(int4send(octet_length(lines)), ''), string_agg(lines, '')
+from (
+    select folio, page, first_position, opening, lines, row_number() over () as n
+    from (select * from {schema}.folios order by folio, first_position, page) as sorted
+) as row
+group by (n - 1) / 16384 order by (n - 1) / 16384
 
 -- name: paths_of_accounts
 select string_agg(path, E'\n' order by id) from accounts where id = any(%(ids)s)
@@ -208,27 +216,35 @@ select id, path from accounts where path >= %(path)s and path < %(end)s
 select id, path from accounts where path = %(path)s
 
 -- name: folios_of_accounts
--- By other means than the projection's own: to hold the two against each other.
-select string_agg(id || E'\t' || case
-    when path = 'public/treasury' then path
-    when path like 'public/paid/%' then 'party:' || split_part(path, '/', 4)
-    when path like 'public/%' then 'round:' || split_part(path, '/', 3)
-    when path like 'private/guarantee/%' then 'payout:' || split_part(path, '/', 3)
-    when path like 'private/%' then split_part(path, '/', 2) || ':' || split_part(path, '/', 3)
-    when path like 'milestone/%' then 'party:' || split_part(path, '/', 3)
-    else case substring(split_part(path, '/', 2) from '([^.+]*)(?:\+[^.]*)?$')
+-- By other means than the projection's own: to hold the two against each other. In order of the ids.
+select string_agg(case
+    when book = 'public' then case part
+        when 'treasury' then path
+        when 'paid' then 'party:' || split_part(path, '/', 4)
+        else 'round:' || split_part(path, '/', 3) end
+    when book = 'private' then case part when 'guarantee' then 'payout' else part end || ':' || split_part(path, '/', 3)
+    else case split_part(split_part(part, '.', -1), '+', 1)
              when 'firm' then 'party' when 'bank' then 'party' when 'product' then 'party'
-             else substring(split_part(path, '/', 2) from '([^.+]*)(?:\+[^.]*)?$')
+             else case book when 'milestone' then 'party' else split_part(split_part(part, '.', -1), '+', 1) end
          end || ':' || split_part(path, '/', 3)
-end, E'\n') from accounts
+end, E'\n' order by id)
+from (select id, path, split_part(path, '/', 1) as book, split_part(path, '/', 2) as part from accounts) as account
+where id <= %(last)s
 
 -- name: subtrees_of_accounts
 -- The paths one and two levels down that something lies below, and below public/paid/ three.
+with below as (
+    select distinct split_part(path, '/', 1) as book,
+           case when split_part(path, '/', 3) <> '' then split_part(path, '/', 2) end as part,
+           case when path >= 'public/paid/' and path < 'public/paid0' then split_part(path, '/', 3) end as instrument
+    from accounts
+)
 select distinct subtree collate "C" as subtree
-from accounts, lateral (
-    values (split_part(path, '/', 1) || '/'),
-           (case when path ~ '^[^/]+/[^/]+/' then split_part(path, '/', 1) || '/' || split_part(path, '/', 2) || '/' end),
-           (case when path like 'public/paid/%' then 'public/paid/' || split_part(path, '/', 3) || '/' end)
+from below, lateral (
+    values (book || '/'), (book || '/' || part || '/'), (book || '/' || part || '/' || instrument || '/')
 ) as above (subtree)
 where subtree is not null
 order by subtree
+
+-- name: account_ids_below
+select string_agg(int4send(id), '') from accounts where path >= %(path)s and path < %(end)s

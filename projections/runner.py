@@ -26,7 +26,7 @@ RUNNER_LOCK: Final = 0x6B656A696E03
 REBUILD_LOCK: Final = 0x6B656A696E04
 
 #: So many positions are folded in one transaction.
-RANGE_POSITIONS: Final = 1_000_000
+RANGE_POSITIONS: Final = 1 << 20
 _RECHECK_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.01
 
