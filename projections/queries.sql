@@ -58,10 +58,10 @@ select name, hashtext(name) from unnest(%(names)s::text[] collate "C") as name
 select string_agg(int8send(position), ''), string_agg(date_send(effective_on), ''), string_agg(int4send(code), ''),
        string_agg(int4send(cardinality(posting_accounts)), ''), string_agg(boolsend(posting_days is not null), ''),
        string_agg(array_send(posting_accounts), ''), string_agg(array_send(posting_amounts), ''),
-       string_agg(array_send(posting_days), '')
+       string_agg(array_send(posting_days), ''), string_agg(case when %(with_leaves)s then leaf end, '')
 from (
     select position, effective_on, case span when 0 then 0 else hashtext(type) end as code,
-           posting_accounts, posting_amounts, posting_days
+           posting_accounts, posting_amounts, posting_days, leaf
     from events where position > %(after)s and position <= %(until)s
     order by position
 ) as event
@@ -248,3 +248,37 @@ order by subtree
 
 -- name: account_ids_below
 select string_agg(int4send(id), '') from accounts where path >= %(path)s and path < %(end)s
+
+-- name: cap_accounts
+-- The ids of all accounts; and of those that a cap or a round's available money rests on the id with that of their
+-- key (the quota account, where the cap has one): positive where a line counts as use, negative where it makes room.
+select (select string_agg(int4send(id), '') from accounts), string_agg(int4send(id), ''), string_agg(int4send(key), '')
+from (
+    select id, id as key from accounts where path >= 'quota/' and path < 'quota0'
+    union all
+    select l.id, -coalesce(q.id, l.id)
+    from accounts l
+    left join accounts q on q.path >= 'quota/' and q.path < 'quota0' and q.path = 'quota/' || substr(l.path, 7)
+    where l.path >= 'limit/' and l.path < 'limit0'
+    union all
+    select id, -id from accounts where path like 'public/round/%/available'
+) as account
+
+-- name: cap_lines
+-- Net use of some keys, line by line: a quota line counts up, a limit line down; money that leaves `available` up.
+select case split_part(a.path, '/', 1)
+           when 'public' then a.path else substring(a.path from position('/' in a.path) + 1) end collate "C" as cap_key,
+       e.position, e.type, coalesce(line.day, e.effective_on)::text as day,
+       case split_part(a.path, '/', 1) when 'quota' then line.amount else -line.amount end as net,
+       split_part(a.path, '/', 1) = 'limit' as is_limit
+from events e,
+     unnest(e.posting_accounts, e.posting_amounts, e.posting_days) with ordinality as line (account, amount, day, n)
+join accounts a on a.id = line.account
+where e.position = any(%(positions)s) and line.account = any(%(accounts)s)
+order by cap_key, e.position, line.n
+
+-- name: leaves
+select string_agg(leaf, '')
+from (
+    select leaf from events where position > %(after)s and position <= %(until)s order by position
+) as event
