@@ -20,7 +20,7 @@ from ledger import codec
 from ledger.dates import Day
 from projections.base import Log
 from projections.columns import EPOCH, Columns, type_codes
-from projections.fold import fold
+from projections.fold import fold, fold_binary
 from projections.shelves import Shelf
 
 Document = dict[str, Any]
@@ -123,7 +123,7 @@ def data_of(log: Log, positions: NDArray[np.int64]) -> list[Document]:
     """The data of the events at positions, given and returned in ascending order."""
     if not len(positions):
         return []
-    (joined,) = fold(log.store, "data_of_events", binary=True, positions=positions.tolist())[0]
+    (joined,) = fold_binary(log.store, "data_of_events", positions=positions.tolist())[0]
     found: list[Document] = orjson.loads(b"[" + bytes(joined or b"") + b"]")
     return found
 

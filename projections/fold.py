@@ -12,12 +12,13 @@ from ledger.store import Store
 _QUERIES: Final = load("projections", "queries.sql")
 
 
-def query(name: str) -> bytes:
-    """A named query's text."""
-    return _QUERIES[name]
+def fold(store: Store, name: str, **parameters: Any) -> list[Any]:
+    """All rows of a named query."""
+    with store.connection.cursor(row_factory=tuple_row) as cursor:
+        return cursor.execute(_QUERIES[name], parameters or None).fetchall()
 
 
-def fold(store: Store, name: str, *, binary: bool = False, **parameters: Any) -> list[Any]:
-    """All rows of a named query; `binary` where values are long byte strings."""
-    with store.connection.cursor(row_factory=tuple_row, binary=binary) as cursor:
+def fold_binary(store: Store, name: str, **parameters: Any) -> list[Any]:
+    """As `fold`, the values sent in PostgreSQL's binary form: many bytes in one value are not spelled out."""
+    with store.connection.cursor(row_factory=tuple_row, binary=True) as cursor:
         return cursor.execute(_QUERIES[name], parameters or None).fetchall()

@@ -16,9 +16,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from projections import folios
-from projections.balances import check_pages
 from projections.clocks import AsOf
 from projections.columns import Columns, day_number
+from projections.page_checks import check_pages
 from projections.pages import LINE, Page, Pages, Records, extended
 from projections.shelves import Shelf
 

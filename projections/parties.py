@@ -16,7 +16,7 @@ from projections import documents
 from projections.base import Content, Log
 from projections.clocks import AsOf
 from projections.documents import Change, Document, Version
-from projections.fold import fold
+from projections.fold import fold_binary
 from projections.shelves import Shelf, reaching
 
 #: The events that a party's document is made of, and the fields of their data that name the parties.
@@ -116,7 +116,7 @@ def _changed(document: Document, change: Change) -> Document:
 def _from_the_log(log: Log, until: int) -> Iterator[Version]:
     """Every version from everything that is known of the party up to its position, by other means than the fold."""
     lives: dict[str, list[tuple[int, str, Day, Document]]] = defaultdict(list)
-    rows = fold(log.store, "events_of_parties", binary=True, until=until, types=list(_TYPES))
+    rows = fold_binary(log.store, "events_of_parties", until=until, types=list(_TYPES))
     for tag, position, kind, on, raw in rows:
         data = codec.parse_object(raw)
         if kind != "FactReversed" or "quality" in data:

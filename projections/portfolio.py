@@ -15,7 +15,7 @@ from projections.base import Content, Log, distinct, places
 from projections.clocks import AsOf
 from projections.columns import Columns
 from projections.documents import changes
-from projections.fold import fold
+from projections.fold import fold, fold_binary
 from projections.measures import Gathered, Index, Sum, events_of, lines_of
 from projections.pages import LINE, Records
 from projections.shelves import Shelf, reaching
@@ -116,7 +116,7 @@ class Portfolio:
 def _banks(log: Log, columns: Columns) -> tuple[list[str], Index]:
     """The folios of banks, and per event of the range the place of its bank's; 0, of no bank, where it has none."""
     names, bank = [_folio("")], np.zeros(len(columns.types), np.int64)
-    rows = fold(log.store, "banks_of_events", binary=True, after=columns.after, until=columns.until)
+    rows = fold_binary(log.store, "banks_of_events", after=columns.after, until=columns.until)
     for tag, positions in reversed(rows):  # of several the first counts
         if tag != _folio(""):
             names.append(tag)
@@ -185,7 +185,7 @@ def _expected_lines(log: Log, until: int) -> tuple[list[str], Index, Records]:
     """The folios, and per line its folio's place and the line itself, by other means than the fold."""
     columns = log.columns(0, until)
     names, bank = ["bank:"], np.zeros(until + 1, np.int64)
-    for tag, positions in reversed(fold(log.store, "tags_of_banks", binary=True, until=until)):
+    for tag, positions in reversed(fold_binary(log.store, "tags_of_banks", until=until)):
         names.append(tag)
         bank[np.frombuffer(positions, ">i8")] = len(names) - 1
     measure = _measure_table(log, columns)[columns.account]
@@ -224,7 +224,7 @@ def _counted_facts(log: Log, columns: Columns) -> Index:
 def _measure_table(log: Log, columns: Columns) -> NDArray[np.int8]:
     """Per account id its measure or 0, as the database reads their paths."""
     table = np.zeros(int(columns.account.max(initial=0)) + 1, np.int8)
-    ids, ends = fold(log.store, "private_accounts", binary=True)[0]
+    ids, ends = fold_binary(log.store, "private_accounts")[0]
     if ids is not None:
         account, end = np.frombuffer(ids, ">i4"), np.array([ends.encode()]).view("S5")
         known = account < len(table)

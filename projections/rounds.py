@@ -17,7 +17,7 @@ from projections.base import Content, Log, distinct
 from projections.clocks import AsOf
 from projections.columns import Columns
 from projections.documents import Change, Document, Version
-from projections.fold import fold
+from projections.fold import fold, fold_binary
 from projections.measures import Gathered, Index, Sum, events_of, lines_of
 from projections.pages import LINE, Records
 from projections.shelves import Shelf, reaching
@@ -181,13 +181,13 @@ def _gather_refusals(log: Log, gathered: Gathered, places: _Places) -> None:
     if not len(event):
         return
     bounds = {"after": columns.after, "until": columns.until}
-    positions, sent = fold(log.store, "refused_commands", binary=True, **bounds)[0]
+    positions, sent = fold_binary(log.store, "refused_commands", **bounds)[0]
     refused = np.frombuffer(positions, ">i8") - (columns.after + 1)
     commands, command = np.unique(np.frombuffer(sent, "S40"), return_inverse=True)
     instruments = [_instrument_of(text) for text in commands.tolist()]
     round_of = np.full(len(columns.types), -1, np.int64)
     rounds: list[str] = []
-    for tag, found in reversed(fold(log.store, "rounds_of_events", binary=True, **bounds)):
+    for tag, found in reversed(fold_binary(log.store, "rounds_of_events", **bounds)):
         round_of[np.frombuffer(found, ">i8") - (columns.after + 1)] = len(rounds)
         rounds.append(tag.removeprefix("round:"))
     pair = round_of[refused] * len(commands) + command
@@ -295,7 +295,7 @@ def _committed_lines(log: Log, columns: Columns, names: dict[str, int]) -> Itera
 
 def _paid_lines(log: Log, columns: Columns, names: dict[str, int]) -> Iterator[Index]:
     """What raises paid money is a payment; what lowers it, a returned one or else a recovery."""
-    groups = fold(log.store, "groups_of_paid_accounts", binary=True)
+    groups = fold_binary(log.store, "groups_of_paid_accounts")
     if not groups:
         return
     returned = log.is_type(columns, "PaymentReturned")
@@ -313,7 +313,7 @@ def _paid_lines(log: Log, columns: Columns, names: dict[str, int]) -> Iterator[I
 
 def _refused_lines(log: Log, until: int, names: dict[str, int]) -> Iterator[Index]:
     """Refusals by the tags of all rounds, and by the first letters of their commands."""
-    positions, starts = fold(log.store, "refusals", binary=True, until=until)[0]
+    positions, starts = fold_binary(log.store, "refusals", until=until)[0]
     if positions is None:
         return
     position, start = np.frombuffer(positions, ">i8").astype(np.int64), np.frombuffer(starts, "S48")
@@ -321,7 +321,7 @@ def _refused_lines(log: Log, until: int, names: dict[str, int]) -> Iterator[Inde
         key: position[np.char.startswith(start, f'"command":"{i.spec.name}"'.encode())]
         for key, i in _INSTRUMENTS.items()
     }
-    for tag, tagged in fold(log.store, "tags_of_rounds", binary=True, until=until):
+    for tag, tagged in fold_binary(log.store, "tags_of_rounds", until=until):
         of_round = np.zeros(until + 1, np.bool_)
         of_round[np.frombuffer(tagged, ">i8")] = True
         for key, refused in of_instrument.items():
