@@ -232,7 +232,7 @@ def _standing(told: Mapping[str, Sequence[_Told]], key: str, until: int) -> Iter
     life = [event for event in told[key] if event.position <= until]
     ended = [e.position for e in life if e.type == "PartiesMerged" and e.data["absorbed"] == bank]
     for event in life:
-        if event.position < max(ended, default=0):
+        if event.position <= max(ended, default=0):
             continue
         if event.type == "PartiesMerged":
             theirs = f"{event.data['absorbed']}/{product}"
