@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -104,8 +104,8 @@ def changes(log: Log, columns: Columns, types: Sequence[str], of_kind: str | Non
     at = np.flatnonzero(np.isin(columns.types, list(names)))
     keys: dict[int, list[str]] = {}
     if of_kind is not None:
-        positions = (at + (columns.after + 1)).tolist()
-        for position, tag in fold(log.store, "tags_of_events", positions=positions, kind=of_kind):
+        asked = (at + (columns.after + 1)).tolist()
+        for position, tag in fold(log.store, "tags_of_events", positions=asked, kind=of_kind):
             keys.setdefault(position, []).append(tag.removeprefix(of_kind))
         at = np.array(list(keys), np.int64) - (columns.after + 1)
     positions = at + (columns.after + 1)
@@ -128,6 +128,6 @@ def data_of(log: Log, positions: NDArray[np.int64]) -> list[Document]:
     return found
 
 
-def effective(entries: Iterable[Mapping[str, Any]], last_day: str, day: str = "on") -> list[dict[str, Any]]:
-    """The entries of a document that take effect on or before a day; `day` names their date."""
-    return [dict(entry) for entry in entries if entry[day] <= last_day]
+def effective(entries: Iterable[Document], last_day: Day) -> list[Document]:
+    """The entries of a document that take effect (`on`) on or before a day."""
+    return [entry for entry in entries if entry["on"] <= last_day]

@@ -36,14 +36,14 @@ class SumsTooLarge(OverflowError):
 class Sum(NamedTuple):
     """How many, and how much in fen."""
 
-    count: int
+    number: int
     fen: int
 
 
 def split(value: int) -> Sum:
     """The count and the fen that lines of one measure and day come to."""
-    count = (value + COUNT // 2) // COUNT
-    return Sum(count, value - count * COUNT)
+    number = (value + COUNT // 2) // COUNT
+    return Sum(number, value - number * COUNT)
 
 
 @dataclass(slots=True)
@@ -62,7 +62,9 @@ class Gathered:
         """Per line its folio's place; the lines, in order of the log and, of one event, of the measures."""
         if not self.parts:
             return np.empty(0, np.int64), np.empty(0, LINE)
-        measure, event, place, amount_fen = (np.concatenate(column) for column in zip(*self.parts, strict=True))
+        measure, event, place, amount_fen = (
+            np.concatenate(column) for column in zip(*self.parts, strict=True)
+        )
         order = np.argsort((event << 8) | measure, kind="stable")
         event = event[order]
         lines = np.empty(len(order), LINE)
@@ -155,7 +157,7 @@ def _of_page(page: Page, last_day: int) -> dict[int, Sum]:
     found: dict[int, Sum] = {}
     for measure, day, value in page.day_sums():
         if day <= last_day:
-            count, fen = split(value)
+            number, fen = split(value)
             before = found.get(measure, Sum(0, 0))
-            found[measure] = Sum(before.count + count, before.fen + fen)
+            found[measure] = Sum(before.number + number, before.fen + fen)
     return found

@@ -196,7 +196,9 @@ def _from_the_log(log: Log, until: int) -> Iterator[Version]:
     """Every version from everything that is known of the product up to its position, by other means than the fold:
     marks are summed by the database, awards are looked for backwards through mergers."""
     told: dict[str, list[_Told]] = defaultdict(list)
-    for tag, position, kind, on, raw in fold(log.store, "events_of_products", until=until, types=list(_TYPES)):
+    for tag, position, kind, on, raw in fold(
+        log.store, "events_of_products", until=until, types=list(_TYPES)
+    ):
         data = codec.parse_object(bytes(raw))
         told[tag.removeprefix("product:")].append(_Told(position, kind, on, data))
     sums: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
@@ -242,7 +244,9 @@ def _standing(told: Mapping[str, Sequence[_Told]], key: str, until: int) -> Iter
                 yield from _left(award | {"ladder_key": own_key}, life, event.position)
         elif "ladder" in event.data:
             inputs = event.data["inputs"]
-            award = {name: event.data[name] for name in ("claim", "round", "ladder", "ladder_key", "amount_fen")}
+            award = {
+                name: event.data[name] for name in ("claim", "round", "ladder", "ladder_key", "amount_fen")
+            }
             award |= {name: inputs[name] for name in ("certified_at", "total_fen", "step_fen")}
             award |= {"position": event.position, "on": event.on, "reached": event.data["mark"]}
             award |= {"recovered_error_fen": 0, "recovered_misconduct_fen": 0}

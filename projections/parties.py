@@ -35,9 +35,9 @@ _MERGER: Final = ("survivor", "absorbed", "original", "created", "document")
 
 @dataclass(frozen=True, slots=True)
 class Party:
-    """A legal person on both clocks. Entries are dicts with `position` and a business date: `names` (name, since;
-    the last one counts), `kinds` (kind, since), `certificates` (quality, valid_from, valid_to, document, on),
-    `mergers` (event, on, who, document)."""
+    """A legal person on both clocks. Entries are dicts with `position` and a business date: `names` (name, since), the
+    one taken last at the end; `kinds` (kind, since), of any date; `certificates` (quality, valid_from, valid_to,
+    document, on); `mergers` (event, on, who, document)."""
 
     uscc: str
     names: list[dict[str, Any]]
@@ -165,6 +165,7 @@ def _document(life: Sequence[tuple[int, str, Day, Document]]) -> Document:
 def party(store: Store, as_of: AsOf, uscc: str) -> Party | None:
     """A party as it was on a day, as known at a position; None where nobody was registered under the code by then.
 
+    Whoever is registered is known on every day, as everywhere in the ledger; before its first name it has that one.
     Raises NotProjected.
     """
     shelf = reaching(store, PROJECTION.name, as_of.known_position)
@@ -176,12 +177,11 @@ def find(store: Store, as_of: AsOf, text: str, limit: int) -> list[Party]:
     """At most `limit` parties whose code or any name up to the day holds a text, whatever the case of Latin letters;
     in order of their names, Chinese ones by sound as GB 18030 orders the common characters. Raises NotProjected."""
     shelf = reaching(store, PROJECTION.name, as_of.known_position)
-    # JSON writes some characters otherwise; what SQL finds is looked at again.
-    written = orjson.dumps(text.strip()).decode()[1:-1]
-    rows = documents.all_newest(shelf, as_of.known_position, containing=written)
-    found = [p for key, row in rows.items() if (p := _on_the_day(key, row, as_of.last_day)) is not None]
     wanted = text.strip().lower()
-    matching = [p for p in found if wanted in p.uscc.lower() or any(wanted in n for n in _lower_names(p))]
+    written = orjson.dumps(wanted).decode()[1:-1]  # as JSON writes it; what SQL finds is looked at again
+    rows = documents.all_newest(shelf, as_of.known_position, containing=written)
+    found = (_on_the_day(uscc, document, as_of.last_day) for uscc, document in rows.items())
+    matching = [p for p in found if any(wanted in t.lower() for t in (p.uscc, *(n["name"] for n in p.names)))]
     return sorted(matching, key=lambda p: (p.name.encode("gb18030", "replace"), p.uscc))[:limit]
 
 
@@ -189,22 +189,16 @@ def names(store: Store, as_of: AsOf) -> dict[str, str]:
     """The name of every party on a day, as known at a position, by USCC. Raises NotProjected."""
     shelf = reaching(store, PROJECTION.name, as_of.known_position)
     rows = documents.all_newest(shelf, as_of.known_position)
-    found = ((uscc, _on_the_day(uscc, row, as_of.last_day)) for uscc, row in rows.items())
-    return {uscc: known.name for uscc, known in found if known is not None}
+    return {uscc: _on_the_day(uscc, document, as_of.last_day).name for uscc, document in rows.items()}
 
 
-def _lower_names(known: Party) -> list[str]:
-    return [entry["name"].lower() for entry in known.names]
-
-
-def _on_the_day(uscc: str, document: Document, last_day: Day) -> Party | None:
-    taken = documents.effective(document["names"], last_day, "since")
-    if not taken:
-        return None
+def _on_the_day(uscc: str, document: Document, last_day: Day) -> Party:
+    taken = sorted(document["names"], key=lambda entry: (entry["since"], entry["position"]))
+    by_then = [entry for entry in taken if entry["since"] <= last_day]
     return Party(
         uscc,
-        sorted(taken, key=lambda entry: (entry["since"], entry["position"])),
-        documents.effective(document["kinds"], last_day, "since"),
+        by_then or taken[:1],
+        document["kinds"],
         documents.effective(document["certificates"], last_day),
         documents.effective(document["mergers"], last_day),
     )

@@ -249,16 +249,16 @@ def _row(bank: str, sums: Mapping[int, Sum]) -> PortfolioRow:
     gone_fen = of(REPAID).fen + of(LOST).fen + of(RECOVERED).fen
     return PortfolioRow(
         bank=bank,
-        loans=of(LENT).count,
+        loans=of(LENT).number,
         lent_fen=of(LENT).fen,
         repaid_fen=of(REPAID).fen,
         outstanding_fen=of(LENT).fen - gone_fen,
         in_default_fen=of(IN_DEFAULT).fen,
-        defaults=of(DEFAULTED).count,
+        defaults=of(DEFAULTED).number,
         defaulted_fen=of(DEFAULTED).fen,
         lost_fen=of(LOST).fen,
         recovered_fen=of(RECOVERED).fen,
-        payouts=of(PAID_OUT).count,
+        payouts=of(PAID_OUT).number,
         payout_principal_fen=of(PRINCIPAL).fen,
         payout_interest_fen=of(INTEREST).fen,
         payout_recovered_fen=of(REGAINED).fen,
@@ -268,7 +268,9 @@ def _row(bank: str, sums: Mapping[int, Sum]) -> PortfolioRow:
 def total(rows: Iterable[PortfolioRow]) -> PortfolioRow:
     """All of some banks together."""
     listed = list(rows)
-    sums = {f.name: sum(getattr(row, f.name) for row in listed) for f in fields(PortfolioRow) if f.name != "bank"}
+    sums = {
+        f.name: sum(getattr(row, f.name) for row in listed) for f in fields(PortfolioRow) if f.name != "bank"
+    }
     return PortfolioRow(None, **sums)
 
 

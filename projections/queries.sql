@@ -29,6 +29,13 @@ where t.tag = any(%(tags)s) and e.type = 'LoanDrawn' and e.span > 0 and e.positi
 select position, type, effective_on::text, data, principal
 from events where position <= %(until)s and type = any(%(types)s) order by position
 
+-- name: grants_of_tags
+select position, type, effective_on::text, data, principal
+from events
+where position in (select position from event_tags where tag = any(%(tags)s) and position <= %(until)s)
+  and type = any(%(types)s) and span > 0
+order by position
+
 -- name: events_of_tag
 select position, type, effective_on::text, tags, data, principal
 from events where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s)
@@ -430,3 +437,19 @@ from event_tags t join events e on e.position = t.position
 where t.tag >= 'budget:' and t.tag < 'budget;' and t.position <= %(until)s
   and e.type = any(%(types)s) and e.span > 0
 order by e.position
+
+-- name: voided_claims_of_round
+select tag from events, unnest(tags) as tag
+where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s)
+  and type = 'GrantVoided' and span > 0 and effective_on <= %(last_day)s::date and starts_with(tag, 'claim:')
+
+-- name: payees_of_round
+-- No quote is bare within a JSON text, and no field before the payee holds another.
+select type, count(distinct substr(data, position('"payee":"'::bytea in data) + 9, 18))
+from events
+where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s)
+  and type = any(%(types)s) and span > 0 and effective_on <= %(last_day)s::date
+  and (%(voided)s::text[] = '{}' or not exists (
+      select from unnest(tags) as tag where starts_with(tag, 'claim:') and tag = any(%(voided)s::text[])
+  ))
+group by type

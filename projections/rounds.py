@@ -114,9 +114,7 @@ def _committed(log: Log) -> dict[int, str]:
     return {number: path.split("/")[2] for number, path in rows if path.endswith("/committed")}
 
 
-def _of_accounts(
-    columns: Columns, line: Index, numbers: Mapping[int, int]
-) -> tuple[Index, Index]:
+def _of_accounts(columns: Columns, line: Index, numbers: Mapping[int, int]) -> tuple[Index, Index]:
     """The lines whose accounts have a number, and the numbers."""
     table = np.full(int(columns.account.max(initial=0)) + 1, -1, np.int32)
     for account, number in numbers.items():
@@ -348,14 +346,14 @@ def _row(name: str, sums: Mapping[int, Sum]) -> RoundRow:
     return RoundRow(
         round=round_id,
         instrument=instrument,
-        grants=granted.count - voided.count,
+        grants=granted.number - voided.number,
         granted_fen=granted.fen - voided.fen,
         committed_fen=granted.fen - voided.fen - paid.fen + returned.fen,
         paid_fen=paid.fen - returned.fen,
         returned_fen=returned.fen,
         recovered_fen=recovered.fen,
-        voided=voided.count,
-        refused=refused.count,
+        voided=voided.number,
+        refused=refused.number,
     )
 
 
@@ -366,6 +364,18 @@ def life(store: Store, as_of: AsOf, round_id: str) -> list[dict[str, Any]]:
     shelf = reaching(store, PROJECTION.name, as_of.known_position)
     document = documents.newest(shelf, as_of.known_position, [round_id]).get(round_id, {"life": []})
     return documents.effective(document["life"], as_of.last_day)
+
+
+def payees(store: Store, as_of: AsOf, round_id: str) -> dict[str, int]:
+    """Per instrument how many distinct payees hold a grant of a round that was not voided, on both clocks. Exact, and
+    so folded from the log when asked: about 4 s per million grants of the round."""
+    kinds = {instrument.event: key for key, instrument in _INSTRUMENTS.items()}
+    known = {"tag": f"round:{round_id}", "until": as_of.known_position, "last_day": as_of.last_day}
+    voided: list[str] = []
+    if any(row.voided for row in rounds(store, as_of, round_id)):
+        voided = [tag for (tag,) in fold(store, "voided_claims_of_round", **known)]
+    rows = fold(store, "payees_of_round", types=list(kinds), voided=voided, **known)
+    return {kinds[kind]: number for kind, number in rows}
 
 
 PROJECTION = Rounds()

@@ -8,14 +8,14 @@ from typing import Any, Final
 from ledger.store import Store
 from projections.caps import caps
 from projections.clocks import AsOf
-from projections.reports.names import names
+from projections.parties import names
 
 LEVELS_PERCENT: Final = (100, 90, 80)
 
 
 def near_caps(store: Store, as_of: AsOf, kind: str = "firm") -> list[dict[str, Any]]:
     """The keys of caps per firm (or per another kind) at a level, the fullest first."""
-    named = names(store, as_of.known_position)
+    named = names(store, as_of)
     rows = []
     for row in caps(store, as_of):
         if row.cap.rpartition(".")[2].partition("+")[0] != kind or row.limit_fen <= 0:
