@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -185,10 +185,10 @@ def find(store: Store, as_of: AsOf, text: str, limit: int) -> list[Party]:
     return sorted(matching, key=lambda p: (p.name.encode("gb18030", "replace"), p.uscc))[:limit]
 
 
-def names(store: Store, as_of: AsOf) -> dict[str, str]:
-    """The name of every party on a day, as known at a position, by USCC. Raises NotProjected."""
-    shelf = reaching(store, PROJECTION.name, as_of.known_position)
-    rows = documents.all_newest(shelf, as_of.known_position)
+def names(store: Store, as_of: AsOf, of: Iterable[str] | None = None) -> dict[str, str]:
+    """The name of every party, or of some, on a day, as known at a position, by USCC. Raises NotProjected."""
+    shelf, position = reaching(store, PROJECTION.name, as_of.known_position), as_of.known_position
+    rows = documents.all_newest(shelf, position) if of is None else documents.newest(shelf, position, of)
     return {uscc: _on_the_day(uscc, document, as_of.last_day).name for uscc, document in rows.items()}
 
 

@@ -15,12 +15,13 @@ LEVELS_PERCENT: Final = (100, 90, 80)
 
 def near_caps(store: Store, as_of: AsOf, kind: str = "firm") -> list[dict[str, Any]]:
     """The keys of caps per firm (or per another kind) at a level, the fullest first."""
-    named = names(store, as_of)
     rows = []
     for row in caps(store, as_of):
         if row.cap.rpartition(".")[2].partition("+")[0] != kind or row.limit_fen <= 0:
             continue
         level = next((p for p in LEVELS_PERCENT if row.consumed_fen * 100 >= row.limit_fen * p), None)
         if level is not None:
-            rows.append({**asdict(row), "name": named.get(row.party or ""), "level_percent": level})
+            rows.append({**asdict(row), "level_percent": level})
+    named = names(store, as_of, {row["party"] for row in rows if row["party"]})
+    rows = [{**row, "name": named.get(row["party"])} for row in rows]
     return sorted(rows, key=lambda row: (-row["consumed_fen"] / row["limit_fen"], row["cap"], row["key"]))

@@ -18,7 +18,7 @@ def portfolio_report(store: Store, as_of: AsOf) -> dict[str, Any]:
     granted_fen (not voided), paid_fen (net of returns and recoveries) and what was lent per yuan of each, as
     decimals, null where nothing was granted or paid. Raises NotProjected."""
     rows = portfolio(store, as_of)
-    named = names(store, as_of)
+    named = names(store, as_of, [row.bank or "" for row in rows])
     whole = total(rows)
     granted_fen = sum(row.granted_fen for row in rounds(store, as_of))
     paid_fen = balance_fen(store, "public/paid/", as_of)
