@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -186,6 +186,11 @@ def _accounts(store: Store, path: str) -> dict[str, int]:
     if path.endswith("/"):
         return {name: i for i, name in fold(store, "accounts_below", path=path, end=path[:-1] + "0")}
     return {name: i for i, name in fold(store, "account_of_path", path=path)}
+
+
+def accounts_of(store: Store, paths: Sequence[str]) -> dict[str, int]:
+    """The accounts among paths that were ever posted to, with their ids."""
+    return {name: i for i, name in fold(store, "accounts_of_paths", paths=list(paths))}
 
 
 def account_pages(shelf: Shelf, accounts: Mapping[str, int], position: int) -> dict[str, Page]:
