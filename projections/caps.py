@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+from itertools import compress, pairwise
 from typing import Any, Final
 
 import numpy as np
@@ -33,6 +33,9 @@ USE: Final = np.dtype([("day", "<i4"), ("fen", "<i8")])
 #: Sums of amounts that stay below fit 64 bits.
 _SAFE_SUM: Final = float(2**62)
 _KEYS_AT_ONCE: Final = 5_000
+#: Up to so many ids are asked for by name; of more all between the first and the last.
+_FEW: Final = 5_000
+_NULL: Final = "\\N"
 
 Name = tuple[str, str]  # cap, key
 
@@ -76,24 +79,22 @@ class Caps:
         columns = log.columns(after, until)
         ids, paths = _cap_accounts(log, columns)
         names = [_name(path) for path in paths]
-        touched = sorted(set(names))
-        before = _kept(shelf, touched)
+        touched = list(dict.fromkeys(names))
+        before = _kept(shelf, touched) if after else {}
         used, highest = _folded(columns, ids, paths, names, touched, before)
         drawn = _drawn(log, columns)
         if after and drawn:
             shelf.run("save_borrowers", loans=list(drawn), firms=list(drawn.values()))
         parties = _parties(log, columns, [name for name in touched if name not in before], drawn)
-        _save(
-            shelf,
-            {
-                name: _Kept(
-                    before[name].party if name in before else parties.get(name),
-                    used[i],
-                    max(highest[i], before[name].highest_fen if name in before else 0),
-                )
-                for i, name in enumerate(touched)
-            },
-        )
+        rows = {
+            name: _Kept(
+                before[name].party if name in before else parties.get(name),
+                used[i],
+                max(highest[i], before[name].highest_fen if name in before else 0),
+            )
+            for i, name in enumerate(touched)
+        }
+        _save(shelf, rows, new=after == 0)
 
     def stored(self, shelf: Shelf, until: int) -> Content:
         """Every row of the table."""
@@ -139,9 +140,12 @@ def _cap_accounts(log: Log, columns: Columns) -> tuple[NDArray[np.int32], list[s
     ids = distinct(columns.account)
     if not len(ids):
         return ids, []
+    few = ids.tolist() if len(ids) <= _FEW else None
     bounds = {"first": int(ids[0]), "last": int(ids[-1])}
-    ((sent, paths),) = fold_binary(log.store, "cap_accounts_among", ids=ids.tolist(), **bounds)
-    return np.frombuffer(sent or b"", ">i4").astype(np.int32), (paths or "").split("\n") if sent else []
+    ((sent, paths),) = fold_binary(log.store, "cap_accounts_among", ids=few, **bounds)
+    found = np.frombuffer(sent or b"", ">i4").astype(np.int32)
+    posted = np.isin(found, ids, kind="table")
+    return found[posted], list(compress((paths or "").split("\n"), posted.tolist()))
 
 
 def _folded(
@@ -233,7 +237,15 @@ def _kept(shelf: Shelf, names: Sequence[Name]) -> dict[Name, _Kept]:
     return {(cap, key): _Kept(*rest) for cap, key, *rest in rows}
 
 
-def _save(shelf: Shelf, rows: Mapping[Name, _Kept]) -> None:
+def _save(shelf: Shelf, rows: Mapping[Name, _Kept], *, new: bool) -> None:
+    """Into an empty table by COPY, else row by row."""
+    if new:
+        lines = (
+            f"{cap}\t{key}\t{row.party or _NULL}\t\\\\x{row.used.hex()}\t{row.highest_fen}\n"
+            for (cap, key), row in rows.items()
+        )
+        shelf.copy_in("copy_cap_keys", ["".join(lines).encode()])
+        return
     columns: tuple[list[Any], ...] = ([], [], [], [], [])
     for (cap, key), row in rows.items():
         for column, value in zip(columns, (cap, key, row.party, row.used, row.highest_fen), strict=True):

@@ -281,7 +281,7 @@ create index on {schema}.keys (party)
 -- name: cap_accounts_among
 select string_agg(int4send(id), '' order by id), string_agg(path, E'\n' order by id)
 from accounts
-where id between %(first)s and %(last)s and id = any(%(ids)s)
+where id between %(first)s and %(last)s and (%(ids)s::int[] is null or id = any(%(ids)s::int[]))
   and ((path >= 'quota/' and path < 'quota0') or (path >= 'limit/' and path < 'limit0')
        or (path >= 'settled/' and path < 'settled0'))
 
@@ -319,6 +319,9 @@ order by loan, position desc
 select k.cap, k.key, party, used, highest_fen
 from unnest(%(caps)s::text[], %(keys)s::text[]) as wanted (cap, key)
 join {schema}.keys k on k.cap = wanted.cap collate "C" and k.key = wanted.key collate "C"
+
+-- name: copy_cap_keys
+copy {schema}.keys (cap, key, party, used, highest_fen) from stdin
 
 -- name: save_cap_keys
 insert into {schema}.keys (cap, key, party, used, highest_fen)
