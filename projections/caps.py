@@ -9,8 +9,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress, pairwise
-from typing import Any, Final
+from itertools import compress
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -55,8 +55,7 @@ class CapRow:
     clause: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
+class _Kept(NamedTuple):
     """A row of the table: whose key it is, its use by day (USE records), the highest use on any day at any time."""
 
     party: str | None
@@ -206,8 +205,8 @@ def _drawn(log: Log, columns: Columns) -> dict[str, str]:
 
 
 def _borrower(tags: str) -> tuple[str, str]:
-    of_kind = dict(tag.split(":", 1) for tag in tags.split(" "))
-    return of_kind["loan"], of_kind["firm"]
+    """Loan and firm from the tags of a draw, joined by blanks: ids hold neither blanks nor colons."""
+    return tags.partition("loan:")[2].partition(" ")[0], tags.partition("firm:")[2].partition(" ")[0]
 
 
 def _parties(
@@ -264,21 +263,27 @@ def _sums_by_account(log: Log, columns: Columns) -> dict[str, tuple[bytes, int]]
     order = at[np.lexsort((columns.day[at], columns.account[at]))]
     account, day, fen = columns.account[order], columns.day[order], columns.amount_fen[order]
     falling = set(np.unique(account[fen < 0]).tolist())
+    # One after the other: the days of an account, the accounts.
+    days = np.flatnonzero(
+        np.append(True, (account[1:] != account[:-1]) | (day[1:] != day[:-1]))[: len(account)]
+    )
+    use = np.zeros(len(days), USE)
+    use["day"], use["fen"] = day[days], np.add.reduceat(fen, days) if len(days) else 0
+    owner = account[days]
+    begins = np.flatnonzero(np.append(True, owner[1:] != owner[:-1])[: len(owner)])
+    totals = np.add.reduceat(use["fen"], begins).tolist() if len(begins) else []
+    kept = use["fen"] != 0
+    whole, accounts = use[kept].tobytes(), owner[begins]
+    starts, ends = (
+        (np.searchsorted(owner[kept], accounts, side) * USE.itemsize).tolist() for side in ("left", "right")
+    )
     found: dict[str, tuple[bytes, int]] = {}
-    changes = np.flatnonzero(account[1:] != account[:-1]) + 1
-    days, fens = day.tolist(), fen.tolist()
-    bounds = [0, *changes.tolist(), len(account)] if len(account) else []
-    for start, end in pairwise(bounds):
-        number = int(account[start])
-        if not path_of[number].startswith("quota/"):
-            found[path_of[number]] = (b"", 0)
-            continue
-        sums: dict[int, int] = {}
-        for i in range(start, end):
-            sums[days[i]] = sums.get(days[i], 0) + fens[i]
-        use = np.array([(d, f) for d, f in sums.items() if f], USE).tobytes()
-        highest_fen = _highest(columns, number) if number in falling else sum(sums.values())
-        found[path_of[number]] = (use, highest_fen)
+    for number, start, end, total_fen in zip(accounts.tolist(), starts, ends, totals, strict=True):
+        path = path_of[number]
+        if path.startswith("quota/"):
+            found[path] = (whole[start:end], _highest(columns, number) if number in falling else total_fen)
+        else:
+            found[path] = (b"", 0)
     return found
 
 
@@ -300,20 +305,23 @@ def _highest(columns: Columns, account: int) -> int:
 
 
 @begins_again
-def caps(store: Store, as_of: AsOf, party: str | None = None) -> list[CapRow]:
-    """Every cap and key that was ever used, or those of one party, in order of cap and key.
+def caps(store: Store, as_of: AsOf, party: str | None = None, kind: str | None = None) -> list[CapRow]:
+    """Every cap and key that was ever used, in order of cap and key; or those of one party, or those whose key begins
+    with a kind of subject (`firm`, `loan`).
 
     Raises NotProjected where the position is not reached.
     """
-    return list(cap_rows(store, as_of, party))
+    return list(cap_rows(store, as_of, party, kind))
 
 
-def cap_rows(store: Store, as_of: AsOf, party: str | None = None) -> Iterator[CapRow]:
+def cap_rows(
+    store: Store, as_of: AsOf, party: str | None = None, kind: str | None = None
+) -> Iterator[CapRow]:
     """As `caps`, some thousand keys at a time."""
     own = reaching(store, PROJECTION.name, as_of.known_position)
     balances = reaching(store, "balances", as_of.known_position)
     clauses = clause_of_caps(store, as_of.known_position)
-    named = own.rows("cap_keys_of_party", party=party)
+    named = own.rows("cap_keys_of", party=party, kind=kind)
     for first in range(0, len(named), _KEYS_AT_ONCE):
         some = named[first : first + _KEYS_AT_ONCE]
         accounts = accounts_of(store, [f"{book}/{cap}/{key}" for cap, key, _ in some for book in _BOOKS])
@@ -341,8 +349,8 @@ def _row(
 
 
 @begins_again
-def highest_uses(store: Store, position: int, party: str) -> dict[Name, int]:
-    """Per cap and key of a party the highest use on any day at any time, in fen, up to where the projection is.
+def highest_uses(store: Store, position: int, party: str | None = None) -> dict[Name, int]:
+    """Per cap and key (of a party) the highest use on any day at any time, in fen, up to where the projection is.
 
     Raises NotProjected where that is before `position`.
     """

@@ -331,9 +331,11 @@ on conflict (key, cap) do update set used = excluded.used, highest_fen = exclude
 -- name: all_cap_keys
 select cap, key, party, used, highest_fen from {schema}.keys
 
--- name: cap_keys_of_party
+-- name: cap_keys_of
 select cap, key, party from {schema}.keys
-where %(party)s::text is null or party = %(party)s order by cap, key
+where (%(party)s::text is null or party = %(party)s)
+  and (%(kind)s::text is null or split_part(split_part(cap, '.', -1), '+', 1) = %(kind)s)
+order by cap, key
 
 -- name: highest_uses
-select cap, key, highest_fen from {schema}.keys where party = %(party)s
+select cap, key, highest_fen from {schema}.keys where %(party)s::text is null or party = %(party)s
