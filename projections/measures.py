@@ -75,6 +75,8 @@ class Gathered:
 
 def lines_of(columns: Columns, of_event: NDArray[np.bool_]) -> Index:
     """The lines (indices) of some events of a range."""
+    if not of_event.any():
+        return np.empty(0, np.int64)
     return np.flatnonzero(np.repeat(of_event, columns.counts))
 
 

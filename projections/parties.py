@@ -70,12 +70,12 @@ class Parties:
     def fold(self, shelf: Shelf, log: Log, after: int, until: int) -> None:
         """Take each event into the documents of its parties."""
         changes = documents.changes(log, log.columns(after, until), _TYPES)
-        known = documents.newest(shelf, after, {uscc for change in changes for uscc in _parties(change)})
+        concerned = [(uscc, change) for change in changes for uscc in _parties(change)]
+        known = documents.newest(shelf, after, {uscc for uscc, _ in concerned}) if after else {}
         versions: list[Version] = []
-        for change in changes:
-            for uscc in _parties(change):
-                known[uscc] = _changed(known.get(uscc, _EMPTY), change)
-                versions.append((uscc, change.position, known[uscc]))
+        for uscc, change in concerned:
+            known[uscc] = _changed(known.get(uscc, _EMPTY), change)
+            versions.append((uscc, change.position, known[uscc]))
         documents.write(shelf, versions)
 
     def stored(self, shelf: Shelf, until: int) -> Content:
@@ -118,7 +118,7 @@ def _from_the_log(log: Log, until: int) -> Iterator[Version]:
     lives: dict[str, list[tuple[int, str, Day, Document]]] = defaultdict(list)
     rows = fold_binary(log.store, "events_of_parties", until=until, types=list(_TYPES))
     for tag, position, kind, on, raw in rows:
-        data = codec.parse_object(raw)
+        data = orjson.loads(raw)
         if kind != "FactReversed" or "quality" in data:
             lives[tag.removeprefix("party:")].append((position, kind, on, data))
     for uscc, life in lives.items():

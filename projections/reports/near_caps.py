@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from ledger.store import Store
-from projections.caps import caps
+from projections.caps import caps, highest_uses
 from projections.clocks import AsOf
 from projections.parties import names
 
@@ -16,12 +16,24 @@ LEVELS_PERCENT: Final = (100, 90, 80)
 def near_caps(store: Store, as_of: AsOf, kind: str = "firm") -> list[dict[str, Any]]:
     """The keys of caps per firm (or per another kind) at a level, the fullest first."""
     rows = []
-    for row in caps(store, as_of):
-        if row.cap.rpartition(".")[2].partition("+")[0] != kind or row.limit_fen <= 0:
+    highest = highest_uses(store, as_of.known_position)
+    for row in caps(store, as_of, kind=kind):
+        if row.limit_fen <= 0:
             continue
         level = next((p for p in LEVELS_PERCENT if row.consumed_fen * 100 >= row.limit_fen * p), None)
         if level is not None:
+<<<<<<< HEAD
             rows.append({**asdict(row), "level_percent": level})
     named = names(store, as_of, {row["party"] for row in rows if row["party"]})
     rows = [{**row, "name": named.get(row["party"])} for row in rows]
+=======
+            rows.append(
+                {
+                    **asdict(row),
+                    "highest_fen": highest[row.cap, row.key],
+                    "name": named.get(row.party or ""),
+                    "level_percent": level,
+                }
+            )
+>>>>>>> main
     return sorted(rows, key=lambda row: (-row["consumed_fen"] / row["limit_fen"], row["cap"], row["key"]))
