@@ -9,7 +9,6 @@ from typing import Any, Final
 
 import orjson
 
-from ledger import codec
 from ledger.dates import Day
 from ledger.store import Store
 from projections import documents

@@ -22,18 +22,14 @@ def near_caps(store: Store, as_of: AsOf, kind: str = "firm") -> list[dict[str, A
             continue
         level = next((p for p in LEVELS_PERCENT if row.consumed_fen * 100 >= row.limit_fen * p), None)
         if level is not None:
-<<<<<<< HEAD
-            rows.append({**asdict(row), "level_percent": level})
-    named = names(store, as_of, {row["party"] for row in rows if row["party"]})
-    rows = [{**row, "name": named.get(row["party"])} for row in rows]
-=======
             rows.append(
                 {
                     **asdict(row),
                     "highest_fen": highest[row.cap, row.key],
-                    "name": named.get(row.party or ""),
+                    "name": None,
                     "level_percent": level,
                 }
             )
->>>>>>> main
+    named = names(store, as_of, {row["party"] for row in rows if row["party"]})
+    rows = [{**row, "name": named.get(row["party"])} for row in rows]
     return sorted(rows, key=lambda row: (-row["consumed_fen"] / row["limit_fen"], row["cap"], row["key"]))

@@ -33,7 +33,9 @@ def round_report(store: Store, as_of: AsOf, round_id: str) -> dict[str, Any]:
         "call": opened.get("call"),
         "closed": any(fact["event"] == "RoundClosed" for fact in facts),
         **_money(store, as_of, round_id, facts, rows),
-        "instruments": _by_instrument(rows, payees(store, as_of, round_id) if any(row.grants for row in rows) else {}),
+        "instruments": _by_instrument(
+            rows, payees(store, as_of, round_id) if any(row.grants for row in rows) else {}
+        ),
         "control_totals": _control_totals(facts, rows),
     }
 
