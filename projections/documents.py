@@ -60,8 +60,8 @@ def newest(shelf: Shelf, position: int, keys: Iterable[str]) -> dict[str, Docume
 
 def all_newest(shelf: Shelf, position: int, containing: str = "") -> dict[str, Document]:
     """The documents of all subjects as known at a position, by key; with `containing` only those whose key or JSON
-    text holds it, whatever the case of Latin letters."""
-    return _parsed(shelf.rows("all_documents", position=position, containing=containing.lower()))
+    text, A to Z made small, holds it."""
+    return _parsed(shelf.rows("all_documents", position=position, containing=containing))
 
 
 def _parsed(rows: Sequence[tuple[str, str]]) -> dict[str, Document]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from string import ascii_lowercase, ascii_uppercase
 from typing import Any, Final
 
 import orjson
@@ -28,6 +29,7 @@ _PARTIES_OF: Final[Mapping[str, tuple[str, ...]]] = {
 }
 _TYPES: Final = (*_PARTIES_OF, "FactReversed")
 _EMPTY: Final[Document] = {"names": [], "kinds": [], "certificates": [], "mergers": []}
+_SMALL: Final = str.maketrans(ascii_uppercase, ascii_lowercase)
 _CERTIFICATE: Final = ("quality", "valid_from", "valid_to", "document")
 _MERGER: Final = ("survivor", "absorbed", "original", "created", "document")
 
@@ -173,15 +175,24 @@ def party(store: Store, as_of: AsOf, uscc: str) -> Party | None:
 
 
 def find(store: Store, as_of: AsOf, text: str, limit: int) -> list[Party]:
-    """At most `limit` parties whose code or any name up to the day holds a text, whatever the case of Latin letters;
-    in order of their names, Chinese ones by sound as GB 18030 orders the common characters. Raises NotProjected."""
+    """At most `limit` parties whose code or any name up to the day holds a text, A to Z in either case; in order of
+    their names, Chinese ones by sound as GB 18030 orders the common characters. Raises NotProjected."""
     shelf = reaching(store, PROJECTION.name, as_of.known_position)
-    wanted = text.strip().lower()
+    wanted = _in_small_letters(text.strip())
     written = orjson.dumps(wanted).decode()[1:-1]  # as JSON writes it; what SQL finds is looked at again
     rows = documents.all_newest(shelf, as_of.known_position, containing=written)
     found = (_on_the_day(uscc, document, as_of.last_day) for uscc, document in rows.items())
-    matching = [p for p in found if any(wanted in t.lower() for t in (p.uscc, *(n["name"] for n in p.names)))]
+    matching = [p for p in found if any(wanted in _in_small_letters(t) for t in _texts(p))]
     return sorted(matching, key=lambda p: (p.name.encode("gb18030", "replace"), p.uscc))[:limit]
+
+
+def _texts(known: Party) -> list[str]:
+    return [known.uscc, *(entry["name"] for entry in known.names)]
+
+
+def _in_small_letters(text: str) -> str:
+    """A to Z small, as the database's `lower` in the collation C does it; anything else as it is."""
+    return text.translate(_SMALL)
 
 
 def names(store: Store, as_of: AsOf, of: Iterable[str] | None = None) -> dict[str, str]:

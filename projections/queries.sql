@@ -359,7 +359,7 @@ from (
     select distinct on (key) key, document from {schema}.documents
     where position <= %(position)s order by key, position desc
 ) as newest
-where %(containing)s = '' or position(%(containing)s in lower(key || E'\t' || document)) > 0
+where %(containing)s = '' or position(%(containing)s in lower((key || E'\t' || document) collate "C")) > 0
 
 -- name: whole_documents
 -- A hash per row: the rows themselves, joined, may be more than a value can hold.
@@ -449,35 +449,25 @@ select split_part(path, '/', 3), split_part(path, '/', 5), string_agg(int4send(i
 from accounts where path >= 'public/paid/' and path < 'public/paid0' group by 1, 2
 
 -- name: refused_commands
--- The command stands in the data. Within a JSON text no quote is bare: the first match is the field itself.
-select string_agg(int8send(position), ''),
-       string_agg(substr(substr(data, position('"command":"'::bytea in data) + 11, 40) || spaces, 1, 40), '')
+-- Per round the positions of refused claims and the first 40 letters of each command. It stands in the data: within a
+-- JSON text no quote is bare, so the first match is the field itself. The tag of a round is mostly the last.
+select round, string_agg(int8send(position), ''), string_agg(command, '')
 from (
-    select position, data from events
-    where position > %(after)s and position <= %(until)s and type = 'ClaimRefused' and span > 0
-) as refused, convert_to(repeat(' ', 40), 'UTF8') as spaces
-
--- name: rounds_of_events
--- From one round's tag to the next, and of each only the range.
-with recursive rounds as (
-    (select tag from event_tags where tag >= 'round:' and tag < 'round;' order by tag limit 1)
-    union all
-    select (select t.tag from event_tags t where t.tag > rounds.tag and t.tag < 'round;' order by t.tag limit 1)
-    from rounds where rounds.tag is not null
-)
-select rounds.tag, found.positions
-from rounds, lateral (
-    select string_agg(int8send(position), '') as positions from event_tags t
-    where t.tag = rounds.tag and position > %(after)s and position <= %(until)s
-) as found
-where found.positions is not null
-order by rounds.tag
+    select position,
+           case when starts_with(tags[cardinality(tags)], 'round:') then tags[cardinality(tags)]
+                else (select tag from unnest(tags) as tag where starts_with(tag, 'round:') limit 1) end as round,
+           substr(substr(data, position('"command":"'::bytea in data) + 11, 40) || spaces, 1, 40) as command
+    from events, convert_to(repeat(' ', 40), 'UTF8') as spaces
+    where position > %(after)s and position <= %(until)s and type = 'ClaimRefused'
+) as refused
+where round is not null
+group by round
 
 -- name: refusals
 select string_agg(int8send(position), ''),
        string_agg(substr(substr(data, position('"command":"claim-'::bytea in data), 48) || spaces, 1, 48), '')
 from events, convert_to(repeat(' ', 48), 'UTF8') as spaces
-where type = 'ClaimRefused' and position <= %(until)s and span > 0
+where type = 'ClaimRefused' and position <= %(until)s
 
 -- name: tags_of_rounds
 select tag, string_agg(int8send(position), '') from event_tags

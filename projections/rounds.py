@@ -175,31 +175,19 @@ def _gather_steps(log: Log, gathered: Gathered, places: _Places) -> None:
 def _gather_refusals(log: Log, gathered: Gathered, places: _Places) -> None:
     """A refusal moves nothing: its tag says the round, its data the command."""
     columns = gathered.columns
-    event = np.flatnonzero(log.is_type(columns, "ClaimRefused"))
-    if not len(event):
+    refused = log.is_type(columns, "ClaimRefused")
+    if not refused.any():
         return
-    bounds = {"after": columns.after, "until": columns.until}
-    positions, sent = fold_binary(log.store, "refused_commands", **bounds)[0]
-    refused = np.frombuffer(positions, ">i8") - (columns.after + 1)
-    commands, command = np.unique(np.frombuffer(sent, "S40"), return_inverse=True)
-    instruments = [_instrument_of(text) for text in commands.tolist()]
-    round_of = np.full(len(columns.types), -1, np.int64)
-    rounds: list[str] = []
-    for tag, found in reversed(fold_binary(log.store, "rounds_of_events", **bounds)):
-        round_of[np.frombuffer(found, ">i8") - (columns.after + 1)] = len(rounds)
-        rounds.append(tag.removeprefix("round:"))
-    pair = round_of[refused] * len(commands) + command
-    for number in np.unique(pair).tolist():
-        which, kind = divmod(number, len(commands))
-        own = refused[pair == number]
-        place = places.of(rounds[which], instruments[kind])
-        gathered.add(REFUSED, own, np.full(len(own), place), 1, 0)
-
-
-def _instrument_of(text: bytes) -> str:
-    """The instrument of a claim's command, given the command and what follows it in the data."""
-    name = text.partition(b'"')[0].decode()
-    return next(key for key, instrument in _INSTRUMENTS.items() if instrument.spec.name == name)
+    rows = fold_binary(log.store, "refused_commands", after=columns.after, until=columns.until)
+    for tag, positions, sent in rows:
+        event = np.frombuffer(positions, ">i8") - (columns.after + 1)
+        command = np.frombuffer(sent, "S40")
+        for key, instrument in _INSTRUMENTS.items():
+            own = event[np.char.startswith(command, f'{instrument.spec.name}"'.encode())]
+            own = own[refused[own]]  # not what some recorder wrote under the same name
+            if len(own):
+                place = places.of(tag.removeprefix("round:"), key)
+                gathered.add(REFUSED, own, np.full(len(own), place), 1, 0)
 
 
 def _fold_lives(shelf: Shelf, log: Log, columns: Columns) -> None:
@@ -315,6 +303,8 @@ def _refused_lines(log: Log, until: int, names: dict[str, int]) -> Iterator[Inde
     if positions is None:
         return
     position, start = np.frombuffer(positions, ">i8").astype(np.int64), np.frombuffer(starts, "S48")
+    told = log.is_type(log.columns(0, until), "ClaimRefused")[position - 1]
+    position, start = position[told], start[told]
     of_instrument = {
         key: position[np.char.startswith(start, f'"command":"{i.spec.name}"'.encode())]
         for key, i in _INSTRUMENTS.items()

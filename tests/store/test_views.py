@@ -148,7 +148,7 @@ def test_ladders_are_what_was_certified_and_awarded(ledger: Ledger, seed: int) -
 def test_names_of_chinese_parties_are_found_in_order_of_their_sound(ledger: Ledger) -> None:
     """By a part of a name, of a former name or of the code; as many as were asked for."""
     codes = ("91350100M000100Y43", "91110000600037341L", "91110108551385082Q", "911101066976941872")
-    named = ("中信科技", "阿里科技", '重庆"银行"', "Baidu 科技")
+    named = ("中信科技", "阿里科技", '重庆"银行"', "Éclair Baidu 科技")
     ledger.submit(
         *(
             {"command": "register-party", "uscc": code, "kind": "firm", "name": name}
@@ -157,9 +157,14 @@ def test_names_of_chinese_parties_are_found_in_order_of_their_sound(ledger: Ledg
         {"command": "rename-party", "uscc": codes[0], "name": "安泰", "effective_on": "2099-01-01"},
     )
     as_of = ledger.as_of("2098-12-31")
-    assert [p.name for p in find(ledger.store, as_of, "科技", 9)] == ["Baidu 科技", "阿里科技", "中信科技"]
-    assert [p.name for p in find(ledger.store, as_of, "BAIDU", 9)] == ["Baidu 科技"]
+    assert [p.name for p in find(ledger.store, as_of, "科技", 9)] == [
+        "Éclair Baidu 科技",
+        "阿里科技",
+        "中信科技",
+    ]
+    assert [p.name for p in find(ledger.store, as_of, "BAIDU", 9)] == ["Éclair Baidu 科技"]
     assert [p.name for p in find(ledger.store, as_of, '"银行"', 9)] == ['重庆"银行"']
+    assert [p.uscc for p in find(ledger.store, as_of, "Éclair bai", 9)] == [codes[3]]
     assert len(find(ledger.store, as_of, "", 2)) == 2
     assert find(ledger.store, as_of, "安泰", 9) == []
     later = ledger.as_of("2099-01-01")
