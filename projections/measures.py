@@ -19,7 +19,7 @@ from projections import folios
 from projections.clocks import AsOf
 from projections.columns import Columns, day_number
 from projections.page_checks import check_pages
-from projections.pages import LINE, Page, Pages, Records, extended
+from projections.pages import LINE, Page, Pages, Records, advanced, extended
 from projections.shelves import Shelf
 
 Index = NDArray[np.int64]
@@ -106,11 +106,10 @@ def _refuse_large_sums(pages: Pages, added: Records) -> None:
     ends, opening_ends = np.cumsum(pages.line_counts), np.cumsum(pages.opening_counts)
     last = np.flatnonzero(np.append(pages.folio[1:] != pages.folio[:-1], True)) if len(pages) else ()
     for i in last:
-        page = Page(
-            pages.openings[opening_ends[i] - pages.opening_counts[i] : opening_ends[i]],
-            pages.lines[ends[i] - pages.line_counts[i] : ends[i]],
-        )
-        too_large |= any(abs(split(value).fen) >= _SUM_FEN_MAX for _, _, value in page.day_sums())
+        opening = pages.openings[opening_ends[i] - pages.opening_counts[i] : opening_ends[i]]
+        high = advanced(opening, pages.lines[ends[i] - pages.line_counts[i] : ends[i]])["high"]
+        fen_high = high - (high + (COUNT >> 33) >> 30 << 30)  # without the count, as `split` does it
+        too_large |= bool((fen_high >= _SUM_FEN_MAX >> 32).any() or (fen_high < -_SUM_FEN_MAX >> 32).any())
     if too_large:
         raise SumsTooLarge("a day's sum of a measure passes 2^60 fen")
 
