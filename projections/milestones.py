@@ -21,7 +21,7 @@ from projections.base import Content, Log, distinct
 from projections.columns import Columns
 from projections.documents import Change, Document, Version
 from projections.fold import fold
-from projections.shelves import Shelf, reaching
+from projections.shelves import Shelf, begins_again, reaching
 
 #: The events of instruments that climb a ladder, and what else moves a mark or says what it rests on.
 _AWARDED: Final = tuple(
@@ -265,11 +265,13 @@ def _left(award: Document, life: Sequence[_Told], since: int) -> Iterator[Docume
         yield award
 
 
+@begins_again
 def milestones(store: Store, until: int, bank: str | None = None) -> list[MilestoneRow]:
     """Every product that was ever certified, or those of one bank, as known at a position. Raises NotProjected."""
     return [_row(key, document) for key, document in _known(store, until, bank)]
 
 
+@begins_again
 def ladder(store: Store, until: int, bank: str, product: str) -> Ladder | None:
     """One product with what its mark rests on, as known at a position; None where it was never certified.
 
@@ -281,6 +283,7 @@ def ladder(store: Store, until: int, bank: str, product: str) -> Ladder | None:
     return _ladder(key, document) if document else None
 
 
+@begins_again
 def ladders(store: Store, until: int, bank: str | None = None) -> list[Ladder]:
     """The same of every product, or of those of one bank. Raises NotProjected."""
     return [_ladder(key, document) for key, document in _known(store, until, bank)]

@@ -17,7 +17,7 @@ from projections.base import Content, Log
 from projections.clocks import AsOf
 from projections.documents import Change, Document, Version
 from projections.fold import fold_binary
-from projections.shelves import Shelf, reaching
+from projections.shelves import Shelf, begins_again, reaching
 
 #: The events that a party's document is made of, and the fields of their data that name the parties.
 _PARTIES_OF: Final[Mapping[str, tuple[str, ...]]] = {
@@ -163,6 +163,7 @@ def _document(life: Sequence[tuple[int, str, Day, Document]]) -> Document:
     }
 
 
+@begins_again
 def party(store: Store, as_of: AsOf, uscc: str) -> Party | None:
     """A party as it was on a day, as known at a position; None where nobody was registered under the code by then.
 
@@ -174,6 +175,7 @@ def party(store: Store, as_of: AsOf, uscc: str) -> Party | None:
     return _on_the_day(uscc, document, as_of.last_day) if document else None
 
 
+@begins_again
 def find(store: Store, as_of: AsOf, text: str, limit: int) -> list[Party]:
     """At most `limit` parties whose code or any name up to the day holds a text, A to Z in either case; in order of
     their names, Chinese ones by sound as GB 18030 orders the common characters. Raises NotProjected."""
@@ -195,6 +197,7 @@ def _in_small_letters(text: str) -> str:
     return text.translate(_SMALL)
 
 
+@begins_again
 def names(store: Store, as_of: AsOf, of: Iterable[str] | None = None) -> dict[str, str]:
     """The name of every party, or of some, on a day, as known at a position, by USCC. Raises NotProjected."""
     shelf, position = reaching(store, PROJECTION.name, as_of.known_position), as_of.known_position

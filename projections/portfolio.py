@@ -18,7 +18,7 @@ from projections.documents import changes
 from projections.fold import fold, fold_binary
 from projections.measures import Gathered, Index, Sum, events_of, lines_of
 from projections.pages import LINE, Records
-from projections.shelves import Shelf, reaching
+from projections.shelves import Shelf, begins_again, reaching
 
 #: The measures. What is outstanding follows from them.
 LENT, REPAID, DEFAULTED, IN_DEFAULT, LOST, RECOVERED, PAID_OUT, PRINCIPAL, INTEREST, REGAINED = range(1, 11)
@@ -233,6 +233,7 @@ def _measure_table(log: Log, columns: Columns) -> NDArray[np.int8]:
     return table
 
 
+@begins_again
 def portfolio(store: Store, as_of: AsOf, bank: str | None = None) -> list[PortfolioRow]:
     """The loans of every bank that ever lent, or of one, on both clocks, in order of their codes; what is known of
     no bank (a payout's recovery after the draw was taken back) has the code "". Raises NotProjected."""

@@ -20,7 +20,7 @@ from projections.documents import Change, Document, Version
 from projections.fold import fold, fold_binary
 from projections.measures import Gathered, Index, Sum, events_of, lines_of
 from projections.pages import LINE, Records
-from projections.shelves import Shelf, reaching
+from projections.shelves import Shelf, begins_again, reaching
 
 #: The measures. What is committed follows from them.
 GRANTED, VOIDED, PAID, RETURNED, RECOVERED, REFUSED = range(1, 7)
@@ -319,6 +319,7 @@ def _refused_lines(log: Log, until: int, names: dict[str, int]) -> Iterator[Inde
                 yield _rows(REFUSED, own, place, 0)
 
 
+@begins_again
 def rounds(store: Store, as_of: AsOf, round_id: str | None = None) -> list[RoundRow]:
     """Every instrument of every round, or of one, that anything was claimed under, on both clocks; in order of round
     and instrument. Raises NotProjected."""
@@ -347,6 +348,7 @@ def _row(name: str, sums: Mapping[int, Sum]) -> RoundRow:
     )
 
 
+@begins_again
 def life(store: Store, as_of: AsOf, round_id: str) -> list[dict[str, Any]]:
     """What happened to a round itself, on both clocks, in the order of recording: dicts with position, event (the
     type), on, and what the event says (year, budget_fen, rulebook, amount_fen, document, count, …). Empty for a

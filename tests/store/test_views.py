@@ -17,9 +17,10 @@ from projections.measures import SumsTooLarge
 from projections.milestones import ladder, ladders, milestones
 from projections.parties import find, names, party
 from projections.portfolio import portfolio, total
+from projections.rebuilding import rebuild
 from projections.reports.round import UnknownRound, round_report
 from projections.rounds import life, payees, rounds
-from projections.runner import ensure, statuses
+from projections.runner import Runner, ensure, statuses
 from projections.verification import run
 from tests.histories import Mix, history
 from tests.naive import Naive
@@ -191,6 +192,31 @@ def test_a_merger_is_known_from_its_position_and_effective_on_its_day(ledger: Le
         found.append(gone and gone.absorbed_into)
     assert found == [None, one, None, one]
     assert party(ledger.store, ledger.as_of(None, 1), other) is None
+
+
+def test_reads_go_on_when_another_generation_was_swapped_in(ledger: Ledger, database: str) -> None:
+    """A connection that read a generation which a rebuild dropped reads the new one."""
+    ledger.submit(*history(21, 90))
+    as_of = ledger.as_of()
+
+    def everything() -> list[Any]:
+        bank = milestones(ledger.store, as_of.known_position)[0]
+        (first, *_) = names(ledger.store, as_of)
+        (round_id, *_) = (row.round for row in rounds(ledger.store, as_of))
+        return [
+            ladders(ledger.store, as_of.known_position),
+            ladder(ledger.store, as_of.known_position, bank.bank, bank.product),
+            party(ledger.store, as_of, first),
+            find(ledger.store, as_of, "", 100),
+            life(ledger.store, as_of, round_id),
+            portfolio(ledger.store, as_of),
+        ]
+
+    for read in (everything, lambda: names(ledger.store, as_of), lambda: rounds(ledger.store, as_of)):
+        before: Any = read()
+        with Runner(database) as runner:
+            rebuild(runner, list(runner.known), lambda *progress: None)
+        assert read() == before
 
 
 FORGERIES = {
