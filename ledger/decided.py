@@ -6,7 +6,6 @@ It takes only an amount with its document, after the reviews that the clause dem
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from fractions import Fraction
 from typing import Any, Final
 
 from ledger.commands import AMOUNT, ID, REVIEWS, TEXT, USCC, CommandSpec, Field
@@ -49,7 +48,7 @@ def decided_case(
         payee=payee,
         basis={},
         inputs={**people, **(inputs or {})},
-        legs=(("decided", Fraction(fields["decided_fen"])),),
+        legs=(("decided", fields["decided_fen"]),),
         tags=tuple(tags),
         warnings=warnings,
     )

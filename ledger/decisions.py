@@ -61,7 +61,9 @@ def too_early(command: Command, earliest: Day, tags: Iterable[str]) -> Refused |
 
 def own_fields(command: Command) -> dict[str, Any]:
     """The command's fields as its event keeps them: the business date stands in the envelope."""
-    return {name: value for name, value in command.fields.items() if name != "effective_on"}
+    fields = dict(command.fields)
+    fields.pop("effective_on", None)
+    return fields
 
 
 def record(
