@@ -14,6 +14,14 @@ from typing import Any
 import orjson
 
 
+def read_canonical(data: bytes) -> dict[str, Any]:
+    """What canonical bytes of our own say, without the checks that input needs. Raises ValueError: no JSON object."""
+    value = orjson.loads(data)
+    if type(value) is not dict:
+        raise ValueError("not an object")
+    return value
+
+
 class NotStrictJson(ValueError):
     """The text is not one JSON object with each key once."""
 

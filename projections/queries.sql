@@ -495,3 +495,24 @@ where position in (select position from event_tags where tag = %(tag)s and posit
       select from unnest(tags) as tag where starts_with(tag, 'claim:') and tag = any(%(voided)s::text[])
   ))
 group by type
+
+-- Deciding again.
+
+-- name: recorded_events
+select position, type, effective_on::text, array_to_string(tags, E'\n'), cardinality(tags), data,
+       array_to_string(posting_accounts, ','), array_to_string(posting_amounts, ','),
+       array_to_string(posting_days, ','), span
+from events where position > %(after)s and position <= %(until)s order by position
+
+-- name: all_accounts
+select string_agg(path, E'\n' order by id), string_agg(id::text, E'\n' order by id) from accounts
+
+-- name: reversed_positions
+-- Of what claims to be a reversal; bytes that are no such JSON make none.
+select distinct (match[1])::bigint
+from events, regexp_match(convert_from(data, 'UTF8'), '"position":(\d{1,18})[,}]') as match
+where position <= %(until)s and span > 0 and match is not null
+  and (type = 'FactReversed' or (type = 'CommandRefused' and position(convert_to('"reverse-fact"', 'UTF8') in data) > 0))
+
+-- name: type_at
+select type from events where position = %(position)s

@@ -9,7 +9,7 @@ import psycopg
 
 from ledger.store import Store
 from projections.columns import BrokenLog
-from projections.verification import books, caps, log, projections
+from projections.verification import books, caps, decisions, log, projections
 from projections.verification.reading import Reading
 from projections.verification.report import Finding, Report
 
@@ -18,6 +18,7 @@ CHECKS: Final[Mapping[str, Callable[[Reading], Report]]] = {
     "log": log.check,
     "books": books.check,
     "caps": caps.check,
+    "decisions": decisions.check,
     "projections": projections.check,
 }
 
