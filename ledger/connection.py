@@ -10,7 +10,9 @@ from psycopg import sql
 
 from ledger.sql import load
 
-SCHEMA_VERSION: Final = 1
+#: Migrations in order; a database that has the first n of them has schema version n.
+MIGRATIONS: Final = ("0001_log.sql", "0002_proof.sql")
+SCHEMA_VERSION: Final = len(MIGRATIONS)
 WORKER_ROLE: Final = "kejin_worker"
 
 #: The advisory lock of setting up the schema.
@@ -58,6 +60,9 @@ def ensure_schema(connection: psycopg.Connection[Any]) -> str | None:
         if found is None:
             connection.execute("select pg_advisory_xact_lock(%s)", (SETUP_LOCK,))
             found = _schema_version(connection) or _create_schema(connection)
+        if found[0] < SCHEMA_VERSION:
+            connection.execute("select pg_advisory_xact_lock(%s)", (SETUP_LOCK,))
+            found = _migrated(connection)
     version, role = found
     if version != SCHEMA_VERSION:
         raise StoreError(
@@ -100,12 +105,11 @@ def _schema_version(connection: psycopg.Connection[Any]) -> tuple[int, str | Non
 
 
 def _create_schema(connection: psycopg.Connection[Any]) -> tuple[int, str | None]:
-    migration = resources.files("ledger").joinpath("migrations/0001_log.sql").read_text(encoding="utf-8")
-    connection.execute(migration.encode())
-    role = _create_worker_role(connection)
     connection.execute("create schema kejin_work")
     connection.execute("create table kejin_work.schema_version (version int not null, worker_role text)")
-    connection.execute("insert into kejin_work.schema_version values (%s, %s)", (SCHEMA_VERSION, role))
+    _run_migration(connection, 1)
+    role = _create_worker_role(connection)
+    connection.execute("insert into kejin_work.schema_version values (1, %s)", (role,))
     if role:
         connection.execute(
             sql.SQL(
@@ -116,7 +120,41 @@ def _create_schema(connection: psycopg.Connection[Any]) -> tuple[int, str | None
             ).format(role=sql.Identifier(role))
         )
     connection.execute("revoke update, delete, truncate on events, event_tags, accounts from current_user")
-    return SCHEMA_VERSION, role
+    return _migrated(connection)
+
+
+#: What the worker role may do with the tables of later migrations.
+_GRANTS: Final = {
+    2: "grant select, insert on kejin_work.checkpoints to {role};"
+    "grant select, insert, update on kejin_work.tree_blocks, kejin_work.party_buckets, kejin_work.signer,"
+    " kejin_work.kept_day_sums to {role}",
+}
+
+
+def _migrated(connection: psycopg.Connection[Any]) -> tuple[int, str | None]:
+    """Run the migrations that the database does not have yet, in order. Raises StoreError."""
+    found = _schema_version(connection)
+    assert found is not None  # it is ours
+    version, role = found
+    try:
+        for number in range(version + 1, SCHEMA_VERSION + 1):
+            _run_migration(connection, number)
+            if role and number in _GRANTS:
+                connection.execute(sql.SQL(_GRANTS[number]).format(role=sql.Identifier(role)))
+            connection.execute("update kejin_work.schema_version set version = %s", (number,))
+    except psycopg.errors.InsufficientPrivilege:
+        raise StoreError(
+            f"the database has schema version {version} and only its owner may bring it to {SCHEMA_VERSION}; "
+            "run any kejin command as its owner",
+            f"数据库的模式版本为 {version}，仅其所有者可升级到 {SCHEMA_VERSION}；请以所有者身份运行任一 kejin 命令",
+        ) from None
+    return max(version, SCHEMA_VERSION), role
+
+
+def _run_migration(connection: psycopg.Connection[Any], number: int) -> None:
+    name = MIGRATIONS[number - 1]
+    text = resources.files("ledger").joinpath(f"migrations/{name}").read_text(encoding="utf-8")
+    connection.execute(text.encode())
 
 
 def _create_worker_role(connection: psycopg.Connection[Any]) -> str | None:

@@ -7,7 +7,7 @@ order, and a reader that sees position n sees everything before it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, Self
@@ -65,6 +65,15 @@ class KeyedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Appended:
+    """Events that were appended at `first` and after: their leaves and tags."""
+
+    first: int
+    leaves: Sequence[bytes]
+    tags: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
 class TailPostings:
     """The postings of one event, for the owner `tag` whose day sums are being completed."""
 
@@ -84,6 +93,8 @@ class Store:
         self.connection = connection
         self._ids: dict[str, int] = {}
         self._paths: dict[int, str] = {}
+        #: Who wants to know what this store appended, once it is committed: the signer of checkpoints.
+        self.follower: Callable[[Appended], None] | None = None
 
     @classmethod
     def open(cls, address: str, *, by_index: bool = False) -> Self:
@@ -139,6 +150,8 @@ class Store:
             yield turn
         # Only now: ids of accounts that a failed transaction made may be given to others.
         self._ids.update(turn.ids)
+        if self.follower is not None and turn.appended is not None:
+            self.follower(turn.appended)
 
     def query_nothing(self, name: str, **parameters: Any) -> None:
         """Run a named query for its effect."""
@@ -295,6 +308,7 @@ class Turn:
         self.store = store
         self.head = head
         self.last_account_id = head.last_account_id
+        self.appended: Appended | None = None
         self.ids: dict[str, int] = {}  # of the accounts that this transaction looked up or made
         # Never decreasing with position, even if the machine's clock is set back.
         self.recorded_at = max(head.now, head.recorded_at or head.now).astimezone(UTC)
@@ -302,7 +316,7 @@ class Turn:
     def append(self, pending: Sequence[PendingEvent], principal: str) -> int:
         """Append events after the head, in a bounded number of round trips. Returns the last position."""
         ids = self._learn_ids(dict.fromkeys(p.account for event in pending for p in event.postings))
-        event_rows, tag_rows = [], []
+        event_rows, tag_rows, leaves = [], [], list[bytes]()
         recorded_at_us, recorded_at = microseconds(self.recorded_at), self.recorded_at.isoformat()
         shown_principal = copy_text(principal)
         for position, event in enumerate(pending, self.head.position + 1):
@@ -319,12 +333,12 @@ class Turn:
                 event.span,
                 event.data,
             )
-            event_rows.append(
-                copy_row(position, recorded_at, event, ids, shown_principal, codec.leaf_hash(entry))
-            )
+            leaves.append(codec.leaf_hash(entry))
+            event_rows.append(copy_row(position, recorded_at, event, ids, shown_principal, leaves[-1]))
             tag_rows += [f"{copy_text(tag)}\t{position}\n" for tag in dict.fromkeys(event.tags)]
         self._copy("copy_events", "".join(event_rows))
         self._copy("copy_event_tags", "".join(tag_rows))
+        self.appended = Appended(self.head.position + 1, leaves, [event.tags for event in pending])
         return self.head.position + len(pending)
 
     def save_day_sums(
