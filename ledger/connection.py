@@ -125,7 +125,7 @@ def _create_schema(connection: psycopg.Connection[Any]) -> tuple[int, str | None
 
 #: What the worker role may do with the tables of later migrations.
 _GRANTS: Final = {
-    2: "grant select, insert on kejin_work.checkpoints to {role};"
+    2: "grant select, insert on kejin_work.checkpoints, kejin_work.published to {role};"
     "grant select, insert, update on kejin_work.tree_blocks, kejin_work.party_buckets, kejin_work.signer,"
     " kejin_work.kept_day_sums to {role}",
 }

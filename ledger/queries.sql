@@ -109,6 +109,11 @@ where position in (
   and (%(type)s::text is null or type = %(type)s)
 order by position
 
+-- name: stored_events_at
+select position, recorded_at, effective_on::text, type, tags, data, posting_accounts, posting_amounts,
+       posting_days::text[], principal, key, fingerprint, span, leaf
+from events where position = any(%(positions)s) order by position
+
 -- name: position_known_at
 select coalesce(max(position), 0) as position from events where recorded_at <= %(instant)s
 
@@ -128,6 +133,16 @@ select note from kejin_work.checkpoints where size = %(size)s
 
 -- name: checkpoints
 select size, note from kejin_work.checkpoints order by size
+
+-- name: save_published
+insert into kejin_work.published (size) values (%(size)s) on conflict (size) do nothing
+
+-- name: sizes_to_prove_from
+-- What others may hold: what was published, and what was signed lately.
+(select size from kejin_work.published where size between 1 and %(until)s order by size desc limit 100)
+union
+(select size from kejin_work.checkpoints where size between 1 and %(until)s order by size desc limit 16)
+order by size
 
 -- name: block_roots
 select block, root from kejin_work.tree_blocks order by block

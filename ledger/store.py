@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 import psycopg
@@ -19,7 +19,7 @@ from psycopg.rows import tuple_row
 from ledger import codec
 from ledger.connection import connect, ensure_schema
 from ledger.copying import PendingEvent, copy_row, copy_text
-from ledger.dates import Day
+from ledger.dates import Day, microseconds
 from ledger.events import Event, Posting, StoredEvent
 from ledger.sql import load
 
@@ -27,7 +27,6 @@ from ledger.sql import load
 APPEND_LOCK: Final = 0x6B656A696E01
 
 _QUERIES: Final = load("ledger", "queries.sql")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CACHE_MAX: Final = 200_000
 
 #: The span of an event that no command recorded: the recorder's. Whatever its type, tags and bytes, it is not
@@ -79,11 +78,6 @@ class TailPostings:
 
     tag: str
     postings: tuple[Posting, ...]
-
-
-def microseconds(instant: datetime) -> int:
-    """Microseconds since 1970-01-01T00:00Z, exactly."""
-    return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
 class Store:
@@ -253,6 +247,12 @@ class Store:
                 self._learn_paths([account for row in rows for account in row[6]])
                 for row in rows:
                     yield self._stored(row)
+
+    def stored_events_at(self, positions: Sequence[int]) -> list[StoredEvent]:
+        """The whole events at positions, in order."""
+        rows = self.query("stored_events_at", positions=list(positions))
+        self._learn_paths([account for row in rows for account in row[6]])
+        return [self._stored(row) for row in rows]
 
     def _stored(self, row: Sequence[Any]) -> StoredEvent:
         return StoredEvent(

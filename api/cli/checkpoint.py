@@ -46,7 +46,9 @@ def command(
         raise Problem(say("--to goes with publish", "--to 须与 publish 一起使用"))
     with ledger(data) as store:
         note, key = _newest(store, data)
-    state = read_checkpoint(note)
+        state = read_checkpoint(note)
+        if action is Action.publish:
+            store.query_nothing("save_published", size=state.size)
     written = _publish(note, state.size, key, to) if to is not None else None
     if as_json:
         print_json(

@@ -6,6 +6,10 @@ create table kejin_work.checkpoints (
     note text not null                  -- the signed note
 );
 
+create table kejin_work.published (
+    size bigint primary key             -- checkpoints that were given away: packs prove that they go on from these
+);
+
 create table kejin_work.tree_blocks (
     block bigint primary key,           -- the events 4096 * block + 1 to 4096 * (block + 1)
     root bytea not null,                -- of their subtree

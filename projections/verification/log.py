@@ -7,9 +7,10 @@ from collections.abc import Iterator
 from typing import Final
 
 from ledger import codec
+from ledger.dates import microseconds
 from ledger.events import Event, StoredEvent
 from ledger.state import State, evolve, owner_of
-from ledger.store import Store, microseconds
+from ledger.store import Store
 from projections.verification.report import Finding, Report
 
 _FINDINGS_MAX: Final = 100
