@@ -3,16 +3,14 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg import sql
 
 from ledger.sql import load
 
-#: Migrations in order; a database that has the first n of them has schema version n.
-MIGRATIONS: Final = ("0001_log.sql", "0002_proof.sql")
-SCHEMA_VERSION: Final = len(MIGRATIONS)
+SCHEMA_VERSION: Final = 3
 WORKER_ROLE: Final = "kejin_worker"
 
 #: The advisory lock of setting up the schema.
@@ -105,10 +103,10 @@ def _schema_version(connection: psycopg.Connection[Any]) -> tuple[int, str | Non
 
 
 def _create_schema(connection: psycopg.Connection[Any]) -> tuple[int, str | None]:
-    connection.execute("create schema kejin_work")
-    connection.execute("create table kejin_work.schema_version (version int not null, worker_role text)")
     _run_migration(connection, 1)
     role = _create_worker_role(connection)
+    connection.execute("create schema kejin_work")
+    connection.execute("create table kejin_work.schema_version (version int not null, worker_role text)")
     connection.execute("insert into kejin_work.schema_version values (1, %s)", (role,))
     if role:
         connection.execute(
@@ -120,41 +118,35 @@ def _create_schema(connection: psycopg.Connection[Any]) -> tuple[int, str | None
             ).format(role=sql.Identifier(role))
         )
     connection.execute("revoke update, delete, truncate on events, event_tags, accounts from current_user")
-    return _migrated(connection)
+    return 1, role
 
 
-#: What the worker role may do with the tables of later migrations.
-_GRANTS: Final = {
-    2: "grant select, insert on kejin_work.checkpoints, kejin_work.published to {role};"
-    "grant select, insert, update on kejin_work.tree_blocks, kejin_work.party_buckets, kejin_work.signer,"
+#: What the worker role may do beyond reading with the tables that a migration makes.
+_GRANTS: Final[dict[int, LiteralString]] = {
+    3: "grant insert on kejin_work.checkpoints, kejin_work.published to {role};"
+    "grant insert, update on kejin_work.tree_blocks, kejin_work.party_buckets, kejin_work.signer,"
     " kejin_work.kept_day_sums to {role}",
 }
 
 
 def _migrated(connection: psycopg.Connection[Any]) -> tuple[int, str | None]:
-    """Run the migrations that the database does not have yet, in order. Raises StoreError."""
+    """Under the setup lock: bring an older schema up to date, one numbered file after the other."""
     found = _schema_version(connection)
-    assert found is not None  # it is ours
+    assert found is not None  # looked at before the lock; schemas do not go away
     version, role = found
-    try:
-        for number in range(version + 1, SCHEMA_VERSION + 1):
-            _run_migration(connection, number)
-            if role and number in _GRANTS:
-                connection.execute(sql.SQL(_GRANTS[number]).format(role=sql.Identifier(role)))
-            connection.execute("update kejin_work.schema_version set version = %s", (number,))
-    except psycopg.errors.InsufficientPrivilege:
-        raise StoreError(
-            f"the database has schema version {version} and only its owner may bring it to {SCHEMA_VERSION}; "
-            "run any kejin command as its owner",
-            f"数据库的模式版本为 {version}，仅其所有者可升级到 {SCHEMA_VERSION}；请以所有者身份运行任一 kejin 命令",
-        ) from None
+    for number in range(version + 1, SCHEMA_VERSION + 1):
+        _run_migration(connection, number)
+        if role:
+            grants = "grant select on all tables in schema kejin_work to {role};" + _GRANTS.get(number, "")
+            connection.execute(sql.SQL(grants).format(role=sql.Identifier(role)))
+        connection.execute("update kejin_work.schema_version set version = %s", (number,))
     return max(version, SCHEMA_VERSION), role
 
 
 def _run_migration(connection: psycopg.Connection[Any], number: int) -> None:
-    name = MIGRATIONS[number - 1]
-    text = resources.files("ledger").joinpath(f"migrations/{name}").read_text(encoding="utf-8")
-    connection.execute(text.encode())
+    folder = resources.files("ledger").joinpath("migrations")
+    (file,) = (f for f in folder.iterdir() if f.name.startswith(f"{number:04}_"))
+    connection.execute(file.read_text(encoding="utf-8").encode())
 
 
 def _create_worker_role(connection: psycopg.Connection[Any]) -> str | None:

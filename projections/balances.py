@@ -1,23 +1,270 @@
-"""Balances of accounts and subtrees at any (on, known position), folded from the log."""
+"""Balances of accounts and subtrees at any (on, known position), each read from one page of a folio."""
 
 from __future__ import annotations
 
-from ledger.accounts import is_account
+import hashlib
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from ledger.accounts import TREASURY, book_of, is_account
+from ledger.dates import Day
 from ledger.store import Store
+from projections import folios
+from projections.base import Content, Damaged, Log, distinct, places
+from projections.chart import Chart, has_folio
 from projections.clocks import AsOf
-from projections.fold import fold
+from projections.columns import Columns, day_number, iso_day
+from projections.fold import fold, query
+from projections.page_checks import check_pages
+from projections.pages import (
+    LINE,
+    NO_SUMS,
+    Page,
+    Pages,
+    Records,
+    extended,
+    summed_by_day,
+)
+from projections.shelves import Shelf, begins_again, reaching
 
 
 class UnknownAccount(LookupError):
     """A path of no known shape."""
 
 
+class Balances:
+    """Every line of the log in the folio of its account's subject, and summed in those of the subtrees above it."""
+
+    name = "balances"
+    version = 1
+
+    def create(self, shelf: Shelf) -> None:
+        """The table of folios."""
+        folios.create(shelf)
+
+    def fold(self, shelf: Shelf, log: Log, after: int, until: int) -> None:
+        """Sort the lines of a range into their folios and add them to the last pages."""
+        columns = log.columns(after, until)
+        names, folio, lines = _sorted_lines(log, columns)
+        folios.write(shelf, extended(folios.last_pages(shelf, names), names, folio, lines))
+
+    def stored(self, shelf: Shelf, until: int) -> Content:
+        """The lines by account and by subtree, after a look whether every page agrees with those before it."""
+        pages, first_positions = folios.all_pages(shelf)
+        table = f"{shelf.schema}.folios"
+        check_pages(pages, first_positions, table)
+        _check_folios(shelf, pages, table)
+        folio = np.repeat(pages.folio, pages.line_counts)
+        own = pages.lines["account"] != 0
+        content = {"folios": _by_account(pages.lines[own])}
+        names = np.array(pages.names, object)
+        for place in np.unique(folio[~own]).tolist():
+            content[f"folios {names[place]}"] = pages.lines[~own & (folio == place)]
+        return _content(content, len(pages))
+
+    def expected(self, log: Log, until: int) -> Content:
+        """The same from the log: its lines by account, and for each subtree the sums of those below it."""
+        columns = log.columns(0, until)
+        content = {"folios": _by_account(_lines(columns, columns.account)[1])}
+        for path in _subtrees(log):
+            lines = _below(log, columns, path)
+            if len(lines):
+                content[f"folios {path}"] = lines
+        return _content(content, None)
+
+
+def _content(lines: Mapping[str, Records], rows: int | None) -> Content:
+    return Content({name: hashlib.sha256(lines[name].tobytes()).hexdigest() for name in sorted(lines)}, rows)
+
+
+def _by_account(lines: Records) -> Records:
+    """Lines by account, those of one in the order of the log."""
+    packed = (lines["account"].astype(np.int64) << 32) + np.arange(len(lines))
+    packed.sort()
+    return np.ascontiguousarray(lines[packed & 0xFFFFFFFF])
+
+
+def _check_folios(shelf: Shelf, pages: Pages, table: str) -> None:
+    """Raises Damaged where a line stands in another folio than that of its account."""
+    folio, account = np.repeat(pages.folio, pages.line_counts), pages.lines["account"].astype(np.int64)
+    last = int(account.max(initial=0))
+    folio_of = np.full(last + 1, -1)
+    folio_of[account] = folio
+    if (folio_of[account] != folio)[account != 0].any():
+        raise Damaged(table, "the lines of an account stand in two folios")
+    right = (fold(shelf.store, "folios_of_accounts", last=last)[0][0] or "").split("\n")
+    if len(right) != last and last:
+        raise Damaged(table, "it holds accounts that are not in the log")
+    for number, (place, name) in enumerate(zip(folio_of[1:].tolist(), right, strict=False), start=1):
+        if place >= 0 and pages.names[place] != name:
+            raise Damaged(table, f"{pages.names[place]} holds lines of account {number}")
+
+
+def _subtrees(log: Log) -> list[str]:
+    return [row[0] for row in fold(log.store, "subtrees_of_accounts")]
+
+
+def _below(log: Log, columns: Columns, path: str) -> Records:
+    """The lines below a path, one per event and day, without those that sum to 0."""
+    with log.store.connection.cursor(binary=True) as cursor:
+        row = cursor.execute(query("account_ids_below"), {"path": path, "end": path[:-1] + "0"}).fetchone()
+    ids = np.frombuffer((row and row[0]) or b"", ">i4")
+    inside = np.zeros(int(columns.account.max(initial=0)) + 1, bool)
+    inside[ids[ids < len(inside)]] = True
+    at = inside[columns.account]
+    packed = (columns.position[at] << 22) + (columns.day[at] + 2**21)
+    order = np.argsort(packed)
+    packed, amount_fen = packed[order], columns.amount_fen[at][order]
+    starts = np.flatnonzero(np.append(True, packed[1:] != packed[:-1])) if len(packed) else order
+    sums = np.add.reduceat(amount_fen, starts) if len(starts) else amount_fen
+    lines = np.zeros(len(starts), LINE)
+    lines["position"], lines["day"] = packed[starts] >> 22, (packed[starts] & (2**22 - 1)) - 2**21
+    lines["amount_fen"] = sums
+    kept: Records = lines[sums != 0]
+    return kept
+
+
+def _sorted_lines(log: Log, columns: Columns) -> tuple[list[str], NDArray[np.int32], Records]:
+    """The names of the folios in order; per line its folio; the lines of accounts, then those of subtrees."""
+    ids = distinct(columns.account)
+    chart = Chart()
+    folios_of, kinds_of = chart.folios(log.paths(ids))
+    names = sorted({*folios_of, *(name for kind in chart.kinds for name in kind.subtrees)})
+    place = {name: i for i, name in enumerate(names)}
+    at = places(columns.account, ids)
+    parts = [_lines(columns, np.array([place[name] for name in folios_of], np.int32)[at])]
+    kind = np.array(kinds_of, np.int32)[at]
+    for depth in range(3):
+        above = [place[k.subtrees[depth]] if depth < len(k.subtrees) else -1 for k in chart.kinds]
+        parts.append(_subtree_lines(columns, np.array(above, np.int32)[kind]))
+    return names, np.concatenate([folio for folio, _ in parts]), np.concatenate([lines for _, lines in parts])
+
+
+def _lines(columns: Columns, folio: NDArray[np.int32]) -> tuple[NDArray[np.int32], Records]:
+    lines = np.empty(len(folio), LINE)
+    lines["position"], lines["amount_fen"] = columns.position, columns.amount_fen
+    lines["account"], lines["day"] = columns.account, columns.day
+    return folio, lines
+
+
+def _subtree_lines(columns: Columns, folio: NDArray[np.int32]) -> tuple[NDArray[np.int32], Records]:
+    """One line per event and day: what only moves within the subtree leaves none."""
+    within = folio >= 0
+    folio, position, day, amount_fen = summed_by_day(
+        folio[within], columns.position[within], columns.day[within], columns.amount_fen[within]
+    )
+    lines = np.empty(len(folio), LINE)
+    lines["position"], lines["amount_fen"], lines["account"], lines["day"] = position, amount_fen, 0, day
+    return folio, lines
+
+
+@begins_again
 def balance_fen(store: Store, account: str, as_of: AsOf) -> int:
     """The balance of an account, or with a trailing `/` of a subtree, in fen; never posted to is 0.
 
-    Raises UnknownAccount for a path of no known shape.
+    Raises UnknownAccount for a path of no known shape, NotProjected where the position is not reached.
     """
     if not is_account(account):
         raise UnknownAccount(account)
-    until, last_day = as_of.known_position, as_of.last_day
-    return int(fold(store, "balance", path=account, until=until, last_day=last_day)[0][0])
+    shelf = reaching(store, PROJECTION.name, as_of.known_position)
+    last_day = day_number(as_of.last_day)
+    pages = [*_pages_of(shelf, account, as_of.known_position).values()]
+    return sum(page.value_fen(last_day) for page in pages)
+
+
+def _pages_of(shelf: Shelf, path: str, position: int) -> Mapping[str, Page]:
+    """The page of an account; of a subtree that of its folio, or those of all accounts below it; by path."""
+    if has_folio(path):
+        return folios.pages_at(shelf, [path], position)
+    return account_pages(shelf, _accounts(shelf.store, path), position)
+
+
+def _accounts(store: Store, path: str) -> dict[str, int]:
+    """The accounts that a path means, with their ids: itself if it was ever posted to, or those of a subtree."""
+    if path.endswith("/"):
+        return {name: i for i, name in fold(store, "accounts_below", path=path, end=path[:-1] + "0")}
+    return {name: i for i, name in fold(store, "account_of_path", path=path)}
+
+
+def account_pages(shelf: Shelf, accounts: Mapping[str, int], position: int) -> dict[str, Page]:
+    """Of each account (path to id) its part of the page that holds its last line up to a position."""
+    paths = list(accounts)
+    folio_of = dict(zip(paths, Chart().folios(paths)[0], strict=True))
+    pages = folios.pages_at(shelf, set(folio_of.values()), position)
+    return {path: pages[f].of(accounts[path]) for path, f in folio_of.items() if f in pages}
+
+
+@dataclass(frozen=True, slots=True)
+class StatementLine:
+    """One line of a statement, and the balance after it, in the order of business dates and then of the log."""
+
+    position: int
+    effective_on: Day
+    amount_fen: int
+    balance_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """An account or subtree between two dates, both included: what was there before, each line, what was there then."""
+
+    opening_fen: int
+    lines: list[StatementLine]
+    closing_fen: int
+
+
+@begins_again
+def statement(store: Store, account: str, first: Day, as_of: AsOf) -> Statement:
+    """The lines of an account or subtree from a date up to `as_of.on`, as known at a position.
+
+    Reads every page of the account: the cost grows with its history. Raises UnknownAccount, NotProjected.
+    """
+    if not is_account(account):
+        raise UnknownAccount(account)
+    shelf = reaching(store, PROJECTION.name, as_of.known_position)
+    first_day, last_day = day_number(first), day_number(as_of.last_day)
+    opening_fen, found = 0, []
+    for page in _history(shelf, account, as_of.known_position):
+        opening_fen += page.value_fen(first_day - 1)
+        within = (page.lines["day"] >= first_day) & (page.lines["day"] <= last_day)
+        found += [(day, position, fen) for position, fen, _, day in page.lines[within].tolist()]
+    lines, balance = [], opening_fen
+    for day, position, amount_fen in sorted(found):
+        balance += amount_fen
+        lines.append(StatementLine(position, iso_day(day), amount_fen, balance))
+    return Statement(opening_fen, lines, balance)
+
+
+def _history(shelf: Shelf, path: str, position: int) -> Iterable[Page]:
+    """All pages of an account or subtree up to a position, without their openings: these repeat earlier lines."""
+    if has_folio(path):
+        yield from (Page(NO_SUMS, page.lines) for page in folios.whole(shelf, path, position))
+        return
+    accounts = _accounts(shelf.store, path)
+    for folio, account in zip(Chart().folios(accounts)[0], accounts.values(), strict=True):
+        for page in folios.whole(shelf, folio, position):
+            yield Page(NO_SUMS, page.lines).of(account)
+
+
+@begins_again
+def trial_balance(store: Store, as_of: AsOf) -> dict[str, dict[str, int]]:
+    """Per book the balance of the treasury and of each subtree one level down; of a double-entry book they sum to 0.
+
+    Raises NotProjected.
+    """
+    shelf = reaching(store, PROJECTION.name, as_of.known_position)
+    paths = [row[0] for row in shelf.rows("subtree_folios")]
+    shown = [path for path in paths if path.count("/") == 2 or path == TREASURY]
+    pages = folios.pages_at(shelf, shown, as_of.known_position)
+    last_day = day_number(as_of.last_day)
+    books: dict[str, dict[str, int]] = {}
+    for path in shown:
+        if path in pages:
+            books.setdefault(book_of(path), {})[path] = pages[path].value_fen(last_day)
+    return books
+
+
+PROJECTION = Balances()

@@ -12,7 +12,12 @@ from ledger.store import Store
 _QUERIES: Final = load("projections", "queries.sql")
 
 
+def query(name: str) -> bytes:
+    """A named query's text."""
+    return _QUERIES[name]
+
+
 def fold(store: Store, name: str, **parameters: Any) -> list[Any]:
     """All rows of a named query."""
     with store.connection.cursor(row_factory=tuple_row) as cursor:
-        return cursor.execute(_QUERIES[name], parameters).fetchall()
+        return cursor.execute(_QUERIES[name], parameters or None).fetchall()

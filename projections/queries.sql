@@ -50,25 +50,201 @@ where e.position <= %(until)s and coalesce(line.day, e.effective_on) <= %(last_d
        or (a.path like 'public/paid/%%' and right(a.path, length(%(round)s) + 1) = '/' || %(round)s))
 group by 1
 
--- name: positions_of_tags
-select distinct position from event_tags where tag = any(%(tags)s) and position <= %(until)s order by position
+-- name: type_codes
+select name, hashtext(name) from unnest(%(names)s::text[] collate "C") as name
 
--- name: positions_of_type
--- Few and rare: found by their tag.
-select t.position from event_tags t join events e on e.position = t.position
-where t.tag >= 'signing-key:' and t.tag < 'signing-key;' and e.type = %(type)s and e.span > 0
-  and t.position <= %(until)s
-order by t.position
+-- name: columns
+-- Joined in the order of positions: the aggregates read what the inner query sorts.
+select string_agg(int8send(position), ''), string_agg(date_send(effective_on), ''), string_agg(int4send(code), ''),
+       string_agg(int4send(cardinality(posting_accounts)), ''), string_agg(boolsend(posting_days is not null), ''),
+       string_agg(array_send(posting_accounts), ''), string_agg(array_send(posting_amounts), ''),
+       string_agg(array_send(posting_days), '')
+from (
+    select position, effective_on, case span when 0 then 0 else hashtext(type) end as code,
+           posting_accounts, posting_amounts, posting_days
+    from events where position > %(after)s and position <= %(until)s
+    order by position
+) as event
 
--- name: postings_of_tags
-select t.tag, e.position, e.effective_on::text, e.posting_accounts, e.posting_amounts, e.posting_days::text[]
-from event_tags t join events e on e.position = t.position
-where t.tag = any(%(tags)s) and t.position <= %(until)s
-order by e.position
+-- Shelves: generations of projections. {schema} is the generation's own schema.
 
--- name: leaves_of_tag
-select e.position, e.leaf from event_tags t join events e on e.position = t.position
-where t.tag = %(tag)s and t.position <= %(until)s order by e.position
+-- name: generations
+select name, generation, version, live, stopped_at, problem from kejin_work.projections order by name, generation
+
+-- name: lock_generations
+lock table kejin_work.projections in share row exclusive mode
+
+-- name: begin_generation
+insert into kejin_work.projections (name, generation, version, live)
+select %(name)s, coalesce(max(generation), 0) + 1, %(version)s, false
+from kejin_work.projections where name = %(name)s
+returning generation
+
+-- name: create_shelf
+create schema {schema};
+create table {schema}.progress (position bigint not null);
+insert into {schema}.progress values (0)
+
+-- name: grant_shelf
+do $$
+declare reader text;
+begin
+    for reader in
+        select rolname from pg_roles
+        where rolname in ('kejin_worker', 'kejin_reader')
+          and has_schema_privilege(rolname, 'kejin_work', 'usage')
+    loop
+        execute format('grant usage on schema {schema} to %I', reader);
+        execute format('grant select on all tables in schema {schema} to %I', reader);
+    end loop;
+end $$
+
+-- name: projected_position
+select position from {schema}.progress
+
+-- name: advance_shelf
+update {schema}.progress set position = %(position)s
+
+-- name: retire
+update kejin_work.projections set live = false where name = %(name)s and live
+
+-- name: make_live
+update kejin_work.projections set live = true where name = %(name)s and generation = %(generation)s
+
+-- name: drop_shelf
+drop schema if exists {schema} cascade
+
+-- name: forget_generation
+delete from kejin_work.projections where name = %(name)s and generation = %(generation)s and not live
+
+-- name: note_problem
+update kejin_work.projections set stopped_at = %(position)s, problem = %(problem)s
+where name = %(name)s and generation = %(generation)s
+
+-- Folios.
+
+-- name: create_folios
+create table {schema}.folios (
+    folio text collate "C" not null,   -- the subject or the path whose lines these are
+    page integer not null,             -- from 0
+    first_position bigint not null,    -- of the page's first line
+    opening bytea not null,            -- DAY_SUM records: the sums of all lines before the page
+    lines bytea not null               -- LINE records, at most 2,048
+);
+-- Compressing costs more than it saves where everything is numbers that are read at once.
+alter table {schema}.folios alter column opening set storage external, alter column lines set storage external
+
+-- name: index_folios
+alter table {schema}.folios add primary key (folio, first_position, page)
+
+-- name: folios_indexed
+select exists (
+    select from pg_index where indrelid = '{schema}.folios'::regclass and indisprimary
+)
+
+-- name: copy_folios
+copy {schema}.folios (folio, page, first_position, opening, lines) from stdin (format binary)
+
+-- name: save_folios
+insert into {schema}.folios (folio, page, first_position, opening, lines)
+select * from unnest(%(folios)s::text[], %(pages)s::int[], %(positions)s::bigint[], %(openings)s::bytea[], %(lines)s::bytea[])
+on conflict (folio, first_position, page) do update set lines = excluded.lines
+
+-- name: begin_changed_folios
+create temporary table if not exists changed_folios (
+    folio text collate "C", page integer, first_position bigint, opening bytea, lines bytea
+) on commit drop;
+truncate changed_folios
+
+-- name: copy_changed_folios
+copy changed_folios (folio, page, first_position, opening, lines) from stdin (format binary)
+
+-- name: merge_changed_folios
+insert into {schema}.folios select * from changed_folios
+on conflict (folio, first_position, page) do update set lines = excluded.lines
+
+-- name: last_pages
+select f.folio, f.page, f.opening, f.lines
+from unnest(%(folios)s::text[]) as wanted (folio)
+cross join lateral (
+    select * from {schema}.folios f where f.folio = wanted.folio collate "C"
+    order by first_position desc, page desc limit 1
+) as f
+
+-- name: pages_at
+select f.folio, f.opening, f.lines
+from unnest(%(folios)s::text[]) as wanted (folio)
+cross join lateral (
+    select * from {schema}.folios f
+    where f.folio = wanted.folio collate "C" and first_position <= %(position)s
+    order by first_position desc, page desc limit 1
+) as f
+
+-- name: whole_folio
+select opening, lines from {schema}.folios
+where folio = %(folio)s and first_position <= %(position)s order by first_position, page
+
+-- name: subtree_folios
+-- The folios of subtrees and of the treasury: those of subjects have a colon where these have a slash.
+select distinct folio from {schema}.folios
+where (folio >= 'limit/' and folio < 'limit0') or (folio >= 'milestone/' and folio < 'milestone0')
+   or (folio >= 'private/' and folio < 'private0') or (folio >= 'public/' and folio < 'public0')
+   or (folio >= 'quota/' and folio < 'quota0') or (folio >= 'settled/' and folio < 'settled0')
+order by folio
+
+-- name: all_pages
+-- Some thousand rows joined into one: their columns, one after the other.
+select string_agg(folio, E'\n'), string_agg(int4send(page), ''), string_agg(int8send(first_position), ''),
+       string_agg(int4send(octet_length(opening)), ''), string_agg(opening, ''),
+       string_agg(int4send(octet_length(lines)), ''), string_agg(lines, '')
+from (
+    select folio, page, first_position, opening, lines, row_number() over () as n
+    from (select * from {schema}.folios order by folio, first_position, page) as sorted
+) as row
+group by (n - 1) / 16384 order by (n - 1) / 16384
 
 -- name: paths_of_accounts
-select id, path from accounts where id = any(%(ids)s)
+select string_agg(path, E'\n' order by id) from accounts where id = any(%(ids)s)
+
+-- name: paths_of_all_accounts
+select string_agg(path, E'\n' order by id) from accounts where id between %(first)s and %(last)s
+
+-- name: accounts_below
+select id, path from accounts where path >= %(path)s and path < %(end)s
+
+-- name: account_of_path
+select id, path from accounts where path = %(path)s
+
+-- name: folios_of_accounts
+-- By other means than the projection's own: to hold the two against each other. In order of the ids.
+select string_agg(case
+    when book = 'public' then case part
+        when 'treasury' then path
+        when 'paid' then 'party:' || split_part(path, '/', 4)
+        else 'round:' || split_part(path, '/', 3) end
+    when book = 'private' then case part when 'guarantee' then 'payout' else part end || ':' || split_part(path, '/', 3)
+    else case split_part(split_part(part, '.', -1), '+', 1)
+             when 'firm' then 'party' when 'bank' then 'party' when 'product' then 'party'
+             else case book when 'milestone' then 'party' else split_part(split_part(part, '.', -1), '+', 1) end
+         end || ':' || split_part(path, '/', 3)
+end, E'\n' order by id)
+from (select id, path, split_part(path, '/', 1) as book, split_part(path, '/', 2) as part from accounts) as account
+where id <= %(last)s
+
+-- name: subtrees_of_accounts
+-- The paths one and two levels down that something lies below, and below public/paid/ three.
+with below as (
+    select distinct split_part(path, '/', 1) as book,
+           case when split_part(path, '/', 3) <> '' then split_part(path, '/', 2) end as part,
+           case when path >= 'public/paid/' and path < 'public/paid0' then split_part(path, '/', 3) end as instrument
+    from accounts
+)
+select distinct subtree collate "C" as subtree
+from below, lateral (
+    values (book || '/'), (book || '/' || part || '/'), (book || '/' || part || '/' || instrument || '/')
+) as above (subtree)
+where subtree is not null
+order by subtree
+
+-- name: account_ids_below
+select string_agg(int4send(id), '') from accounts where path >= %(path)s and path < %(end)s

@@ -10,11 +10,11 @@ import typer
 from api.language import say
 from api.printing import print_json
 from api.problems import Problem
-from api.session import Data, Json, KnownPosition, as_of, ledger, read_uscc
+from api.session import Data, Json, KnownPosition, ledger, read_uscc
 from api.signing import needed_key
 from ledger.notes import NotANote, read_checkpoint
 from ledger.signer import Contradiction, Signer
-from ledger.store import Store
+from ledger.store import NotKnown, Store
 from projections.evidence import subjects
 from projections.evidence.pack import pack, verifier
 
@@ -76,8 +76,8 @@ def command(
     held = [_size_of(path) for path in checkpoint or ()]
     with ledger(data) as store:
         keyring, key = needed_key(data)
-        until = as_of(store, None, None, known_position if position is None else position).known_position
         try:
+            until = store.known_position(known_position if position is None else position)
             note = Signer(store, keyring, key).checkpoint()
             subject = _subject(store, until, position, claim, firm, bank)
             proof = pack(store, subject, note, key, held)
@@ -85,6 +85,8 @@ def command(
             raise Problem(say(str(error), error.zh)) from None
         except subjects.NoSubject as error:
             raise Problem(say(str(error), error.zh)) from None
+        except NotKnown as error:
+            raise Problem(say(f"not_known: {error}", f"not_known：{error.zh}")) from None
     output.write_bytes(proof)
     size = read_checkpoint(note).size
     document = {

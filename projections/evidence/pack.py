@@ -15,9 +15,9 @@ from ledger.store import Store
 from projections.evidence.archive import archive
 from projections.evidence.page import page
 from projections.evidence.proofs import LogProofs
+from projections.evidence.reading import rows
 from projections.evidence.states import states
 from projections.evidence.subjects import Subject
-from projections.fold import fold
 
 FORMAT: Final = "kejin-pack-1"
 
@@ -76,8 +76,8 @@ def _adopted(event: StoredEvent) -> bytes | None:
 
 
 def _completeness(store: Store, proofs: LogProofs, tag: str, until: int) -> dict[str, Any]:
-    rows = fold(store, "leaves_of_tag", tag=tag, until=proofs.state.size)
-    return proofs.completeness(tag, [(position, bytes(leaf)) for position, leaf in rows], until)
+    events = rows(store, "leaves_of_tag", tag=tag, until=proofs.state.size)
+    return proofs.completeness(tag, [(position, bytes(leaf)) for position, leaf in events], until)
 
 
 def _consistency(store: Store, proofs: LogProofs, sizes: Iterable[int]) -> list[dict[str, Any]]:

@@ -10,8 +10,8 @@ from ledger.accounts import owner_of
 from ledger.day_sums import DaySums, room_fen
 from ledger.events import StoredEvent
 from ledger.store import Store
+from projections.evidence.reading import rows
 from projections.evidence.subjects import Subject
-from projections.fold import fold
 
 State = dict[str, Any]
 Line = tuple[str, int, str]  # account, fen, day
@@ -48,17 +48,21 @@ def _moved(subject: Subject, event: StoredEvent) -> Sequence[str]:
     return list(dict.fromkeys(line.account for line in event.postings if line.account.startswith(books)))
 
 
-def _postings(store: Store, owners: Sequence[str], until: int) -> tuple[dict[int, list[Line]], dict[str, set[int]]]:
+def _postings(
+    store: Store, owners: Sequence[str], until: int
+) -> tuple[dict[int, list[Line]], dict[str, set[int]]]:
     """The lines on the owners' accounts by position, in order; and each owner's positions."""
-    rows = fold(store, "postings_of_tags", tags=owners, until=until)
-    ids = {account for row in rows for account in row[3]}
-    paths = dict(fold(store, "paths_of_accounts", ids=list(ids)))
+    found = rows(store, "postings_of_tags", tags=owners, until=until)
+    ids = {account for row in found for account in row[3]}
+    paths = dict(rows(store, "paths_of_accounts", ids=list(ids)))
     by_position: dict[int, list[Line]] = {}
     told: dict[str, set[int]] = {owner: set() for owner in owners}
-    for tag, position, on, accounts, amounts, days in rows:
+    for tag, position, on, accounts, amounts, days in found:
         told[tag].add(position)
         if position not in by_position:
-            by_position[position] = list(_lines([paths[i] for i in accounts], amounts, days or [on] * len(accounts)))
+            by_position[position] = list(
+                _lines([paths[i] for i in accounts], amounts, days or [on] * len(accounts))
+            )
     return by_position, told
 
 

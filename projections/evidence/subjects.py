@@ -11,7 +11,7 @@ from ledger.events import StoredEvent
 from ledger.key_events import EVENT_TYPE as KEY_EVENT
 from ledger.parties import KINDS
 from ledger.store import NO_COMMAND, Store
-from projections.fold import fold
+from projections.evidence.reading import rows
 
 #: Kinds of tags whose whole history a claim rests on (what deciding it remembers), beside its parties and rules.
 _RESTS_ON: Final = frozenset({"claim", "loan", "product", "payout"})
@@ -38,7 +38,9 @@ class Subject:
 
     def own(self, event: StoredEvent) -> bool:
         """Whether an event is the subject's own, not only what it rests on."""
-        return event.position == self.named.get("position") if self.shown is None else self.shown in event.tags
+        return (
+            event.position == self.named.get("position") if self.shown is None else self.shown in event.tags
+        )
 
 
 def of_event(store: Store, position: int) -> Subject:
@@ -53,7 +55,9 @@ def of_claim(store: Store, claim: str, until: int) -> Subject:
     shown = f"claim:{claim}"
     tags = _tags_at(store, _positions(store, [shown], until))
     if not tags:
-        raise NoSubject(f"there is no claim {claim!r} up to position {until}", f"截至第 {until} 条没有申请 {claim!r}")
+        raise NoSubject(
+            f"there is no claim {claim!r} up to position {until}", f"截至第 {until} 条没有申请 {claim!r}"
+        )
     wanted = {tag for tag in tags if tag.partition(":")[0] in _RESTS_ON and not _is_other_claim(tag, shown)}
     wanted |= {f"party:{uscc}" for kind, uscc in map(_parted, tags) if kind in KINDS}
     wanted |= {f"budget:{name}" for kind, name in map(_parted, tags) if kind == "round"}
@@ -83,7 +87,7 @@ def _is_other_claim(tag: str, claim: str) -> bool:
 
 
 def _positions(store: Store, tags: Iterable[str], until: int) -> list[int]:
-    return [row[0] for row in fold(store, "positions_of_tags", tags=list(tags), until=until)]
+    return [row[0] for row in rows(store, "positions_of_tags", tags=list(tags), until=until)]
 
 
 def _tags_at(store: Store, positions: list[int]) -> set[str]:
@@ -97,7 +101,7 @@ def _with_rules(store: Store, positions: Iterable[int], until: int) -> tuple[Sto
     more = set(_positions(store, sorted(rules), until)) - events.keys()
     events |= {event.position: event for event in store.stored_events_at(sorted(more))}
     newest = store.head().position
-    keys = [row[0] for row in fold(store, "positions_of_type", type=KEY_EVENT, until=newest)]
+    keys = [row[0] for row in rows(store, "positions_of_type", type=KEY_EVENT, until=newest)]
     events |= {event.position: event for event in store.stored_events_at(keys)}
     return tuple(event for _, event in sorted(events.items()))
 

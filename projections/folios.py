@@ -1,0 +1,169 @@
+"""Folios in PostgreSQL: written in bulk, read one page at a time."""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import numpy as np
+
+from projections.base import Damaged
+from projections.pages import DAY_SUM, LINE, NO_LINES, NO_SUMS, Index, Page, Pages, Records
+from projections.shelves import Shelf
+
+_ROWS_AT_ONCE: Final = 2_000
+#: Up to so many pages one statement is cheaper than a temporary table.
+_FEW_PAGES: Final = 2_000
+
+# COPY's binary format (PostgreSQL manual, COPY, "Binary Format"): a signature, flags, the length of an extension; then
+# for each row the number of fields, and before each field its length; a row of -1 fields at the end.
+_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
+_TRAILER: Final = struct.pack("!h", -1)
+_ROW_BEGINS: Final = struct.Struct("!hi")
+_NUMBERS: Final = struct.Struct("!iiiqi")
+_LENGTH: Final = struct.Struct("!i")
+
+
+def create(shelf: Shelf) -> None:
+    """Make the table. Its index comes with the first rows, which are written faster without."""
+    shelf.run("create_folios")
+
+
+def last_pages(shelf: Shelf, names: Sequence[str]) -> Pages:
+    """The last page of each folio that has one; `folio` in the answer indexes `names`, which are in order."""
+    if not shelf.rows("folios_indexed")[0][0]:
+        return _pages(names, [])
+    return _pages(names, shelf.rows("last_pages", folios=list(names)))
+
+
+def all_pages(shelf: Shelf) -> tuple[Pages, Sequence[int]]:
+    """Every page, in order of folio and first position, and the first position that each says it has."""
+    rows = shelf.rows("all_pages")
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * 7
+    folio_of = [name for joined in columns[0] for name in joined.split("\n")]
+    names = list(dict.fromkeys(folio_of))
+    place = {name: i for i, name in enumerate(names)}
+    numbers = [np.frombuffer(b"".join(columns[i]), kind).astype(np.int64) for i, kind in _SENT]
+    page, first_positions, opening_bytes, line_bytes = numbers
+    pages = Pages(
+        names=names,
+        folio=np.array([place[name] for name in folio_of], np.int64),
+        page=page,
+        opening_counts=opening_bytes // DAY_SUM.itemsize,
+        openings=_records(columns[4], DAY_SUM, opening_bytes, shelf),
+        line_counts=line_bytes // LINE.itemsize,
+        lines=_records(columns[6], LINE, line_bytes, shelf),
+    )
+    return pages, first_positions.tolist()
+
+
+#: The columns of numbers in what `all_pages` is sent, and their form.
+_SENT: Final = ((1, ">i4"), (2, ">i8"), (3, ">i4"), (5, ">i4"))
+
+
+def _records(parts: Sequence[bytes], kind: np.dtype[Any], lengths: Index, shelf: Shelf) -> Records:
+    if (lengths % kind.itemsize).any():
+        raise Damaged(f"{shelf.schema}.folios", "a page holds a part of a record")
+    return np.frombuffer(b"".join(parts), kind)
+
+
+def _pages(names: Sequence[str], rows: Sequence[tuple[str, int, bytes, bytes]]) -> Pages:
+    place = {name: i for i, name in enumerate(names)}
+    rows = sorted(rows, key=lambda row: (place[row[0]], row[1]))
+    return Pages(
+        names=names,
+        folio=np.array([place[row[0]] for row in rows], np.int64),
+        page=np.array([row[1] for row in rows], np.int64),
+        opening_counts=np.array([len(row[2]) // DAY_SUM.itemsize for row in rows], np.int64),
+        openings=np.frombuffer(b"".join(row[2] for row in rows), DAY_SUM) if rows else NO_SUMS,
+        line_counts=np.array([len(row[3]) // LINE.itemsize for row in rows], np.int64),
+        lines=np.frombuffer(b"".join(row[3] for row in rows), LINE) if rows else NO_LINES,
+    )
+
+
+def write(shelf: Shelf, pages: Pages) -> None:
+    """In a transaction: add new pages, replace changed ones."""
+    if not len(pages):
+        return
+    if not shelf.rows("folios_indexed")[0][0]:
+        shelf.copy_in("copy_folios", _copy_rows(pages))
+        shelf.run("index_folios")
+    elif len(pages) <= _FEW_PAGES:
+        _save_few(shelf, pages)
+    else:
+        shelf.run("begin_changed_folios")
+        shelf.copy_in("copy_changed_folios", _copy_rows(pages))
+        shelf.run("merge_changed_folios")
+
+
+def _save_few(shelf: Shelf, pages: Pages) -> None:
+    line_ends, opening_ends = np.cumsum(pages.line_counts), np.cumsum(pages.opening_counts)
+    shelf.run(
+        "save_folios",
+        folios=[pages.names[folio] for folio in pages.folio.tolist()],
+        pages=pages.page.tolist(),
+        positions=pages.first_positions.tolist(),
+        openings=[
+            pages.openings[end - count : end].tobytes()
+            for end, count in zip(opening_ends, pages.opening_counts, strict=True)
+        ],
+        lines=[
+            pages.lines[end - count : end].tobytes()
+            for end, count in zip(line_ends, pages.line_counts, strict=True)
+        ],
+    )
+
+
+def _copy_rows(pages: Pages) -> Iterator[bytes]:
+    """The pages as COPY's binary format, some thousand rows at a time."""
+    encoded = [name.encode() for name in pages.names]
+    lines, openings = (
+        np.ascontiguousarray(records).view(np.uint8) for records in (pages.lines, pages.openings)
+    )
+    line_ends = (np.cumsum(pages.line_counts) * LINE.itemsize).tolist()
+    opening_ends = (np.cumsum(pages.opening_counts) * DAY_SUM.itemsize).tolist()
+    line_bytes, opening_bytes = lines.tobytes(), openings.tobytes()
+    rows = zip(
+        pages.folio.tolist(),
+        pages.page.tolist(),
+        pages.first_positions.tolist(),
+        opening_ends,
+        line_ends,
+        strict=True,
+    )
+    begins, numbers, length = _ROW_BEGINS.pack, _NUMBERS.pack, _LENGTH.pack
+    parts: list[bytes] = [_HEADER]
+    opening_from = lines_from = 0
+    for folio, page, first_position, opening_to, lines_to in rows:
+        name = encoded[folio]
+        parts += (
+            begins(5, len(name)),
+            name,
+            numbers(4, page, 8, first_position, opening_to - opening_from),
+            opening_bytes[opening_from:opening_to],
+            length(lines_to - lines_from),
+            line_bytes[lines_from:lines_to],
+        )
+        opening_from, lines_from = opening_to, lines_to
+        if len(parts) > 6 * _ROWS_AT_ONCE:
+            yield b"".join(parts)
+            parts = []
+    parts.append(_TRAILER)
+    yield b"".join(parts)
+
+
+def whole(shelf: Shelf, name: str, position: int) -> Iterator[Page]:
+    """Every page of a folio up to a position, in order, the last one cut there."""
+    rows = shelf.rows("whole_folio", folio=name, position=position)
+    for opening, lines in rows:
+        yield Page(np.frombuffer(opening, DAY_SUM), np.frombuffer(lines, LINE)).known(position)
+
+
+def pages_at(shelf: Shelf, names: Iterable[str], position: int) -> Mapping[str, Page]:
+    """Of each folio the page that holds its last line up to a position, cut there. Folios without are left out."""
+    rows: list[Any] = shelf.rows("pages_at", folios=list(names), position=position)
+    return {
+        folio: Page(np.frombuffer(opening, DAY_SUM), np.frombuffer(lines, LINE)).known(position)
+        for folio, opening, lines in rows
+    }
