@@ -13,7 +13,7 @@ from api.language import say
 from api.problems import Problem
 from api.session import database_address
 from ledger.keyring import KEY_FILE, Keyring, KeyringError
-from ledger.notes import SigningKey
+from ledger.notes import NotANote, SigningKey, VerifierKey
 from ledger.server import default_data_dir
 from ledger.signer import Contradiction, Signer
 from ledger.store import Store
@@ -54,6 +54,15 @@ def needed_key(data: Path | None) -> tuple[Keyring, SigningKey]:
             )
         )
     return own
+
+
+def read_key(text: str) -> VerifierKey:
+    """A public key given by a person: its text, or a file that holds it. Raises Problem."""
+    try:
+        file = Path(text)
+        return VerifierKey.read(file.read_text(encoding="utf-8") if file.is_file() else text)
+    except (NotANote, OSError, ValueError):
+        raise Problem(say(f"--key {text!r} is no public key", f"--key {text!r} 不是公钥")) from None
 
 
 class Signing:

@@ -6,25 +6,39 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from ledger.store import Store
-from projections.verification import books, caps, log, projections
-from projections.verification.report import Report, root_of
+from projections.verification import books, caps, log, projections, tables
+from projections.verification.checkpoints import Outside
+from projections.verification.report import Report
 
 #: The checks by name, in the order in which `all` runs them.
 CHECKS: Final[Mapping[str, Callable[[Store, int], Report]]] = {
     "log": log.check,
+    "tables": tables.check,
     "books": books.check,
     "caps": caps.check,
     "projections": projections.check,
 }
 
 
-def run(store: Store, names: list[str], started: Callable[[str], None] = lambda name: None) -> Report:
-    """Run checks over the log up to its newest position. Repairs nothing."""
+#: Those that also look at signed checkpoints.
+_SIGNED: Final = {"log": log.check, "tables": tables.check}
+
+
+def run(
+    store: Store,
+    names: list[str],
+    started: Callable[[str], None] = lambda name: None,
+    outside: Outside = Outside(),  # noqa: B008 - frozen and empty
+) -> Report:
+    """Run checks over the log up to its newest position, against the checkpoints from outside. Repairs nothing."""
     until = store.head().position
-    report = Report(events=until, root=root_of(store, until))
+    report = Report(events=until)
     for name in names:
         started(name)
-        found = CHECKS[name](store, until)
+        found = _SIGNED[name](store, until, outside) if name in _SIGNED else CHECKS[name](store, until)
+        report.root = found.root or report.root
         report.findings += found.findings
         report.notices += found.notices
+    if "log" not in names:
+        report.root = log.stored_root(store, until)
     return report

@@ -8,7 +8,7 @@ shape); any batch that is not, or whose leaves differ, is read again row by row,
 from __future__ import annotations
 
 import struct
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from hashlib import sha256
 from typing import Any, Final
@@ -26,7 +26,8 @@ _BATCH: Final = 128
 _PARALLEL_FROM: Final = 50_000
 #: From PostgreSQL's epoch (2000) to Unix's, in microseconds.
 _EPOCH_US: Final = 946_684_800_000_000
-_FINDINGS_MAX: Final = 100
+#: Where so much is wrong, more of it says nothing.
+FINDINGS_MAX: Final = 100
 
 _QUERIES: Final = load("projections", "verification/queries.sql")
 
@@ -77,7 +78,7 @@ def _range(store: Store, after: int, until: int, wanted: Collection[int]) -> Rec
         done.roots.append(merkle.root_of(leaves))
         if first // BLOCK in wanted:
             done.leaves[first // BLOCK] = leaves
-        if len(done.wrong) >= _FINDINGS_MAX:
+        if len(done.wrong) >= FINDINGS_MAX:
             break
     return done
 
@@ -195,7 +196,6 @@ def _leaf_at(store: Store, position: int) -> bytes | None:
         return None
 
 
-def blocks_of(size: int) -> Iterator[int]:
-    """The block that is not full at a size, if there is one."""
-    if size % BLOCK:
-        yield size // BLOCK
+def block_of(size: int) -> int:
+    """The number of the block that is not full at a size, or of the next one."""
+    return size // BLOCK

@@ -80,3 +80,61 @@ select min(position), key from events where key is not null group by key having 
 
 -- name: kept_leaves
 select leaves from kejin_work.tree_blocks where block = %(block)s
+
+-- name: tag_differences
+-- Each row of event_tags counts 1, each distinct tag of an event -1: what does not come to 0 differs.
+select position, tag, sum(n) + (sum(n) > 0 and bool_or(n < 0))::int as difference
+from (
+    select position, tag, 1 as n from event_tags where position > %(after)s and position <= %(until)s
+    union all
+    select distinct position, unnest(tags), -1 from events where position > %(after)s and position <= %(until)s
+) as both_sides
+group by position, tag having sum(n) <> 0
+order by position, tag limit 100
+
+-- name: tags_outside
+-- Events appended while this runs are not looked at.
+select position, tag from event_tags t
+where position is null or position < 1
+   or (position > %(until)s and not exists (select from events e where e.position = t.position))
+limit 100
+
+-- name: accounts_out_of_order
+select a.id, a.path, f.n
+from accounts a
+full join (
+    select account, row_number() over (order by position, n) as n from (
+        select distinct on (line.account) line.account, e.position, line.n
+        from events e, unnest(e.posting_accounts) with ordinality as line (account, n)
+        order by line.account, e.position, line.n
+    ) as firsts
+) f on f.account = a.id
+where a.id is null or f.n is null or f.n <> a.id
+order by coalesce(f.n, a.id) limit 100
+
+-- name: accounts_repeated
+select id, path from accounts
+where id in (select id from accounts group by id having count(*) > 1)
+   or path in (select path from accounts group by path having count(*) > 1)
+order by id limit 100
+
+-- name: day_sum_stamps
+select tag, position from day_sum_stamps order by tag
+
+-- name: kept_day_sums
+select tag, position from kejin_work.kept_day_sums
+
+-- name: day_sums
+select s.tag, a.path, s.effective_on::text, s.amount_fen
+from day_sums s left join accounts a on a.id = s.account_id
+
+-- name: party_tags
+select e.position, e.leaf, t.tag
+from events e, lateral (select distinct tag from unnest(e.tags) as tag) as t
+where e.position > %(after)s and e.position <= %(until)s
+  and split_part(t.tag, ':', 1) = any ('{party,firm,research_institute,bank,guarantor,service_body,investor,insurer}')
+order by e.position
+
+-- name: stored_leaves
+select coalesce(string_agg(leaf, '' order by position), '') from events where position <= %(until)s
+group by (position - 1) / 4096 order by (position - 1) / 4096

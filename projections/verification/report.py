@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ledger.merkle import Tree
-from ledger.store import Store
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -46,14 +43,3 @@ class Report:
             "findings": [finding.document() for finding in self.findings],
             "notices": [notice.document() for notice in self.notices],
         }
-
-
-def root_of(store: Store, until: int) -> str:
-    """The Merkle root (RFC 6962, hex) over the stored leaves up to a position."""
-    tree = Tree()
-    with store.connection.transaction(), store.connection.cursor(name="leaves", binary=True) as cursor:
-        cursor.itersize = 20_000
-        cursor.execute("select leaf from events where position <= %s order by position", (until,))
-        for (leaf,) in cursor:
-            tree.append(bytes(leaf))
-    return tree.root().hex()
