@@ -81,6 +81,23 @@ select min(position), key from events where key is not null group by key having 
 -- name: kept_leaves
 select leaves from kejin_work.tree_blocks where block = %(block)s
 
+-- name: tags_digest
+-- Sums of hashes under a seed that was drawn just now: equal sums, equal rows. The recorder may repeat a tag.
+select
+    (select coalesce(sum(hashtextextended(tag, position + %(seed)s)), 0) from event_tags where position <= %(until)s)
+    = (select coalesce(sum(hashtextextended(tag, e.position + %(seed)s)), 0)
+       from events e, unnest(e.tags) as tag where e.span <> 0 and e.position <= %(until)s)
+    + (select coalesce(sum(hashtextextended(tag, position + %(seed)s)), 0)
+       from (select distinct position, unnest(tags) as tag from events where span = 0 and position <= %(until)s) as one)
+
+-- name: day_sums_recomputed
+select w.tag, line.account, coalesce(line.day, e.effective_on)::text, sum(line.amount)
+from events e, unnest(e.posting_accounts, e.posting_amounts, e.posting_days) as line (account, amount, day)
+join unnest(%(accounts)s::int[], %(tags)s::text[], %(stamps)s::bigint[]) as w (account, tag, stamp)
+     on w.account = line.account
+where e.position <= w.stamp
+group by 1, 2, 3
+
 -- name: tag_differences
 -- Each row of event_tags counts 1, each distinct tag of an event -1: what does not come to 0 differs.
 select position, tag, sum(n) + (sum(n) > 0 and bool_or(n < 0))::int as difference
@@ -100,17 +117,31 @@ where position is null or position < 1
 limit 100
 
 -- name: accounts_out_of_order
+-- An account's first line: its event's position, and its place among the lines.
 select a.id, a.path, f.n
 from accounts a
 full join (
-    select account, row_number() over (order by position, n) as n from (
-        select distinct on (line.account) line.account, e.position, line.n
+    select account, row_number() over (order by first) as n from (
+        select line.account, min((e.position << 20) + line.n) as first
         from events e, unnest(e.posting_accounts) with ordinality as line (account, n)
-        order by line.account, e.position, line.n
+        where e.position <= %(until)s
+        group by line.account
     ) as firsts
 ) f on f.account = a.id
-where a.id is null or f.n is null or f.n <> a.id
+where a.id is null or f.n <> a.id or (f.n is null and a.id <= (
+    select coalesce(max(account), 0) from events e, unnest(e.posting_accounts) as account where e.position <= %(until)s
+))
 order by coalesce(f.n, a.id) limit 100
+
+-- name: accounts_unused
+-- Those of events that were appended while this ran are in use.
+select a.id, a.path from accounts a
+where a.id > (
+    select coalesce(max(account), 0) from events e, unnest(e.posting_accounts) as account where e.position <= %(until)s
+) and not exists (
+    select from events e where e.position > %(until)s and a.id = any (e.posting_accounts)
+)
+order by a.id limit 100
 
 -- name: accounts_repeated
 select id, path from accounts
@@ -125,14 +156,13 @@ select tag, position from day_sum_stamps order by tag
 select tag, position from kejin_work.kept_day_sums
 
 -- name: day_sums
-select s.tag, a.path, s.effective_on::text, s.amount_fen
-from day_sums s left join accounts a on a.id = s.account_id
+select tag, account_id, effective_on::text, amount_fen from day_sums
 
 -- name: party_tags
 select e.position, e.leaf, t.tag
 from events e, lateral (select distinct tag from unnest(e.tags) as tag) as t
 where e.position > %(after)s and e.position <= %(until)s
-  and split_part(t.tag, ':', 1) = any ('{party,firm,research_institute,bank,guarantor,service_body,investor,insurer}')
+  and split_part(t.tag, ':', 1) = any (%(kinds)s)
 order by e.position
 
 -- name: stored_leaves
