@@ -3,9 +3,8 @@
 
     python kejin-verify.py PACK [--key KEY | --checkpoint FILE]
 
-KEY is the ledger's public key (its text or a file with it), FILE a checkpoint that you were given earlier; take either
-from somewhere else than the pack. Exit 0: everything holds; 1: something does not, or could not be read. Without both
-the pack is only shown to be consistent with itself: whoever made it may have made all of it.
+KEY is the ledger's public key (its text or a file with it), FILE a checkpoint that you were given earlier: not taken
+from the pack. Exit 0: everything holds; else 1. Without both the pack is only shown to be consistent with itself.
 
 Checked in this order: every byte of the zip; the manifest and its signature; the checkpoint's signature (RFC 8032), and
 that FILE's log is the beginning of the pack's (RFC 6962); each event's place in the log; books, amounts by the rules,
@@ -52,7 +51,6 @@ TEXTS = {
     "books": ("the books do not balance", "账不平"),
     "rules": ("other rules than the log adopted", "规则与日志所启用的不符"),
     "amount": ("the amount does not follow from the rules", "金额与规则不符"),
-    "postings": ("the postings are not those of the amount", "分录与金额不符"),
     "states": ("what stood before and after is wrong", "前后状态有误"),
     "index": ("not in the signed index of parties", "不在已签名的主体索引中"),
     "left_out": ("events are left out or added", "事件有遗漏或增添"),
@@ -382,7 +380,7 @@ def check_grant(event, rules):
     quotas = sorted(name.split("/")[1] for name, fen in moved.items() if name.startswith("quota/") and fen == amount)
     available, committed = (f"public/round/{data['round']}/{part}" for part in ("available", "committed"))
     holds = moved.get(available) == -amount and moved.get(committed) == amount
-    demand(holds and quotas == sorted(name for _, name in clause["caps"]), "postings", where)
+    demand(holds and quotas == sorted(name for _, name in clause["caps"]), "amount", where)
     return {name: int(legs[len(expected) + i][1]) for i, (_, name) in enumerate(clause["caps"])}
 
 
@@ -565,10 +563,9 @@ def main():
     brought.add_argument("--checkpoint", metavar="FILE")
     arguments = parser.parse_args()
     try:
-        key = arguments.key
-        if key is not None:
-            key = Key(Path(key).read_text("utf-8") if Path(key).is_file() else key).text
-        note = Path(arguments.checkpoint).read_text("utf-8") if arguments.checkpoint else None
+        key, note = arguments.key, arguments.checkpoint
+        key = None if key is None else Key(Path(key).read_text("utf-8") if Path(key).is_file() else key).text
+        note = None if note is None else Path(note).read_text("utf-8")
         pack, events, checkpoint = verify(Path(arguments.pack).read_bytes(), key, note)
     except Rejected as problem:
         stop(say(f"REJECTED: {problem}", f"不成立：{problem}"))
@@ -585,11 +582,11 @@ def main():
     print(say(en, f"{what}：{len(events)} 条事件，所知截至第 {known} 条，日志共 {checkpoint.size} 条"))
     if pack["complete"]:
         print(say("complete: these are all its events up to there", "完整：截至该处的全部事件均在其中，无遗漏"))
-    if key or note:
-        print(say(f"HOLDS: signed by {pack['key']}", f"成立：签名密钥 {pack['key']}"))
-    else:
+    en, zh = f"HOLDS: signed by {pack['key']}", f"成立：签名密钥 {pack['key']}"
+    if key is None and note is None:
         en = "HOLDS, but the pack is only consistent with itself: bring a --key or --checkpoint from elsewhere"
-        print(say(en, "仅自身一致：请另行取得 --key 或 --checkpoint，方可确认出自该账本"))
+        zh = "仅自身一致：请另行取得 --key 或 --checkpoint，方可确认出自该账本"
+    print(say(en, zh))
 
 
 def stop(line):
