@@ -231,6 +231,10 @@ class Store:
         if missing:
             self._paths.update(self.query("account_paths", ids=missing))
 
+    def forget_accounts(self) -> None:
+        """Look accounts up again from now on: a check must not rest on what was read before it began."""
+        self._paths, self._ids = {}, {}
+
     # --- whole events ----------------------------------------------------------------------------------------
 
     def stored_events(

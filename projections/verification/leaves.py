@@ -75,11 +75,11 @@ def _range(store: Store, after: int, until: int, wanted: Collection[int]) -> Rec
                 found = _exact(store, start, min(start + _BATCH, end), last_us, done.wrong)
             batch, last_us = found
             leaves += batch
+            if len(done.wrong) >= FINDINGS_MAX:
+                return done
         done.roots.append(merkle.root_of(leaves))
         if first // BLOCK in wanted:
             done.leaves[first // BLOCK] = leaves
-        if len(done.wrong) >= FINDINGS_MAX:
-            break
     return done
 
 

@@ -9,7 +9,7 @@ from ledger import merkle
 from ledger.sql import load
 from ledger.store import Store
 from projections.verification.checkpoints import Outside, compare, signed
-from projections.verification.leaves import FINDINGS_MAX, recompute
+from projections.verification.leaves import FINDINGS_MAX, Recomputed, recompute
 from projections.verification.report import Finding, Report
 
 _QUERIES: Final = load("projections", "verification/queries.sql")
@@ -25,6 +25,7 @@ def check(store: Store, until: int, outside: Outside = Outside()) -> Report:  # 
     found = signed(store, outside)
     leaves = recompute(store, until, found.wanted(until))
     report = Report(findings=[Finding("log", what, "events", position) for position, what in leaves.wrong])
+    report.findings += _unconfirmed(store, until, leaves)
     if len(leaves.wrong) >= FINDINGS_MAX:
         report.findings.append(Finding("log", f"more than {FINDINGS_MAX} findings; stopped here"))
     else:
@@ -35,6 +36,12 @@ def check(store: Store, until: int, outside: Outside = Outside()) -> Report:  # 
     return report
 
 
+def newest(store: Store) -> int:
+    """The newest position, read without anything else of its row."""
+    row = store.connection.execute(_QUERIES["newest_position"]).fetchone()
+    return 0 if row is None else int(row[0])
+
+
 def stored_root(store: Store, until: int) -> str:
     """The Merkle root (RFC 6962, hex) over the stored leaves up to a position, none of them recomputed."""
     with store.connection.cursor(binary=True) as cursor:
@@ -42,6 +49,20 @@ def stored_root(store: Store, until: int) -> str:
     return merkle.root_of(
         [joined[at : at + 32] for (joined,) in rows for at in range(0, len(joined), 32)]
     ).hex()
+
+
+def _unconfirmed(store: Store, until: int, leaves: Recomputed) -> list[Finding]:
+    """Accounts whose path no sound event confirms, where events are not sound: a path is part of every leaf of the
+    events that post to it, so if it was changed they all differ."""
+    wrong = sorted(position for position, _ in leaves.wrong)[:FINDINGS_MAX]
+    if not wrong:
+        return []
+    looked_at = until if len(wrong) < FINDINGS_MAX else wrong[-1]
+    rows = store.connection.execute(
+        _QUERIES["accounts_unconfirmed"], {"wrong": wrong, "until": looked_at}
+    ).fetchall()
+    what = "is confirmed by no event: it was changed, or every event that posts to it was"
+    return [Finding("log", f"account {number} ({path}) {what}", "accounts") for number, path in rows]
 
 
 def _structure(store: Store) -> list[Finding]:

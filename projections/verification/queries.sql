@@ -168,3 +168,16 @@ order by e.position
 -- name: stored_leaves
 select coalesce(string_agg(leaf, '' order by position), '') from events where position <= %(until)s
 group by (position - 1) / 4096 order by (position - 1) / 4096
+
+-- name: newest_position
+select coalesce(max(position), 0) from events
+
+-- name: accounts_unconfirmed
+select distinct line.account, a.path
+from events e cross join lateral unnest(e.posting_accounts) as line (account)
+left join accounts a on a.id = line.account
+where e.position = any (%(wrong)s) and not exists (
+    select from events sound
+    where sound.position <= %(until)s and sound.position <> all (%(wrong)s) and line.account = any (sound.posting_accounts)
+)
+order by line.account limit 20
