@@ -25,20 +25,6 @@ def split(size: int) -> int:
     return 1 << ((size - 1).bit_length() - 1)
 
 
-def root_of(leaves: Sequence[bytes]) -> bytes:
-    """The root of leaf hashes; of none SHA-256 of nothing. Level by level: an odd last node goes up as it is."""
-    if not leaves:
-        return EMPTY_ROOT
-    level, sha256 = list(leaves), hashlib.sha256
-    while len(level) > 1:
-        pairs = zip(level[::2], level[1::2], strict=False)
-        above = [sha256(b"\x01" + left + right).digest() for left, right in pairs]
-        if len(level) & 1:
-            above.append(level[-1])
-        level = above
-    return level[0]
-
-
 class Tree:
     """A growing tree that keeps only the roots of its full subtrees: O(log n) memory."""
 
@@ -156,3 +142,16 @@ def is_consistent(old: int, old_root: bytes, size: int, root: bytes, proof: Sequ
             of_new = node_hash(of_new, sibling)
         node, last = node >> 1, last >> 1
     return last == 0 and of_old == old_root and of_new == root
+
+
+def root_of(leaves: bytes) -> bytes:
+    """The root over leaf hashes of 32 bytes each, joined in order: that of `Tree`, several times as fast."""
+    if not leaves:
+        return EMPTY_ROOT
+    level, sha256 = leaves, hashlib.sha256
+    while len(level) > 32:
+        paired = len(level) & ~63
+        nodes = [sha256(b"\x01" + level[at : at + 64]).digest() for at in range(0, paired, 64)]
+        # A node without a partner stays as it is until the next level: the split at the largest power of two.
+        level = b"".join(nodes) + level[paired:]
+    return level

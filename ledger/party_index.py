@@ -101,7 +101,7 @@ class PartyIndex:
             self.hashes[number] = leaf_hash(bucket(self.chains_of(number)))
             self.changed.add(number)
         self._touched.clear()
-        return merkle.root_of(self.hashes)
+        return merkle.root_of(b"".join(self.hashes))
 
 
 def packed(chains: Iterable[tuple[str, Chain]]) -> bytes:

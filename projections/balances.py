@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from projections.base import Content, Damaged, Log, distinct, places
 from projections.chart import Chart, has_folio
 from projections.clocks import AsOf
 from projections.columns import Columns, day_number, iso_day
-from projections.fold import fold, query
+from projections.fold import fold, fold_binary
 from projections.page_checks import check_pages
 from projections.pages import (
     LINE,
@@ -109,9 +109,8 @@ def _subtrees(log: Log) -> list[str]:
 
 def _below(log: Log, columns: Columns, path: str) -> Records:
     """The lines below a path, one per event and day, without those that sum to 0."""
-    with log.store.connection.cursor(binary=True) as cursor:
-        row = cursor.execute(query("account_ids_below"), {"path": path, "end": path[:-1] + "0"}).fetchone()
-    ids = np.frombuffer((row and row[0]) or b"", ">i4")
+    ((sent,),) = fold_binary(log.store, "account_ids_below", path=path, end=path[:-1] + "0")
+    ids = np.frombuffer(sent or b"", ">i4")
     inside = np.zeros(int(columns.account.max(initial=0)) + 1, bool)
     inside[ids[ids < len(inside)]] = True
     at = inside[columns.account]
@@ -187,6 +186,11 @@ def _accounts(store: Store, path: str) -> dict[str, int]:
     if path.endswith("/"):
         return {name: i for i, name in fold(store, "accounts_below", path=path, end=path[:-1] + "0")}
     return {name: i for i, name in fold(store, "account_of_path", path=path)}
+
+
+def accounts_of(store: Store, paths: Sequence[str]) -> dict[str, int]:
+    """The accounts among paths that were ever posted to, with their ids."""
+    return {name: i for i, name in fold(store, "accounts_of_paths", paths=list(paths))}
 
 
 def account_pages(shelf: Shelf, accounts: Mapping[str, int], position: int) -> dict[str, Page]:

@@ -12,7 +12,16 @@ from typing import Any, Final
 from ledger import merkle
 from ledger.codec import leaf_hash
 from ledger.notes import Checkpoint
-from ledger.party_index import BUCKET_COUNT, EMPTY_BUCKET, NO_EVENTS, bucket, bucket_of, entry, lengthened, unpacked
+from ledger.party_index import (
+    BUCKET_COUNT,
+    EMPTY_BUCKET,
+    NO_EVENTS,
+    bucket,
+    bucket_of,
+    entry,
+    lengthened,
+    unpacked,
+)
 from ledger.signer import BLOCK_LEAVES, Contradiction
 from ledger.store import Store
 
@@ -49,7 +58,7 @@ class LogProofs:
             height = (end - start - 1).bit_length()
             if end - start == 1 << height:
                 return levels[height][first >> height]
-            return merkle.root_of(levels[0][first : first + end - start])
+            return merkle.root_of(b"".join(levels[0][first : first + end - start]))
         if (start, end) not in self._nodes:
             middle = start + merkle.split(end - start)
             left, right = self._range_root(start, middle), self._range_root(middle, end)
@@ -89,9 +98,15 @@ class LogProofs:
         for position, leaf in events:
             head = lengthened(head, position, leaf)
         told = entry(tag, (len(events), head)) if events else b""
-        if merkle.root_of(hashes) != self.state.parties or leaf_hash(kept) != hashes[number] or told not in kept:
+        if (
+            merkle.root_of(b"".join(hashes)) != self.state.parties
+            or leaf_hash(kept) != hashes[number]
+            or told not in kept
+        ):
             raise _contradiction(self.state)
-        path = merkle.inclusion_proof(number, BUCKET_COUNT, lambda start, end: merkle.root_of(hashes[start:end]))
+        path = merkle.inclusion_proof(
+            number, BUCKET_COUNT, lambda start, end: merkle.root_of(b"".join(hashes[start:end]))
+        )
         return {
             "tag": tag,
             "later": [[position, leaf.hex()] for position, leaf in events if position > until],

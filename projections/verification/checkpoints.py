@@ -111,8 +111,8 @@ def _root_at(leaves: Recomputed, size: int) -> bytes:
     if size % BLOCK:
         if size // BLOCK not in leaves.leaves:
             return b""  # the recomputation stopped early: it found too much
-        roots.append(merkle.root_of(leaves.leaves[number][: size % BLOCK]))
-    return merkle.root_of(roots)
+        roots.append(merkle.root_of(b"".join(leaves.leaves[number][: size % BLOCK])))
+    return merkle.root_of(b"".join(roots))
 
 
 def _first_wrong(store: Store, found: Signed, leaves: Recomputed, state: Checkpoint) -> tuple[int, bool]:
@@ -128,7 +128,7 @@ def _first_wrong(store: Store, found: Signed, leaves: Recomputed, state: Checkpo
         now = [
             row[0] for row in store.query("leaves_between", after=number * BLOCK, until=(number + 1) * BLOCK)
         ]
-        if merkle.root_of(then) == root:
+        if merkle.root_of(b"".join(then)) == root:
             at = next((i for i, (a, b) in enumerate(zip(then, now, strict=False)) if a != bytes(b)), 0)
             return number * BLOCK + at + 1, True
         return number * BLOCK + 1, False

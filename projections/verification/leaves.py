@@ -77,7 +77,7 @@ def _range(store: Store, after: int, until: int, wanted: Collection[int]) -> Rec
             leaves += batch
             if len(done.wrong) >= FINDINGS_MAX:
                 return done
-        done.roots.append(merkle.root_of(leaves))
+        done.roots.append(merkle.root_of(b"".join(leaves)))
         if first // BLOCK in wanted:
             done.leaves[first // BLOCK] = leaves
     return done

@@ -5,34 +5,32 @@ from __future__ import annotations
 
 from typing import Final
 
-from ledger import merkle
 from ledger.sql import load
 from ledger.store import Store
-from projections.verification.checkpoints import Outside, compare, signed
+from projections.verification.checkpoints import compare, signed
 from projections.verification.leaves import FINDINGS_MAX, Recomputed, recompute
+from projections.verification.reading import Reading
 from projections.verification.report import Finding, Report
 
 _QUERIES: Final = load("projections", "verification/queries.sql")
 
 
-def check(store: Store, until: int, outside: Outside = Outside()) -> Report:  # noqa: B008 - frozen and empty
-    """Everything that the log's own bytes decide. The report has the root over the recomputed leaves."""
+def check(reading: Reading) -> Report:
+    """Everything that the log's own bytes decide; what was recomputed gives the report's root."""
+    store, until = reading.store, reading.until
     unordered = _structure(store)
-    if (
-        unordered
-    ):  # without its index the log cannot be read in order at speed, nor can a position be believed
+    if unordered:
+        # Without its index the log cannot be read in order at speed, nor can a position be believed.
         return Report(findings=unordered)
-    found = signed(store, outside)
+    found = signed(store, reading.outside)
     leaves = recompute(store, until, found.wanted(until))
     report = Report(findings=[Finding("log", what, "events", position) for position, what in leaves.wrong])
     report.findings += _unconfirmed(store, until, leaves)
     if len(leaves.wrong) >= FINDINGS_MAX:
         report.findings.append(Finding("log", f"more than {FINDINGS_MAX} findings; stopped here"))
     else:
-        against = compare(store, until, found, leaves)
-        report.findings += against.findings
-        report.notices += against.notices
-        report.root = merkle.root_of(leaves.roots).hex()
+        report.add(compare(store, until, found, leaves))
+        reading.keep_subtrees(leaves.roots)
     return report
 
 
@@ -40,15 +38,6 @@ def newest(store: Store) -> int:
     """The newest position, read without anything else of its row."""
     row = store.connection.execute(_QUERIES["newest_position"]).fetchone()
     return 0 if row is None else int(row[0])
-
-
-def stored_root(store: Store, until: int) -> str:
-    """The Merkle root (RFC 6962, hex) over the stored leaves up to a position, none of them recomputed."""
-    with store.connection.cursor(binary=True) as cursor:
-        rows = cursor.execute(_QUERIES["stored_leaves"], {"until": until}).fetchall()
-    return merkle.root_of(
-        [joined[at : at + 32] for (joined,) in rows for at in range(0, len(joined), 32)]
-    ).hex()
 
 
 def _unconfirmed(store: Store, until: int, leaves: Recomputed) -> list[Finding]:

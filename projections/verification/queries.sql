@@ -165,10 +165,6 @@ where e.position > %(after)s and e.position <= %(until)s
   and split_part(t.tag, ':', 1) = any (%(kinds)s)
 order by e.position
 
--- name: stored_leaves
-select coalesce(string_agg(leaf, '' order by position), '') from events where position <= %(until)s
-group by (position - 1) / 4096 order by (position - 1) / 4096
-
 -- name: newest_position
 select coalesce(max(position), 0) from events
 

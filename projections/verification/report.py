@@ -34,6 +34,11 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     notices: list[Finding] = field(default_factory=list)
 
+    def add(self, other: Report) -> None:
+        """Take in what another check found."""
+        self.findings += other.findings
+        self.notices += other.notices
+
     def document(self) -> dict[str, Any]:
         """The report as JSON (design §5)."""
         return {

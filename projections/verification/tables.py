@@ -12,6 +12,7 @@ from ledger.party_index import BUCKET_COUNT, INDEXED_KINDS, PartyIndex
 from ledger.sql import load
 from ledger.store import Store
 from projections.verification.checkpoints import Outside, signed
+from projections.verification.reading import Reading
 from projections.verification.report import Finding, Report
 
 _QUERIES: Final = load("projections", "verification/queries.sql")
@@ -19,10 +20,10 @@ _FINDINGS_MAX: Final = 100
 _EVENTS_AT_ONCE: Final = 50_000
 
 
-def check(store: Store, until: int, outside: Outside = Outside()) -> Report:  # noqa: B008 - frozen and empty
+def check(reading: Reading) -> Report:
     """Every row of the tables beside the log, recomputed from it."""
     findings: list[Finding] = []
-    for found in _all(store, until, outside):
+    for found in _all(reading.store, reading.until, reading.outside):
         findings.append(found)
         if len(findings) >= _FINDINGS_MAX:
             findings.append(Finding("tables", f"more than {_FINDINGS_MAX} findings; stopped here"))

@@ -21,7 +21,8 @@ from projections.clocks import AsOf
 from projections.rebuilding import Differs, rebuild
 from projections.runner import RUNNER_LOCK, Runner, ensure, statuses
 from projections.shelves import NotProjected, Shelf
-from projections.verification import projections as verification
+from projections.verification import run
+from projections.verification.report import Finding
 from tests.histories import history
 from tests.support import Ledger
 
@@ -57,6 +58,11 @@ def digests(ledger: Ledger) -> dict[str, str]:
     return {
         name: p.stored(live(ledger, name), live(ledger, name).position()).digest for name, p in KNOWN.items()
     }
+
+
+def findings(ledger: Ledger) -> list[Finding]:
+    """What `kejin verify projections` finds."""
+    return run(ledger.store, ["projections"]).findings
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -183,7 +189,7 @@ def test_a_runner_that_follows_takes_in_each_commit(ledger: Ledger, database: st
         stop.set()
         thread.join()
         runner.close()
-    assert verification.check(ledger.store, ledger.store.head().position).findings == []
+    assert findings(ledger) == []
 
 
 def test_a_batch_that_commits_late_is_not_skipped(ledger: Ledger, database: str, runner: Runner) -> None:
@@ -205,7 +211,7 @@ def test_a_batch_that_commits_late_is_not_skipped(ledger: Ledger, database: str,
     runner.catch_up()
     assert {status.position for status in statuses(runner.store)} == {first + 3}
     assert ledger.balance("quota/c.firm/F") == 6
-    assert verification.check(ledger.store, first + 3).findings == []
+    assert findings(ledger) == []
 
 
 def test_a_changed_version_is_rebuilt_by_itself(ledger: Ledger, database: str) -> None:
@@ -262,7 +268,7 @@ def test_a_changed_row_is_found_and_its_table_named(
     """Whatever an administrator changes in a projection's table, the check names the table."""
     until = filled(ledger, 9, 60)
     ensure(ledger.store, until)
-    assert verification.check(ledger.store, until).findings == []
+    assert findings(ledger) == []
     table = f"{live(ledger).schema}.folios"
     with psycopg.connect(database, autocommit=True) as owner:
         row: Any = owner.execute(
@@ -271,7 +277,7 @@ def test_a_changed_row_is_found_and_its_table_named(
         statement = FORGERIES[forgery].format(folios=table)
         changed = owner.execute(f"{statement} where folio = %s".encode(), (row[0],)).rowcount
     assert changed == 1
-    assert table in {finding.table for finding in verification.check(ledger.store, until).findings}
+    assert table in {finding.table for finding in findings(ledger)}
 
 
 def test_a_position_that_was_changed_is_found(ledger: Ledger, database: str) -> None:
@@ -282,7 +288,7 @@ def test_a_position_that_was_changed_is_found(ledger: Ledger, database: str) -> 
     for position in (until - 1, until + 1):
         with psycopg.connect(database, autocommit=True) as owner:
             owner.execute(f"update {shelf.schema}.progress set position = {position}".encode())
-        assert verification.check(ledger.store, until).findings
+        assert findings(ledger)
 
 
 def test_the_lock_of_the_runner_is_not_the_one_of_appending(ledger: Ledger, runner: Runner) -> None:

@@ -33,7 +33,7 @@ def expected(store: Store) -> tuple[int, bytes, bytes]:
         value = hashlib.sha256(b"\x03" + count.to_bytes(8, "big") + head + tag.encode()).digest()
         buckets[int.from_bytes(key[:2], "big") // 64].append(key + value)
     leaves = [hashlib.sha256(b"\x00" + b"".join(sorted(bucket))).digest() for bucket in buckets]
-    return len(rows), merkle.root_of([row[1] for row in rows]), merkle.root_of(leaves)
+    return len(rows), merkle.root_of(b"".join(row[1] for row in rows)), merkle.root_of(b"".join(leaves))
 
 
 def told(note: str) -> tuple[int, bytes, bytes]:

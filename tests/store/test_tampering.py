@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -56,6 +56,8 @@ class Signed:
     def __init__(self, address: str, folder: Path) -> None:
         self.ledger = Ledger(address)
         self.store = self.ledger.store
+        # What is to be undone is not committed: only this connection sees it.
+        self.store.beside = lambda: nullcontext(self.store)  # type: ignore[method-assign, assignment, return-value]
         self.folder = folder
         for line in HISTORY:
             assert self.ledger.submit(line)[0]["outcome"] in ("accepted", "refused")
@@ -336,6 +338,7 @@ def test_the_first_wrong_position_is_named(embedded_server: str, tmp_path: Path)
     """In a full block the kept leaves tell exactly where a log was rewritten, leaf and all."""
     with fresh_database(embedded_server) as address, Store.open(address) as store:
         append(store, 9000)
+        store.beside = lambda: nullcontext(store)  # type: ignore[method-assign, assignment, return-value]
         signer_of(store, tmp_path).checkpoint()
         note = (tmp_path / "signing-key.checkpoint").read_text(encoding="utf-8")
         outside = Outside([KEY.verifier], [Held("held", note)])
