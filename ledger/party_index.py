@@ -26,6 +26,11 @@ BUCKET_COUNT: Final = 1024
 EMPTY_BUCKET: Final = leaf_hash(b"")
 NO_EVENTS: Final = bytes(32)
 
+
+class NotAsSigned(ValueError):
+    """A bucket that is not the one whose hash was signed."""
+
+
 Chain = tuple[int, bytes]  # how many events, the head over them
 
 
@@ -74,9 +79,9 @@ class PartyIndex:
         return {bucket_of(tag) for tag in tags if tag not in self._chains} - self._tags.keys()
 
     def load(self, number: int, chains: Mapping[str, Chain]) -> None:
-        """Take in a bucket. Raises ValueError if it is not the one that its hash names."""
+        """Take in a bucket. Raises NotAsSigned if it is not the one that its hash names."""
         if leaf_hash(bucket(chains.items())) != self.hashes[number]:
-            raise ValueError(f"bucket {number} of the index of parties is not the one that was signed")
+            raise NotAsSigned(f"bucket {number} of the index of parties is not the one that was signed")
         self._tags[number] = list(chains)
         self._chains.update(chains)
 
@@ -114,9 +119,11 @@ def packed(chains: Iterable[tuple[str, Chain]]) -> bytes:
 
 
 def unpacked(kept: bytes) -> dict[str, Chain]:
-    """The chains of a bucket from the bytes of `packed`."""
+    """The chains of a bucket from the bytes of `packed`. Raises NotAsSigned for other bytes."""
     chains, at = {}, 0
     while at < len(kept):
+        if at + 42 > len(kept):
+            raise NotAsSigned("a bucket of the index of parties is cut off")
         end = at + 42 + int.from_bytes(kept[at + 40 : at + 42], "big")
         chains[kept[at + 42 : end].decode()] = (
             int.from_bytes(kept[at : at + 8], "big"),

@@ -15,7 +15,14 @@ from typing import Final
 from ledger import merkle
 from ledger.keyring import Keyring
 from ledger.notes import Checkpoint, NotANote, SigningKey, opened, signed
-from ledger.party_index import BUCKET_COUNT, EMPTY_BUCKET, PartyIndex, is_indexed, packed, unpacked
+from ledger.party_index import (
+    BUCKET_COUNT,
+    EMPTY_BUCKET,
+    PartyIndex,
+    is_indexed,
+    packed,
+    unpacked,
+)
 from ledger.store import Appended, Store
 
 #: The advisory lock of signing, on the ledger's own database.
@@ -88,6 +95,7 @@ class Signer:
         self._index = PartyIndex()
         self._blocks: list[tuple[int, bytes, list[bytes]]] = []  # filled and not kept yet
         self._kept_size: int | None = None  # None: nothing is loaded
+        self._believes_buckets = True  # those that are kept, as far as their hashes are the signed ones
 
     def committed(self, *, at_rest: bool) -> None:
         """To be called after commits. Signs when the log is at rest or a second went by. Raises Contradiction,
@@ -120,9 +128,11 @@ class Signer:
             self._load(kept)
         head = self._store.head().position
         held = self._keyring.newest([self._key.verifier])
-        if held is not None:
-            self._agree(held[1], head)
-        self._follow(head)
+        try:
+            self._catch_up(held[1] if held else None, head)
+        except ValueError:  # what is kept was changed (NotAsSigned) or is no text: made again from the log
+            self._begin_anew(kept)
+            self._catch_up(held[1] if held else None, head)
         if held is not None and held[1].size == head and not also and (kept == head or not keep):
             return held[0]
         state = Checkpoint(self._key.name, head, self._tree.root(), self._index.root())
@@ -132,6 +142,11 @@ class Signer:
             self._keep(head)
         self._keyring.keep(note)
         return note
+
+    def _catch_up(self, held: Checkpoint | None, head: int) -> None:
+        if held is not None:
+            self._agree(held, head)
+        self._follow(head)
 
     def _agree(self, held: Checkpoint, head: int) -> None:
         """Go on only from what was signed last: never sign a log that contradicts it. Raises Contradiction."""
@@ -198,9 +213,14 @@ class Signer:
     def _load(self, size: int) -> None:
         """Go on from what is kept as of `size`, if a checkpoint of ours confirms it; else from nothing."""
         self._forget()
-        if size and not self._confirmed(size):
-            self._forget()
-        self._kept_size = size
+        if size and self._confirmed(size):
+            self._kept_size = size
+        else:
+            self._begin_anew(size)
+
+    def _begin_anew(self, kept: int) -> None:
+        self._forget()
+        self._kept_size, self._believes_buckets = kept, False
 
     def _confirmed(self, size: int) -> bool:
         notes = self._store.query("checkpoint_of_size", size=size)
@@ -223,7 +243,7 @@ class Signer:
         if not missing:
             return
         kept = dict.fromkeys(missing, b"")
-        if self._kept_size:
+        if self._kept_size and self._believes_buckets:
             kept.update(self._store.query("buckets", buckets=list(missing)))
         for number, chains in kept.items():
             self._index.load(number, unpacked(bytes(chains)))

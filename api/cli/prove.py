@@ -71,6 +71,8 @@ def command(
                 "须且仅须给出 POSITION、--claim、--firm、--bank、--verifier 之一",
             )
         )
+    if position is not None and known_position is not None:
+        raise Problem(say("POSITION needs no --known-position", "POSITION 无需 --known-position"))
     read_uscc("--firm", firm)
     read_uscc("--bank", bank)
     held = [_size_of(path) for path in checkpoint or ()]

@@ -110,6 +110,7 @@ def test_under_load_a_second_passes_first(database: str, tmp_path: Path) -> None
     "change",
     [
         "update kejin_work.party_buckets set chains = ''",
+        "update kejin_work.party_buckets set chains = substring(chains for 10)",
         "update kejin_work.party_buckets set hash = sha256(hash)",
         "update kejin_work.tree_blocks set root = sha256(root)",
         "delete from kejin_work.tree_blocks where block = 0",
@@ -131,7 +132,7 @@ def test_what_is_kept_is_not_believed(database: str, tmp_path: Path, change: str
         append(store, 10)
         try:
             note = signer_of(store, tmp_path).checkpoint()
-        except (Contradiction, ValueError):
+        except Contradiction:
             return
         assert told(note) == expected(store)
 
