@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
@@ -29,6 +31,10 @@ from projections.pages import (
     summed_by_day,
 )
 from projections.shelves import Shelf, begins_again, reaching
+
+#: By connection the ids of accounts that were asked for: they never change.
+_IDS: Final[WeakKeyDictionary[Store, dict[str, int]]] = WeakKeyDictionary()
+_IDS_MAX: Final = 100_000
 
 
 class UnknownAccount(LookupError):
@@ -185,7 +191,12 @@ def _accounts(store: Store, path: str) -> dict[str, int]:
     """The accounts that a path means, with their ids: itself if it was ever posted to, or those of a subtree."""
     if path.endswith("/"):
         return {name: i for i, name in fold(store, "accounts_below", path=path, end=path[:-1] + "0")}
-    return {name: i for i, name in fold(store, "account_of_path", path=path)}
+    ids = _IDS.setdefault(store, {})
+    if path not in ids:
+        if len(ids) > _IDS_MAX:
+            ids.clear()
+        ids.update((name, i) for i, name in fold(store, "account_of_path", path=path))
+    return {path: ids[path]} if path in ids else {}
 
 
 def accounts_of(store: Store, paths: Sequence[str]) -> dict[str, int]:

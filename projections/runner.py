@@ -21,9 +21,9 @@ from projections.base import Log, Projection, discover
 from projections.shelves import Shelf
 
 #: The advisory lock of the one that works.
-RUNNER_LOCK: Final = 0x6B656A696E03
+RUNNER_LOCK: Final = 0x6B656A696E10
 #: The advisory lock of filling a generation that is not read yet.
-REBUILD_LOCK: Final = 0x6B656A696E04
+REBUILD_LOCK: Final = 0x6B656A696E11
 
 #: So many positions are folded in one transaction.
 RANGE_POSITIONS: Final = 1 << 20

@@ -10,7 +10,8 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.rows import tuple_row
@@ -93,6 +94,9 @@ def reaching(store: Store, name: str, position: int) -> Shelf:
 
     What a generation holds of a position never changes, so the answer stays good while its tables exist.
     """
+    known = _REACHED.setdefault(store, {})
+    if name in known and known[name][1] >= position:
+        return known[name][0]
     shelf = live(store, name)
     if shelf is None:
         raise NotProjected(name, 0, position)
@@ -100,6 +104,7 @@ def reaching(store: Store, name: str, position: int) -> Shelf:
     if reached < position:
         problem = next((row[5] for row in generations(store) if row[0] == name and row[3]), None)
         raise NotProjected(name, reached, position, problem)
+    known[name] = (shelf, reached)
     return shelf
 
 
@@ -147,18 +152,24 @@ def note_problem(shelf: Shelf, position: int | None, problem: str | None) -> Non
 #: What a statement gets whose generation was dropped before it.
 GONE: Final = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
 
+#: By connection and name the generation that was read last, and a position that it reaches: it never goes back.
+_REACHED: Final[WeakKeyDictionary[Store, dict[str, tuple[Shelf, int]]]] = WeakKeyDictionary()
+
 Arguments = ParamSpec("Arguments")
 Answer = TypeVar("Answer")
 
 
-def begins_again(read: Callable[Arguments, Answer]) -> Callable[Arguments, Answer]:
+def begins_again(
+    read: Callable[Concatenate[Store, Arguments], Answer],
+) -> Callable[Concatenate[Store, Arguments], Answer]:
     """A read that begins again where the generation that it read was swapped for another and dropped meanwhile."""
 
     @functools.wraps(read)
-    def reading(*arguments: Arguments.args, **named: Arguments.kwargs) -> Answer:
+    def reading(store: Store, /, *arguments: Arguments.args, **named: Arguments.kwargs) -> Answer:
         for _ in range(_SWAPS_MAX):
             with contextlib.suppress(*GONE):
-                return read(*arguments, **named)
-        return read(*arguments, **named)
+                return read(store, *arguments, **named)
+            _REACHED.pop(store, None)
+        return read(store, *arguments, **named)
 
     return reading
