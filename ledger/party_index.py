@@ -22,6 +22,7 @@ from ledger.parties import KINDS
 
 #: The kinds of tags that name a party by its USCC.
 INDEXED_KINDS: Final = frozenset({"party", *KINDS})
+_PREFIXES: Final = tuple(f"{kind}:" for kind in sorted(INDEXED_KINDS))
 BUCKET_COUNT: Final = 1024
 EMPTY_BUCKET: Final = leaf_hash(b"")
 NO_EVENTS: Final = bytes(32)
@@ -34,9 +35,10 @@ class NotAsSigned(ValueError):
 Chain = tuple[int, bytes]  # how many events, the head over them
 
 
-def is_indexed(tag: str) -> bool:
-    """Whether the index holds this tag."""
-    return tag.partition(":")[0] in INDEXED_KINDS
+def indexed(tags: Iterable[str]) -> list[str]:
+    """Those of an event's tags that the index holds, each once."""
+    found = [tag for tag in tags if tag.startswith(_PREFIXES)]
+    return found if len(found) < 2 else list(dict.fromkeys(found))
 
 
 def bucket_of(tag: str) -> int:

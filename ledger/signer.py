@@ -19,7 +19,7 @@ from ledger.party_index import (
     BUCKET_COUNT,
     EMPTY_BUCKET,
     PartyIndex,
-    is_indexed,
+    indexed,
     packed,
     unpacked,
 )
@@ -50,7 +50,6 @@ class BlockTree:
     def __init__(self) -> None:
         self.tail: list[bytes] = []
         self._top = merkle.Tree()
-        self._bottom = merkle.Tree()
 
     @property
     def size(self) -> int:
@@ -61,20 +60,21 @@ class BlockTree:
         """Add a whole block by its root."""
         self._top.append(root)
 
-    def append(self, leaf: bytes) -> tuple[bytes, list[bytes]] | None:
-        """Add a leaf; when it fills a block, the block's root and leaves."""
-        self.tail.append(leaf)
-        self._bottom.append(leaf)
-        if len(self.tail) < BLOCK_LEAVES:
-            return None
-        root, leaves = self._bottom.root(), self.tail
-        self._top.append(root)
-        self.tail, self._bottom = [], merkle.Tree()
-        return root, leaves
+    def extend(self, leaves: Sequence[bytes]) -> list[tuple[int, bytes, bytes]]:
+        """Add leaves; of each block that they fill its number, its root and its leaves, joined."""
+        filled = []
+        self.tail.extend(leaves)
+        while len(self.tail) >= BLOCK_LEAVES:
+            joined = b"".join(self.tail[:BLOCK_LEAVES])
+            del self.tail[:BLOCK_LEAVES]
+            filled.append((self._top.size, merkle.root_of(joined), joined))
+            self._top.append(filled[-1][1])
+        return filled
 
     def root(self) -> bytes:
         """The root over all leaves."""
-        return merkle.joined((*self._top.peaks, *self._bottom.peaks))
+        last = [merkle.root_of(b"".join(self.tail))] if self.tail else []
+        return merkle.joined((*self._top.peaks, *last))
 
 
 class Signer:
@@ -93,7 +93,7 @@ class Signer:
     def _forget(self) -> None:
         self._tree = BlockTree()
         self._index = PartyIndex()
-        self._blocks: list[tuple[int, bytes, list[bytes]]] = []  # filled and not kept yet
+        self._blocks: list[tuple[int, bytes, bytes]] = []  # filled and not kept yet
         self._kept_size: int | None = None  # None: nothing is loaded
         self._believes_buckets = True  # those that are kept, as far as their hashes are the signed ones
 
@@ -194,19 +194,15 @@ class Signer:
                 self._take([bytes(row[1]) for row in rows], [row[2] for row in rows])
 
     def _take(self, leaves: Sequence[bytes], tags: Sequence[Sequence[str]]) -> None:
-        tree, index = self._tree, self._index
-        position = tree.size
-        named = [[tag for tag in dict.fromkeys(one) if is_indexed(tag)] for one in tags[: len(leaves)]]
+        first = self._tree.size + 1
+        named = [indexed(one) for one in tags[: len(leaves)]]
         self._load_buckets({tag for some in named for tag in some})
         if len(self._blocks) >= _BLOCKS_WAITING_MAX:
             self._save_blocks()
-        for leaf, parties in zip(leaves, named, strict=True):
-            position += 1
-            filled = tree.append(leaf)
-            if filled is not None:
-                self._blocks.append((position // BLOCK_LEAVES - 1, *filled))
+        for position, (leaf, parties) in enumerate(zip(leaves, named, strict=True), first):
             if parties:
-                index.add(position, leaf, parties)
+                self._index.add(position, leaf, parties)
+        self._blocks += self._tree.extend(leaves)
 
     # --- what is kept, and how far it is believed ---------------------------------------------------------------
 
@@ -266,7 +262,7 @@ class Signer:
             "save_blocks",
             blocks=[block for block, _, _ in self._blocks],
             roots=[root for _, root, _ in self._blocks],
-            leaves=[b"".join(leaves) for _, _, leaves in self._blocks],
+            leaves=[leaves for _, _, leaves in self._blocks],
         )
         self._blocks = []
 
@@ -276,8 +272,7 @@ def _tree_at(store: Store, size: int) -> BlockTree:
     tree = BlockTree()
     for root in _kept_roots(store, size // BLOCK_LEAVES):
         tree.append_block(root)
-    for (leaf,) in store.query("leaves_between", after=tree.size, until=size):
-        tree.append(bytes(leaf))
+    tree.extend([bytes(row[0]) for row in store.query("leaves_between", after=tree.size, until=size)])
     return tree
 
 
