@@ -33,6 +33,7 @@ from tests.cli.program import (
     repay,
 )
 from tests.evidence import KEY, append, load_verifier, prove, signer_of
+from tests.histories import history
 from tests.support import Ledger, fresh_database
 
 check = load_verifier()
@@ -144,6 +145,31 @@ def test_sound_packs_hold(sound: bytes) -> None:
     check.verify(sound, TRUSTED)
     check.verify(sound)
     assert "another key" in rejects(sound, str(THIEF.verifier))
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_packs_of_random_histories_hold(seed: int, embedded_server: str, tmp_path: Path) -> None:
+    """Whatever happened (mergers, reversals, voids, recoveries, refusals): every firm, bank, claim and some events of a
+    random history have a pack that holds."""
+    with fresh_database(embedded_server) as address:
+        ledger = Ledger(address)
+        lines = history(seed)
+        for at in range(0, len(lines), 20):
+            ledger.submit(*lines[at : at + 20])
+        tags = [
+            tag
+            for (tag,) in ledger.store.connection.execute("select distinct tag from event_tags order by tag")
+        ]
+        about: list[tuple[str, Any]] = [("event", at) for at in range(1, ledger.store.head().position, 9)]
+        about += [
+            (kind, name)
+            for kind, _, name in (t.partition(":") for t in tags)
+            if kind in ("firm", "bank", "claim")
+        ]
+        for kind, what in about:
+            check.verify(prove(ledger, tmp_path, kind, what), TRUSTED)
+        assert len(about) > 10
+        ledger.store.close()
 
 
 @pytest.mark.parametrize("until", [9, 12, 17])

@@ -511,15 +511,15 @@ def read_events(pack, files, checkpoint):
 
 def check_rules(events, files):
     """The rulebooks that the log adopted, by hash; the files beside them are the same."""
-    rules = {}
+    rules, names = {}, set()
     for event in events:
         if event.type == "RulebookAdopted" and event.span:
-            content = event.json["content"]
+            content, name = event.json["content"], f"rules/{event.position}.json"
             canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-            holds = sha256(canonical).hex() == event.json["sha256"]
-            demand(holds and files.get(f"rules/{event.position}.json") == canonical, "rules", f"@{event.position}")
+            demand(sha256(canonical).hex() == event.json["sha256"] and files.get(name) == canonical, "rules", name)
             rules[event.json["sha256"]] = content
-    demand(sum(name.startswith("rules/") for name in files) == len(rules), "rules")
+            names.add(name)
+    demand(names == {name for name in files if name.startswith("rules/")}, "rules")
     return rules
 
 
