@@ -163,13 +163,15 @@ cross join lateral (
 select opening, lines from {schema}.folios
 where folio = %(folio)s and first_position <= %(position)s order by first_position, page
 
--- name: subtree_folios
--- The folios of subtrees and of the treasury: those of subjects have a colon where these have a slash.
-select distinct folio from {schema}.folios
-where (folio >= 'limit/' and folio < 'limit0') or (folio >= 'milestone/' and folio < 'milestone0')
-   or (folio >= 'private/' and folio < 'private0') or (folio >= 'public/' and folio < 'public0')
-   or (folio >= 'quota/' and folio < 'quota0') or (folio >= 'settled/' and folio < 'settled0')
-order by folio
+-- name: folios_below
+-- From one folio to the next by the index, whatever the number of their pages.
+with recursive below (folio) as (
+    select min(folio) from {schema}.folios where folio > %(path)s and folio < %(end)s
+    union all
+    select (select min(f.folio) from {schema}.folios f where f.folio > below.folio and f.folio < %(end)s)
+    from below where below.folio is not null
+)
+select folio from below where folio is not null
 
 -- name: all_pages
 -- Some thousand rows joined into one: their columns, one after the other.
@@ -211,18 +213,11 @@ from (select id, path, split_part(path, '/', 1) as book, split_part(path, '/', 2
 where id <= %(last)s
 
 -- name: subtrees_of_accounts
--- The paths one and two levels down that something lies below, and below public/paid/ three.
-with below as (
-    select distinct split_part(path, '/', 1) as book,
-           case when split_part(path, '/', 3) <> '' then split_part(path, '/', 2) end as part,
-           case when path >= 'public/paid/' and path < 'public/paid0' then split_part(path, '/', 3) end as instrument
-    from accounts
-)
-select distinct subtree collate "C" as subtree
-from below, lateral (
-    values (book || '/'), (book || '/' || part || '/'), (book || '/' || part || '/' || instrument || '/')
-) as above (subtree)
-where subtree is not null
+-- The paths two levels down that something lies below; below public/paid/ three.
+select distinct case
+    when path >= 'public/paid/' and path < 'public/paid0' then 'public/paid/' || split_part(path, '/', 3) || '/'
+    else split_part(path, '/', 1) || '/' || split_part(path, '/', 2) || '/' end collate "C" as subtree
+from accounts where path <> 'public/treasury'
 order by subtree
 
 -- name: account_ids_below
