@@ -10,6 +10,7 @@ from ledger import codec
 from ledger.events import StoredEvent
 from ledger.money import format_fen
 from ledger.notes import Checkpoint
+from ledger.refusals import detail
 from ledger.store import NO_COMMAND
 from projections.envelopes import instant
 from projections.evidence.subjects import Subject
@@ -116,14 +117,15 @@ def _events(events: Sequence[StoredEvent]) -> str:
     return _table(headings, rows)
 
 
-_LONG: Final = ("content", "legs", "inputs", "reading", "rulebook", "instrument", "awards")
+_LONG: Final = ("content", "legs", "inputs", "reading", "rulebook", "instrument", "awards", "arithmetic")
 
 
 def _content(data: Mapping[str, Any]) -> str:
-    """The fields of an event in a line; what has a place of its own on the page is left out."""
-    return "<br>".join(
-        f"{_text(name)}: {_value(name, value)}" for name, value in data.items() if name not in _LONG
-    )
+    """The fields of an event; what has a place of its own on the page is left out. A refusal says why."""
+    lines = [f"{_text(name)}: {_value(name, value)}" for name, value in data.items() if name not in _LONG]
+    if "arithmetic" in data:
+        lines += [_text(detail(data["code"], data["arithmetic"], language)) for language in ("zh", "en")]
+    return "<br>".join(lines)
 
 
 def _value(name: str, value: Any) -> str:
