@@ -207,6 +207,11 @@ class History:
             self.state.take_in(event)
         return Redecided(command, (*before, recorded), events, decided)
 
+    def consider(self, recorded: Recorded, data: Mapping[str, Any]) -> Decided:
+        """What the command of an event (any but a round's opening) would give on the history so far; nothing is
+        taken in."""
+        return decide(self.command(recorded, data), self.state, self._catalogue)
+
     def command(self, recorded: Recorded, data: Mapping[str, Any]) -> Command:
         """The command that an event records."""
         found = self._commands.get(recorded.type)
