@@ -41,8 +41,7 @@ class DaySums:
             amount_fen += known
         self.by_day[day] = amount_fen
         if amount_fen < 0:
-            if day > self._falls_until:
-                self._falls_until = day
+            self._falls_until = max(self._falls_until, day)
         elif day > self._rises_until:
             self._rises_until = day
         if self._months is not None:

@@ -15,8 +15,8 @@ from typing import Any, Final, NamedTuple
 from ledger import codec
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
-from ledger.day_sums import DaySums
 from ledger.dates import Day
+from ledger.day_sums import DaySums
 from ledger.decide import Decided, decide
 from ledger.decisions import Handler
 from ledger.events import Event, NewEvent, Posting
@@ -111,7 +111,7 @@ class WholeState(State):
 
     def take_in(self, event: Event) -> None:
         """As `state.evolve`, for every tag."""
-        memories, sums = self._memories, self._sums
+        memories = self._memories
         for tag in event.tags:
             for memory in memories[tag]:
                 memory.apply(event, tag)
