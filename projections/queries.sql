@@ -519,3 +519,28 @@ cross join lateral (
     where path > book.name || '/' || cap.id || '/' || loan.id || '/' and path < book.name || '/' || cap.id || '/' || loan.id || '0'
 ) as a
 >>>>>>> main
+
+-- Differences.
+
+-- name: accounts_like
+select id, path from accounts where path ~ %(pattern)s order by path
+
+-- name: lines_between
+-- The lines that count at one of two points only. Where no day differs, older events need not be looked at.
+select position, type, path, day::text, amount, counts_later
+from (
+    select e.position, e.type, a.path, line.n, coalesce(line.day, e.effective_on) as day, line.amount,
+           e.position <= %(to_position)s and coalesce(line.day, e.effective_on) <= %(to_day)s::date as counts_later,
+           e.position <= %(from_position)s and coalesce(line.day, e.effective_on) <= %(from_day)s::date as counts_earlier
+    from events e,
+         unnest(e.posting_accounts, e.posting_amounts, e.posting_days) with ordinality as line (account, amount, day, n)
+    join accounts a on a.id = line.account
+    where line.account = any(%(accounts)s)
+      and e.position <= greatest(%(from_position)s, %(to_position)s)
+      and (%(from_day)s <> %(to_day)s or e.position > least(%(from_position)s, %(to_position)s))
+) as line
+where counts_later <> counts_earlier
+order by position, n
+
+-- name: data_at
+select position, data from events where position = any(%(positions)s)
