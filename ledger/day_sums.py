@@ -29,7 +29,9 @@ class DaySums:
         self.total_fen = 0
         self._falls_until: Day = ""  # no day after this one has a sum below 0
         self._rises_until: Day = ""  # nor after this one a sum above 0
-        self._months: dict[str, _Run | None] | None = None  # in order, once there are many days; None: sum it anew
+        self._months: dict[str, _Run | None] | None = (
+            None  # in order, once there are many days; None: sum it anew
+        )
 
     def add(self, day: Day, amount_fen: int) -> None:
         """Post `amount_fen` (signed) on `day`."""

@@ -15,6 +15,7 @@ from typing import Any, Final
 from ledger import accounts
 from ledger.accounts import book_of
 from ledger.events import Event, Posting
+from ledger.explain import cap_keys
 from ledger.redecide import ADOPTION, History, Recorded
 from ledger.subjects.claims import Claim
 from ledger.subjects.rounds import Round, rulebook_of
@@ -159,9 +160,7 @@ class Alone:
         round_ = state.recall(Round, f"budget:{data['round']}")
         rulebook = rulebook_of(round_, state)
         clause = rulebook.clause_for(self._grants[event.type])
-        keys = {"round": data["round"], "year": str(round_.year), "programme": rulebook.programme}
-        keys |= {name: data["inputs"][name] for name in ("bank",) if name in data["inputs"]}
-        keys |= {kind: key for kind, _, key in (tag.partition(":") for tag in event.tags) if kind != "round"}
+        keys = cap_keys(event.tags, data, round_.year, rulebook.programme)
         postings = [p for p in event.postings if book_of(p.account) not in ("quota", "limit")]
         for cap in clause.caps if clause else ():
             if keys.keys() >= set(cap.kinds):

@@ -37,7 +37,9 @@ def ask(store: Store, *settings: str) -> dict[str, Any]:
     """As `kejin what-if --set ...`."""
     until = store.head().position
     contents = what_if.adopted(store, until)
-    return what_if.document(store, until, what_if.Change(contents, [read_setting(s, contents) for s in settings]))
+    return what_if.document(
+        store, until, what_if.Change(contents, [read_setting(s, contents) for s in settings])
+    )
 
 
 @pytest.mark.parametrize("seed", range(12))
