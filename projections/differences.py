@@ -55,8 +55,8 @@ def document(store: Store, what: str, name: str | None, earlier: AsOf, later: As
     shown: dict[str, Any] = {"what": what} if name is None else {"what": what, "id": name}
     points = {"from": _point(earlier), "to": _point(later)}
     if name is None:
-        points |= {f"{n}_fen": sum(found.values()) for n, found in zip(("from", "to"), balances, strict=True)}
-        points["difference_fen"] = points["to_fen"] - points["from_fen"]
+        from_fen, to_fen = (sum(found.values()) for found in balances)
+        shown |= {"from_fen": from_fen, "to_fen": to_fen, "difference_fen": to_fen - from_fen}
     return {**shown, **points, "accounts": rows, "lines": lines}
 
 

@@ -544,3 +544,14 @@ order by position, n
 
 -- name: data_at
 select position, data from events where position = any(%(positions)s)
+
+-- Samples.
+
+-- name: grants_and_steps
+select position, type, effective_on::text, data
+from events where position <= %(until)s and type = any(%(types)s) and span > 0 order by position
+
+-- name: positions_of_tag
+select position from events
+where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s) and type = %(type)s
+order by position

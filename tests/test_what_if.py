@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ledger.rulebook.settings import UnusableSetting, parameters, read_setting
+from ledger.rulebook.settings import UnusableSetting, read_setting
 from ledger.store import Store
 from projections import what_if
 from tests.histories import history
