@@ -13,6 +13,7 @@ from projections.pages import DAY_SUM, LINE, NO_LINES, NO_SUMS, Index, Page, Pag
 from projections.shelves import Shelf
 
 _ROWS_AT_ONCE: Final = 2_000
+_NEWEST: Final = 2**62
 #: Up to so many pages one statement is cheaper than a temporary table.
 _FEW_PAGES: Final = 2_000
 
@@ -153,7 +154,7 @@ def _copy_rows(pages: Pages) -> Iterator[bytes]:
     yield b"".join(parts)
 
 
-def whole(shelf: Shelf, name: str, position: int) -> Iterator[Page]:
+def whole(shelf: Shelf, name: str, position: int = _NEWEST) -> Iterator[Page]:
     """Every page of a folio up to a position, in order, the last one cut there."""
     rows = shelf.rows("whole_folio", folio=name, position=position)
     for opening, lines in rows:

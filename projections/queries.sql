@@ -4,30 +4,21 @@
 select position, type, effective_on::text, tags, data
 from events where position <= %(until)s and type = any(%(types)s) and span > 0 order by position
 
--- name: milestone_sums
-select a.path, sum(line.amount)
-from events e, unnest(e.posting_accounts, e.posting_amounts) as line (account, amount)
-join accounts a on a.id = line.account
-where e.position <= %(until)s and split_part(a.path, '/', 1) = 'milestone'
-group by 1
-
 -- name: events_with_principal
 select position, type, effective_on::text, data, principal
 from events where position <= %(until)s and type = any(%(types)s) order by position
+
+-- name: grants_of_tags
+select position, type, effective_on::text, data, principal
+from events
+where position in (select position from event_tags where tag = any(%(tags)s) and position <= %(until)s)
+  and type = any(%(types)s) and span > 0
+order by position
 
 -- name: events_of_tag
 select position, type, effective_on::text, tags, data, principal
 from events where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s)
 order by position
-
--- name: round_money
-select a.path, sum(line.amount)
-from events e, unnest(e.posting_accounts, e.posting_amounts, e.posting_days) as line (account, amount, day)
-join accounts a on a.id = line.account
-where e.position <= %(until)s and coalesce(line.day, e.effective_on) <= %(last_day)s::date
-  and (a.path like 'public/round/' || %(round)s || '/%%' or a.path = 'public/recovered/' || %(round)s
-       or (a.path like 'public/paid/%%' and right(a.path, length(%(round)s) + 1) = '/' || %(round)s))
-group by 1
 
 -- name: type_codes
 select name, hashtext(name) from unnest(%(names)s::text[] collate "C") as name
@@ -279,44 +270,17 @@ from accounts
 where id between %(first)s and %(last)s and (%(ids)s::int[] is null or id = any(%(ids)s::int[]))
   and ((path >= 'quota/' and path < 'quota0') or (path >= 'limit/' and path < 'limit0')
        or (path >= 'settled/' and path < 'settled0'))
+  and split_part(split_part(split_part(path, '/', 2), '.', -1), '+', 1) <> 'loan'
 
 -- name: cap_account_paths
 select string_agg(id || E'\t' || path, E'\n') from accounts
 where split_part(path, '/', 1) in ('quota', 'limit', 'settled') and id <= %(last)s
-
--- name: tags_at
-select string_agg(array_to_string(tags, ' '), E'\n' order by position) from events
-where position = any(%(positions)s)
-
--- name: tags_of_draws
-select array_to_string(e.tags, ' ') from event_tags t join events e on e.position = t.position
-where t.tag = any(%(tags)s) and e.type = 'LoanDrawn' and e.span > 0 and e.position <= %(until)s
-order by e.position
-
--- name: save_borrowers
--- Of loans that were drawn before, reversed, and drawn again.
-update {schema}.keys k set party = drawn.firm
-from unnest(%(loans)s::text[], %(firms)s::text[]) as drawn (loan, firm)
-where k.key = drawn.loan collate "C" and split_part(split_part(k.cap, '.', -1), '+', 1) = 'loan'
-  and k.party is distinct from drawn.firm
-
--- name: firms_of_loans
--- By other means than the fold's: from the tags one by one.
-select distinct on (loan) substr(loan, 6), substr(firm, 6)
-from (
-    select position, (select t from unnest(tags) t where t like 'loan:%%') as loan,
-           (select t from unnest(tags) t where t like 'firm:%%') as firm
-    from events where type = 'LoanDrawn' and span > 0 and position <= %(until)s
-) as drawn
-order by loan, position desc
+  and split_part(path, '/', 2) !~ '[.]loan([+]|$)'
 
 -- name: cap_keys_named
 select k.cap, k.key, party, used, highest_fen
 from unnest(%(caps)s::text[], %(keys)s::text[]) as wanted (cap, key)
 join {schema}.keys k on k.cap = wanted.cap collate "C" and k.key = wanted.key collate "C"
-
--- name: copy_cap_keys
-copy {schema}.keys (cap, key, party, used, highest_fen) from stdin
 
 -- name: save_cap_keys
 insert into {schema}.keys (cap, key, party, used, highest_fen)
@@ -334,3 +298,201 @@ order by cap, key
 
 -- name: highest_uses
 select cap, key, highest_fen from {schema}.keys where %(party)s::text is null or party = %(party)s
+
+-- Documents.
+
+-- name: create_documents
+create table {schema}.documents (
+    key text collate "C" not null,      -- the subject
+    position bigint not null,           -- of the event that changed it
+    document text not null,             -- canonical JSON: what is known of the subject from there on
+    primary key (key, position)
+)
+
+-- name: copy_documents
+copy {schema}.documents (key, position, document) from stdin (format binary)
+
+-- name: documents_of_keys
+select d.key, d.document
+from unnest(%(keys)s::text[]) as wanted (key)
+cross join lateral (
+    select * from {schema}.documents d
+    where d.key = wanted.key collate "C" and position <= %(position)s
+    order by position desc limit 1
+) as d
+
+-- name: all_documents
+select key, document
+from (
+    select distinct on (key) key, document from {schema}.documents
+    where position <= %(position)s order by key, position desc
+) as newest
+where %(containing)s = '' or position(%(containing)s in lower((key || E'\t' || document) collate "C")) > 0
+
+-- name: whole_documents
+-- A hash per row: the rows themselves, joined, may be more than a value can hold.
+select string_agg(sha256(convert_to(key || E'\t' || position || E'\t' || document, 'UTF8')), ''
+                  order by key, position), count(*)
+from {schema}.documents
+
+-- name: data_of_events
+select string_agg(data, ',' order by position) from events where position = any(%(positions)s)
+
+-- name: tags_of_events
+-- The tags of one kind; `kind` ends in a colon.
+select position, tag from events, unnest(tags) as tag
+where position = any(%(positions)s) and starts_with(tag, %(kind)s) order by position, tag
+
+-- name: events_of_parties
+select t.tag, e.position, e.type, e.effective_on::text, e.data
+from event_tags t join events e on e.position = t.position
+where t.tag >= 'party:' and t.tag < 'party;' and t.position <= %(until)s and e.type = any(%(types)s) and e.span > 0
+order by e.position
+
+-- name: events_of_products
+select t.tag, e.position, e.type, e.effective_on::text, e.data
+from event_tags t join events e on e.position = t.position
+where t.tag >= 'product:' and t.tag < 'product;' and t.position <= %(until)s
+  and e.type = any(%(types)s) and e.span > 0
+order by e.position
+
+-- name: milestone_lines
+-- Every event with a line on a ladder carries the tag of its product.
+select e.position, a.path, line.amount
+from events e, unnest(e.posting_accounts, e.posting_amounts) as line (account, amount)
+join accounts a on a.id = line.account
+where e.position in (select position from event_tags where tag >= 'product:' and tag < 'product;')
+  and e.position <= %(until)s and a.path >= 'milestone/' and a.path < 'milestone0' and e.span > 0
+
+-- Measures.
+
+-- name: names_of_folios
+-- From one name to the next by the index: their number counts, not that of their pages.
+with recursive names as (
+    (select folio from {schema}.folios where folio >= %(prefix)s order by folio limit 1)
+    union all
+    select (select f.folio from {schema}.folios f where f.folio > names.folio order by f.folio limit 1)
+    from names where names.folio is not null
+)
+select folio from names where folio is not null and starts_with(folio, %(prefix)s) order by folio
+
+-- name: banks_of_events
+-- From one bank's tag to the next, and of each only the range.
+with recursive banks as (
+    (select tag from event_tags where tag >= 'bank:' and tag < 'bank;' order by tag limit 1)
+    union all
+    select (select t.tag from event_tags t where t.tag > banks.tag and t.tag < 'bank;' order by t.tag limit 1)
+    from banks where banks.tag is not null
+)
+select banks.tag, found.positions
+from banks, lateral (
+    select string_agg(int8send(position), '') as positions from event_tags t
+    where t.tag = banks.tag and position > %(after)s and position <= %(until)s
+) as found
+where found.positions is not null
+order by banks.tag
+
+-- name: tags_of_banks
+select tag, string_agg(int8send(position), '') from event_tags
+where tag > 'bank:' and tag < 'bank;' and position <= %(until)s
+group by tag order by tag
+
+-- name: loan_facts_taken_back
+select position, convert_from(data, 'UTF8')::json ->> 'reversed_type'
+from events
+where position in (select position from event_tags where tag >= 'position:' and tag < 'position;')
+  and type = 'FactReversed' and span > 0 and position <= %(until)s
+
+-- name: private_accounts
+-- The first letter of the account's kind and the last four of its part: enough to tell them apart.
+select string_agg(int4send(id), ''), string_agg(substr(path, 9, 1) || right(path, 4), '')
+from accounts where path >= 'private/' and path < 'private0'
+
+-- name: paid_accounts
+select id, path from accounts
+where id = any(%(ids)s) and path >= 'public/paid/' and path < 'public/paid0'
+
+-- name: groups_of_paid_accounts
+select split_part(path, '/', 3), split_part(path, '/', 5), string_agg(int4send(id), '')
+from accounts where path >= 'public/paid/' and path < 'public/paid0' group by 1, 2
+
+-- name: refused_commands
+-- Per round the positions of refused claims and the first 40 letters of each command. It stands in the data: within a
+-- JSON text no quote is bare, so the first match is the field itself. The tag of a round is mostly the last.
+select round, string_agg(int8send(position), ''), string_agg(command, '')
+from (
+    select position,
+           case when starts_with(tags[cardinality(tags)], 'round:') then tags[cardinality(tags)]
+                else (select tag from unnest(tags) as tag where starts_with(tag, 'round:') limit 1) end as round,
+           substr(substr(data, position('"command":"'::bytea in data) + 11, 40) || spaces, 1, 40) as command
+    from events, convert_to(repeat(' ', 40), 'UTF8') as spaces
+    where position > %(after)s and position <= %(until)s and type = 'ClaimRefused'
+) as refused
+where round is not null
+group by round
+
+-- name: refusals
+select string_agg(int8send(position), ''),
+       string_agg(substr(substr(data, position('"command":"claim-'::bytea in data), 48) || spaces, 1, 48), '')
+from events, convert_to(repeat(' ', 48), 'UTF8') as spaces
+where type = 'ClaimRefused' and position <= %(until)s
+
+-- name: tags_of_rounds
+select tag, string_agg(int8send(position), '') from event_tags
+where tag >= 'round:' and tag < 'round;' and position <= %(until)s
+group by tag order by tag
+
+-- name: instruments_of_voids
+select position, convert_from(data, 'UTF8')::json ->> 'instrument'
+from events where position = any(%(positions)s)
+
+-- name: events_of_budgets
+select t.tag, e.position, e.type, e.effective_on::text, e.data
+from event_tags t join events e on e.position = t.position
+where t.tag >= 'budget:' and t.tag < 'budget;' and t.position <= %(until)s
+  and e.type = any(%(types)s) and e.span > 0
+order by e.position
+
+-- name: voided_claims_of_round
+select tag from events, unnest(tags) as tag
+where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s)
+  and type = 'GrantVoided' and span > 0 and effective_on <= %(last_day)s::date and starts_with(tag, 'claim:')
+
+-- name: payees_of_round
+-- No quote is bare within a JSON text, and no field before the payee holds another.
+select type, count(distinct substr(data, position('"payee":"'::bytea in data) + 9, 18))
+from events
+where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s)
+  and type = any(%(types)s) and span > 0 and effective_on <= %(last_day)s::date
+  and (%(voided)s::text[] = '{}' or not exists (
+      select from unnest(tags) as tag where starts_with(tag, 'claim:') and tag = any(%(voided)s::text[])
+  ))
+group by type
+
+-- name: loans_of_firm
+select distinct (select substr(t.tag, 6) from unnest(e.tags) as t (tag) where t.tag like 'loan:%%') as loan
+from event_tags t join events e on e.position = t.position
+where t.tag = %(tag)s and t.position <= %(until)s and e.type = 'LoanDrawn' and e.span > 0
+order by loan
+
+-- name: borrowers_of_loans
+select distinct on (t.tag) substr(t.tag, 6), (select substr(f.tag, 6) from unnest(e.tags) as f (tag) where f.tag like 'firm:%%')
+from event_tags t join events e on e.position = t.position
+where t.tag = any(%(tags)s) and t.position <= %(until)s and e.type = 'LoanDrawn' and e.span > 0
+order by t.tag, t.position desc
+
+-- name: cap_keys_below
+-- <cap>/<key> of a cap's accounts.
+select substr(path, 7) from accounts where path >= 'quota/' || %(cap)s || '/' and path < 'quota/' || %(cap)s || '0'
+union all
+select substr(path, 7) from accounts where path >= 'limit/' || %(cap)s || '/' and path < 'limit/' || %(cap)s || '0'
+
+-- name: cap_keys_of_loans
+select substr(a.path, 7)
+from unnest(%(caps)s::text[]) as cap (id), unnest(%(loans)s::text[]) as loan (id), unnest('{quota,limit}'::text[]) as book (name)
+cross join lateral (
+    select path from accounts where path = book.name || '/' || cap.id || '/' || loan.id
+    union all
+    select path from accounts
+    where path > book.name || '/' || cap.id || '/' || loan.id || '/' and path < book.name || '/' || cap.id || '/' || loan.id || '0'
+) as a
