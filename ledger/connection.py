@@ -10,7 +10,7 @@ from psycopg import sql
 
 from ledger.sql import load
 
-SCHEMA_VERSION: Final = 1
+SCHEMA_VERSION: Final = 2
 WORKER_ROLE: Final = "kejin_worker"
 
 #: The advisory lock of setting up the schema.
@@ -58,6 +58,9 @@ def ensure_schema(connection: psycopg.Connection[Any]) -> str | None:
         if found is None:
             connection.execute("select pg_advisory_xact_lock(%s)", (SETUP_LOCK,))
             found = _schema_version(connection) or _create_schema(connection)
+        if found[0] < SCHEMA_VERSION:
+            connection.execute("select pg_advisory_xact_lock(%s)", (SETUP_LOCK,))
+            found = _migrated(connection)
     version, role = found
     if version != SCHEMA_VERSION:
         raise StoreError(
@@ -100,12 +103,11 @@ def _schema_version(connection: psycopg.Connection[Any]) -> tuple[int, str | Non
 
 
 def _create_schema(connection: psycopg.Connection[Any]) -> tuple[int, str | None]:
-    migration = resources.files("ledger").joinpath("migrations/0001_log.sql").read_text(encoding="utf-8")
-    connection.execute(migration.encode())
+    _run_migration(connection, 1)
     role = _create_worker_role(connection)
     connection.execute("create schema kejin_work")
     connection.execute("create table kejin_work.schema_version (version int not null, worker_role text)")
-    connection.execute("insert into kejin_work.schema_version values (%s, %s)", (SCHEMA_VERSION, role))
+    connection.execute("insert into kejin_work.schema_version values (1, %s)", (role,))
     if role:
         connection.execute(
             sql.SQL(
@@ -116,7 +118,30 @@ def _create_schema(connection: psycopg.Connection[Any]) -> tuple[int, str | None
             ).format(role=sql.Identifier(role))
         )
     connection.execute("revoke update, delete, truncate on events, event_tags, accounts from current_user")
-    return SCHEMA_VERSION, role
+    return 1, role
+
+
+def _migrated(connection: psycopg.Connection[Any]) -> tuple[int, str | None]:
+    """Under the setup lock: bring an older schema up to date, one numbered file after the other."""
+    found = _schema_version(connection)
+    assert found is not None  # looked at before the lock; schemas do not go away
+    version, role = found
+    for number in range(version + 1, SCHEMA_VERSION + 1):
+        _run_migration(connection, number)
+        if role:
+            connection.execute(
+                sql.SQL("grant select on all tables in schema kejin_work to {role}").format(
+                    role=sql.Identifier(role)
+                )
+            )
+        connection.execute("update kejin_work.schema_version set version = %s", (number,))
+    return max(version, SCHEMA_VERSION), role
+
+
+def _run_migration(connection: psycopg.Connection[Any], number: int) -> None:
+    folder = resources.files("ledger").joinpath("migrations")
+    (file,) = (f for f in folder.iterdir() if f.name.startswith(f"{number:04}_"))
+    connection.execute(file.read_text(encoding="utf-8").encode())
 
 
 def _create_worker_role(connection: psycopg.Connection[Any]) -> str | None:

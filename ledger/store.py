@@ -80,26 +80,28 @@ def microseconds(instant: datetime) -> int:
 class Store:
     """One connection to a ledger's database, in the worker role: it may insert and select, nothing else."""
 
-    def __init__(self, connection: psycopg.Connection[Any]) -> None:
+    def __init__(self, connection: psycopg.Connection[Any], address: str) -> None:
         self.connection = connection
+        self.address = address
         self._ids: dict[str, int] = {}
         self._paths: dict[int, str] = {}
 
     @classmethod
-    def open(cls, address: str, *, by_index: bool = False) -> Self:
+    def open(cls, address: str, *, by_index: bool = False, as_owner: bool = False) -> Self:
         """Connect, set the schema up where the database is empty, migrate where it is older.
 
-        `by_index` is for the writer. Raises StoreError: unreachable, not ours, of a newer version.
+        `by_index` is for the writer, `as_owner` for the runner of the projections, which makes tables of its own.
+        Raises StoreError: unreachable, not ours, of a newer version.
         """
         connection = connect(address, by_index=by_index)
         try:
             role = ensure_schema(connection)
-            if role:
+            if role and not as_owner:
                 connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
         except BaseException:
             connection.close()
             raise
-        return cls(connection)
+        return cls(connection, address)
 
     def close(self) -> None:
         """Close the connection."""

@@ -24,8 +24,6 @@ SLICE_POSITIONS: Final = 32_768
 #: Days are counted as PostgreSQL counts them, from this one.
 EPOCH: Final = np.datetime64("2000-01-01", "D")
 
-Integers = NDArray[np.int32] | NDArray[np.int64]
-
 
 class BrokenLog(ValueError):
     """The log cannot be read as columns: positions are missing, or lists of postings differ in length."""
@@ -60,9 +58,7 @@ def read(stores: Sequence[Store], after: int, until: int) -> Columns:
 
 def slices(stores: Sequence[Store], after: int, until: int) -> Iterator[Columns]:
     """The columns of a range in slices, in order, each connection one slice ahead. Raises BrokenLog."""
-    bounds = [
-        (first, min(first + SLICE_POSITIONS, until)) for first in range(after, until, SLICE_POSITIONS)
-    ]
+    bounds = [(first, min(first + SLICE_POSITIONS, until)) for first in range(after, until, SLICE_POSITIONS)]
     with ThreadPoolExecutor(len(stores)) as pool:
         idle = deque(stores)
         waiting: deque[tuple[Store, Future[Columns]]] = deque()
@@ -135,7 +131,7 @@ def _slice(store: Store, after: int, until: int) -> Columns:
     )
 
 
-def _elements(sent: bytes, counts: NDArray[np.int32], width: int) -> Integers:
+def _elements(sent: bytes, counts: NDArray[np.int32], width: int) -> NDArray[np.int64]:
     """The elements of joined binary arrays of 4 or 8 byte integers, `counts` in each.
 
     PostgreSQL sends an array as 12 bytes, 8 more per dimension (an empty array has none), and before each element
@@ -149,6 +145,8 @@ def _elements(sent: bytes, counts: NDArray[np.int32], width: int) -> Integers:
     starts = np.cumsum(sizes) - sizes + 5
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
     at = np.repeat(starts, counts) + within * stride + 1
+    first: NDArray[np.int64] = words[at].astype(np.int64)
     if width == 4:
-        return words[at].astype(np.int32)
-    return (words[at].astype(np.int64) << 32) | words[at + 1].astype(np.int64) & 0xFFFFFFFF
+        return first
+    whole: NDArray[np.int64] = (first << 32) | words[at + 1].astype(np.int64) & 0xFFFFFFFF
+    return whole

@@ -20,4 +20,4 @@ def query(name: str) -> bytes:
 def fold(store: Store, name: str, **parameters: Any) -> list[Any]:
     """All rows of a named query."""
     with store.connection.cursor(row_factory=tuple_row) as cursor:
-        return cursor.execute(_QUERIES[name], parameters).fetchall()
+        return cursor.execute(_QUERIES[name], parameters or None).fetchall()

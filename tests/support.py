@@ -21,6 +21,7 @@ from projections.balances import balance_fen
 from projections.caps import caps
 from projections.clocks import AsOf
 from projections.milestones import milestones
+from projections.runner import ensure
 
 TODAY = "2026-06-30"
 
@@ -71,8 +72,10 @@ class Ledger:
             return error if isinstance(error, InvalidCommand) else InvalidCommand(str(error), str(error))
 
     def as_of(self, on: str | None = None, known_position: int | None = None) -> AsOf:
-        """The two clocks of a read."""
-        return AsOf(on, self.store.known_position(known_position))
+        """The two clocks of a read, once the projections reach its position."""
+        position = self.store.known_position(known_position)
+        ensure(self.store, position)
+        return AsOf(on, position)
 
     def balance(self, account: str, on: str | None = None, known_position: int | None = None) -> int:
         """As `kejin balance`."""

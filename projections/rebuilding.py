@@ -1,0 +1,180 @@
+"""Rebuilding: fill a new generation beside the one that is read, hold it against an independent fold, swap.
+
+Reads and appends go on meanwhile. Each range is committed with its position: killed, the next rebuild goes on there.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from ledger.store import Store
+from projections import shelves
+from projections.base import Content, Log, Projection
+from projections.forking import Fork
+from projections.runner import RANGE_POSITIONS, REBUILD_LOCK, Progress, Runner, begun
+from projections.shelves import Shelf
+
+#: What may be left to fold at the swap itself, while readers wait.
+_SWAP_POSITIONS: Final = 2_000
+
+
+class RebuildUnderWay(RuntimeError):
+    """Another process rebuilds this ledger's projections."""
+
+
+class Differs(RuntimeError):
+    """A rebuilt projection is not what the independent fold of the log says; it was not swapped in."""
+
+    def __init__(self, name: str, parts: Sequence[str]) -> None:
+        super().__init__(f"{name} differs from the independent fold of the log in: {', '.join(parts)[:300]}")
+
+
+@dataclass(frozen=True, slots=True)
+class Rebuilt:
+    """The rebuild of some projections: events, seconds from the start to the swap, and per projection what it holds."""
+
+    events: int
+    seconds: float
+    contents: Mapping[str, Content]
+
+
+def rebuild(runner: Runner, names: Sequence[str], progress: Progress) -> Rebuilt:
+    """Rebuild projections and swap them in. Raises RebuildUnderWay, Differs, or what a fold raised."""
+    started = time.monotonic()
+    store = runner.store
+    if not store.connection.execute(f"select pg_try_advisory_lock({REBUILD_LOCK})").fetchone() == (True,):
+        raise RebuildUnderWay
+    rebuilding = _Rebuilding(runner, [runner.known[name] for name in names], progress)
+    try:
+        rebuilding.begin()
+        until = rebuilding.fill()
+        contents = rebuilding.checked(until)
+        rebuilding.swap()
+        seconds = time.monotonic() - started
+        rebuilding.drop_old()
+    finally:
+        if not store.connection.broken:
+            store.connection.execute(f"select pg_advisory_unlock({REBUILD_LOCK})")
+    return Rebuilt(until, seconds, contents)
+
+
+class _Rebuilding:
+    """One rebuild. The projections are folded in two processes, one each for about half of the work."""
+
+    def __init__(self, runner: Runner, known: Sequence[Projection], progress: Progress) -> None:
+        self._runner = runner
+        self._store = runner.store
+        self._known = known
+        self._progress = progress
+        self._shelves: dict[str, Shelf] = {}
+
+    def begin(self) -> None:
+        """Go on with what an earlier rebuild left behind, if its code was the same; else begin anew."""
+        left = [row for row in shelves.generations(self._store) if not row[3]]
+        for projection in self._known:
+            for name, generation, version, *_ in left:
+                if name == projection.name:
+                    shelf = Shelf(self._store, name, generation)
+                    if version == projection.version and name not in self._shelves:
+                        self._shelves[name] = shelf
+                    else:
+                        with self._store.connection.transaction():
+                            shelves.drop(shelf)
+            if projection.name not in self._shelves:
+                with self._store.connection.transaction():
+                    self._shelves[projection.name] = begun(self._store, projection)
+
+    def fill(self) -> int:
+        """Fold up to the end of the log; the position that all reach."""
+        until = self._store.head().position
+        reached = {name: shelf.position() for name, shelf in self._shelves.items()}
+        after = min(reached.values())
+        while after < until:
+            # Where an earlier rebuild left them at different positions, the ones behind come first.
+            ahead = [position for position in reached.values() if position > after]
+            last = min([until, after + RANGE_POSITIONS, *ahead])
+            behind = [p for p in self._known if reached[p.name] == after]
+            self._fold(behind, after, last)
+            reached.update({p.name: last for p in behind})
+            after = min(reached.values())
+            self._progress("", after, until)
+        return until
+
+    def _fold(self, projections: Sequence[Projection], after: int, until: int) -> None:
+        log = self._runner.log(until - after)
+        log.columns(after, until)
+        ours, theirs = _halves(projections)
+        other = Fork(lambda: self._fold_some(self._second_log(log), theirs, after, until))
+        self._fold_some(log, ours, after, until)
+        other.result()
+
+    def _fold_some(self, log: Log, projections: Sequence[Projection], after: int, until: int) -> None:
+        for projection in projections:
+            shelf = Shelf(log.store, projection.name, self._shelves[projection.name].generation)
+            with log.store.connection.transaction():
+                projection.fold(shelf, log, after, until)
+                shelves.advance(shelf, until)
+
+    def _second_log(self, log: Log) -> Log:
+        """The same columns, by a connection of its own: a child must not use its parent's."""
+        return log.with_stores([Store.open(self._store.address, as_owner=True)])
+
+    def checked(self, until: int) -> dict[str, Content]:
+        """What each new generation holds, once it is what the log says. Raises Differs."""
+        log = self._runner.log(until)
+        log.columns(0, until)
+        ours, theirs = _halves(self._known)
+        other = Fork(lambda: self._second_half(self._second_log(log), ours, theirs, until))
+        contents = {p.name: p.stored(self._shelves[p.name], until) for p in ours}
+        expected, others = other.result()
+        contents |= others
+        for name, content in contents.items():
+            parts = content.differing(expected[name])
+            if parts:
+                raise Differs(name, parts)
+        return contents
+
+    def _second_half(
+        self, log: Log, ours: Sequence[Projection], theirs: Sequence[Projection], until: int
+    ) -> tuple[dict[str, Content], dict[str, Content]]:
+        """What all should hold, and what the second half of them holds."""
+        expected = {p.name: p.expected(log, until) for p in (*ours, *theirs)}
+        stored = {
+            p.name: p.stored(Shelf(log.store, p.name, self._shelves[p.name].generation), until)
+            for p in theirs
+        }
+        return expected, stored
+
+    def swap(self) -> None:
+        """Catch up with what was appended since, then make the new generations the ones that are read."""
+        while self._fold_rest() > _SWAP_POSITIONS:
+            pass
+        self._old = [
+            shelf for name in self._shelves if (shelf := shelves.live(self._store, name)) is not None
+        ]
+        with self._store.connection.transaction():
+            self._fold_rest()
+            for shelf in self._shelves.values():
+                shelves.make_live(shelf)
+
+    def _fold_rest(self) -> int:
+        """Fold what is there by now; how much it was."""
+        until = self._store.head().position
+        after = min(shelf.position() for shelf in self._shelves.values())
+        if after < until:
+            self._fold_some(self._runner.log(until - after), self._known, after, until)
+        return until - after
+
+    def drop_old(self) -> None:
+        """Drop what was read before."""
+        for shelf in self._old:
+            with self._store.connection.transaction():
+                shelves.drop(shelf)
+
+
+def _halves(known: Sequence[Projection]) -> tuple[list[Projection], list[Projection]]:
+    """Balances costs about as much as all others together."""
+    return [p for p in known if p.name == "balances"], [p for p in known if p.name != "balances"]

@@ -1,0 +1,142 @@
+"""Shelves: a generation of one projection's tables, in a schema of its own, and which generation is read.
+
+A rebuild fills a new generation beside the one that is read; the swap is one row. What a schema holds and up to which
+position are written in one transaction.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import psycopg
+from psycopg.rows import tuple_row
+
+from ledger.sql import load
+from ledger.store import Store
+
+_QUERIES: Final = load("projections", "queries.sql")
+
+
+class NotProjected(LookupError):
+    """A projection does not reach the position that was asked for. `problem` says why it stopped, if it did."""
+
+    def __init__(self, name: str, reached: int, wanted: int, problem: str | None = None) -> None:
+        why = f"; it stopped there: {problem}" if problem else ""
+        super().__init__(f"the projection {name} reaches position {reached}, not yet {wanted}{why}")
+        self.zh = f"投影 {name} 到第 {reached} 条，尚未到第 {wanted} 条" + (
+            f"；已停止：{problem}" if problem else ""
+        )
+        self.name = name
+        self.reached = reached
+        self.wanted = wanted
+        self.problem = problem
+
+
+@dataclass(frozen=True, slots=True)
+class Shelf:
+    """One generation of a projection: its schema, and the connection that it is reached by."""
+
+    store: Store
+    name: str
+    generation: int
+
+    @property
+    def schema(self) -> str:
+        """The schema of its tables."""
+        return f"kejin_{self.name}_{self.generation}"
+
+    def rows(self, query: str, **parameters: Any) -> list[Any]:
+        """All rows of a named query, in which {schema} stands for the schema. Binary: no text is parsed."""
+        with self.store.connection.cursor(row_factory=tuple_row, binary=True) as cursor:
+            return cursor.execute(self.text(query), parameters or None).fetchall()
+
+    def run(self, query: str, **parameters: Any) -> None:
+        """Run a named query for its effect."""
+        # Without parameters a query may be several statements.
+        self.store.connection.execute(self.text(query), parameters or None)
+
+    def text(self, query: str) -> bytes:
+        """The text of a named query for this schema."""
+        return _QUERIES[query].replace(b"{schema}", self.schema.encode())
+
+    def copy_in(self, query: str, parts: Sequence[bytes]) -> None:
+        """Copy rows, as COPY's binary format writes them, in."""
+        with self.store.connection.cursor() as cursor, cursor.copy(self.text(query)) as copy:
+            for part in parts:
+                copy.write(part)
+
+    def position(self) -> int:
+        """Up to where its rows hold the log. Raises psycopg.errors.UndefinedTable for one that was dropped."""
+        return int(self.rows("projected_position")[0][0])
+
+
+def live(store: Store, name: str) -> Shelf | None:
+    """The generation that is read; None before the first was made."""
+    found = [row for row in generations(store) if row[0] == name and row[3]]
+    return Shelf(store, name, found[0][1]) if found else None
+
+
+def generations(store: Store) -> list[tuple[str, int, int, bool, int | None, str | None]]:
+    """(name, generation, version, live, stopped_at, problem) of every generation."""
+    with store.connection.cursor(row_factory=tuple_row) as cursor:
+        return cursor.execute(_QUERIES["generations"]).fetchall()
+
+
+def reaching(store: Store, name: str, position: int) -> Shelf:
+    """The generation that is read, once it reaches a position. Raises NotProjected.
+
+    What a generation holds of a position never changes, so the answer stays good while its tables exist.
+    """
+    shelf = live(store, name)
+    if shelf is None:
+        raise NotProjected(name, 0, position)
+    reached = shelf.position()
+    if reached < position:
+        problem = next((row[5] for row in generations(store) if row[0] == name and row[3]), None)
+        raise NotProjected(name, reached, position, problem)
+    return shelf
+
+
+def begin(store: Store, name: str, version: int) -> Shelf:
+    """In a transaction of the owner: a new generation, empty, not read yet."""
+    with store.connection.cursor(row_factory=tuple_row) as cursor:
+        (generation,) = cursor.execute(
+            _QUERIES["begin_generation"], {"name": name, "version": version}
+        ).fetchone() or (0,)
+    shelf = Shelf(store, name, generation)
+    shelf.run("create_shelf")
+    return shelf
+
+
+def finish(shelf: Shelf) -> None:
+    """In a transaction of the owner, after the tables were made: let the roles of normal work read them."""
+    shelf.run("grant_shelf")
+
+
+def advance(shelf: Shelf, position: int) -> None:
+    """In the transaction that writes the rows: the rows hold the log up to here."""
+    shelf.run("advance_shelf", position=position)
+
+
+def make_live(shelf: Shelf) -> None:
+    """In a transaction of the owner: from now on this generation is the one that is read."""
+    shelf.run("retire", name=shelf.name)
+    shelf.run("make_live", name=shelf.name, generation=shelf.generation)
+
+
+def drop(shelf: Shelf) -> None:
+    """Drop a generation that is not read. A reader in the middle of it begins again."""
+    shelf.run("drop_shelf")
+    shelf.run("forget_generation", name=shelf.name, generation=shelf.generation)
+
+
+def note_problem(shelf: Shelf, position: int | None, problem: str | None) -> None:
+    """Note that a generation stopped before a position, or that it goes on again."""
+    shelf.run(
+        "note_problem", name=shelf.name, generation=shelf.generation, position=position, problem=problem
+    )
+
+
+GONE: Final = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
