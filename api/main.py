@@ -30,10 +30,16 @@ app = typer.Typer(
 )
 
 
-def _register() -> None:
-    for module in sorted(pkgutil.iter_modules(cli.__path__), key=lambda module: module.name):
-        command = importlib.import_module(f"{cli.__name__}.{module.name}").command
-        app.command(module.name)(command)
+@app.callback()
+def _kejin() -> None:
+    """Makes a group of what may be one command."""
+
+
+def _register(asked: str) -> None:
+    """Make the commands known: only the one that was asked for, if it is one, since others may be slow to load."""
+    names = sorted(module.name for module in pkgutil.iter_modules(cli.__path__))
+    for name in [asked] if asked in names else names:
+        app.command(name)(importlib.import_module(f"{cli.__name__}.{name}").command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -45,7 +51,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 os.open(os.devnull, os.O_WRONLY)
         _complain(say("standard output is closed; nowhere to answer", "标准输出已关闭，无处输出"))
         sys.exit(EXIT_UNUSABLE)
-    _register()
+    arguments = sys.argv[1:] if arguments is None else arguments
+    _register(next(iter(arguments), ""))
     try:
         code = _guarded(arguments)
     except BrokenPipeError:
@@ -56,7 +63,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     sys.exit(code)
 
 
-def _guarded(arguments: Sequence[str] | None) -> int:
+def _guarded(arguments: Sequence[str]) -> int:
     try:
         result = app(args=arguments, prog_name="kejin", standalone_mode=False)
         sys.stdout.flush()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import sys
 from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
@@ -77,19 +78,35 @@ def ledger(data: Path | None, *, by_index: bool = False) -> Iterator[Store]:
 
 
 def as_of(store: Store, on: str | None, known_at: str | None, known_position: int | None = None) -> AsOf:
-    """The two clocks of a read. Raises Problem: not a date, not an instant, both at once, not known."""
+    """The two clocks of a read, once the projections reach its position. Raises Problem: not a date, not an instant,
+    both at once, not known, not projected."""
     if known_at is not None and known_position is not None:
         raise Problem(
             say(
                 "give --known-at or --known-position, not both", "--known-at 与 --known-position 只能给出一个"
             )
         )
+    # Imported here: numpy costs a tenth of a second that other commands need not wait.
+    from projections.runner import ensure
+    from projections.shelves import NotProjected
+
     instant = None if known_at is None else read_instant(known_at)
     day = None if on is None else read_day(on)
     try:
-        return AsOf(day, store.known_position(known_position, instant))
+        clocks = AsOf(day, store.known_position(known_position, instant))
+        ensure(store, clocks.known_position, show_projecting)
     except NotKnown as error:
         raise Problem(say(f"not_known: {error}", f"not_known：{error.zh}")) from None
+    except NotProjected as error:
+        raise Problem(say(f"{error}; see kejin projections", f"{error.zh}；见 kejin projections")) from None
+    return clocks
+
+
+def show_projecting(name: str, reached: int, until: int) -> None:
+    """Say how far the projections are, where somebody looks and has to wait."""
+    if sys.stderr.isatty() and until - reached > 1:
+        done = f"{reached:,} / {until:,}"
+        print(say(f"projecting {name}: {done}", f"正在投影 {name}：{done}"), file=sys.stderr)
 
 
 def read_day(text: str) -> Day:

@@ -134,20 +134,20 @@ class Balances:
         _check_folios(shelf, pages, table)
         folio = np.repeat(pages.folio, pages.line_counts)
         own = pages.lines["account"] != 0
-        content = {"": _by_account(pages.lines[own])}
+        content = {"folios": _by_account(pages.lines[own])}
         names = np.array(pages.names, object)
         for place in np.unique(folio[~own]).tolist():
-            content[names[place]] = pages.lines[~own & (folio == place)]
+            content[f"folios {names[place]}"] = pages.lines[~own & (folio == place)]
         return _content(content, len(pages))
 
     def expected(self, log: Log, until: int) -> Content:
         """The same from the log: its lines by account, and for each subtree the sums of those below it."""
         columns = log.columns(0, until)
-        content = {"": _by_account(_lines(columns, columns.account)[1])}
+        content = {"folios": _by_account(_lines(columns, columns.account)[1])}
         for path in _subtrees(log):
             lines = _below(log, columns, path)
             if len(lines):
-                content[path] = lines
+                content[f"folios {path}"] = lines
         return _content(content, None)
 
 

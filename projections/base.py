@@ -71,8 +71,8 @@ class Log:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a projection's tables hold, or should hold: a SHA-256 (hex) for each part, and the number of rows where
-    they were counted."""
+    """What a projection's tables hold, or should hold: a SHA-256 (hex) for each part, whose name begins with that of
+    its table, and the number of rows where they were counted."""
 
     parts: Mapping[str, str]
     rows: int | None = None

@@ -18,7 +18,7 @@ import psycopg
 from ledger.store import Store
 from projections import shelves
 from projections.base import Log, Projection, discover
-from projections.shelves import NotProjected, Shelf
+from projections.shelves import Shelf
 
 #: The advisory lock of the one that works.
 RUNNER_LOCK: Final = 0x6B656A696E03
@@ -182,7 +182,7 @@ def ensure(
     store: Store, position: int, progress: Progress = _silent, patience_seconds: float = 600.0
 ) -> None:
     """Return once every projection reaches a position: at once if they do, else by doing the work, or by waiting for
-    the runner that does it. Raises NotProjected where one stopped before, or where patience ends."""
+    the runner that does it. One that stopped before is left to its readers, who get NotProjected."""
     if _reach(store, position):
         return
     deadline = time.monotonic() + patience_seconds
@@ -203,6 +203,3 @@ def _reach(store: Store, position: int) -> bool:
     return found.keys() >= discover().keys() and all(
         status.position >= position or status.problem for status in found.values()
     )
-
-
-__all__ = ["NotProjected", "Runner", "Status", "begun", "ensure", "statuses"]

@@ -30,7 +30,9 @@ def command(
     log: positions, times, every leaf, tags, accounts, keys and day sums against the log.
     books: every event's lines sum to zero in each double-entry book.
     caps: no cap was passed, for any business date, as known at the end of any event. A cap that only later
-    knowledge or a merger passed is a notice. Nothing is repaired.
+    knowledge or a merger passed is a notice.
+    projections: what the tables for readers hold is what the log says, folded anew and by independent means.
+    Nothing is repaired.
     """
     if check != "all" and check not in CHECKS:
         raise Problem(

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 from typing import Final
 
 from ledger.store import Store
-from projections.verification import books, caps, log
+from projections.verification import books, caps, log, projections
 from projections.verification.report import Report, root_of
 
 #: The checks by name, in the order in which `all` runs them.
@@ -14,6 +14,7 @@ CHECKS: Final[Mapping[str, Callable[[Store, int], Report]]] = {
     "log": log.check,
     "books": books.check,
     "caps": caps.check,
+    "projections": projections.check,
 }
 
 
