@@ -31,14 +31,25 @@ class DecidedEvent:
     span: int
 
 
+#: What forbids a command although no rule of the programme does (its sender may not give it): asked for each command
+#: that is new, under the append lock, with what the batch decided before it. Nothing is recorded of its refusals.
+Veto = Callable[[Command, Sequence[DecidedEvent]], Outcome | None]
+
+
 class Batch:
     """The commands of one turn being decided, each on the state that the ones before it left."""
 
     def __init__(
-        self, catalogue: Catalogue, state: State, known: dict[str, Known], fetch: Callable[[str], None]
+        self,
+        catalogue: Catalogue,
+        state: State,
+        known: dict[str, Known],
+        fetch: Callable[[str], None],
+        veto: Veto | None = None,
     ) -> None:
         self._catalogue = catalogue
         self._fetch = fetch
+        self._veto = veto
         self._state = state
         self._known = known
         self.decided: list[DecidedEvent] = []
@@ -53,6 +64,9 @@ class Batch:
             if known.fingerprint == command.fingerprint:
                 return repeated(known.outcome)
             return Outcome("refused", code="key_reused", arithmetic={"key": command.key})
+        forbidden = self._veto(command, self.decided) if self._veto is not None else None
+        if forbidden is not None:
+            return forbidden
         decided = self._decide_loaded(command)
         outcome = self._record(command, decided)
         if command.key is not None:

@@ -231,13 +231,15 @@ COMMON_FIELDS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One well-formed command: its fields as sent, its key, its business date, its fingerprint (32 bytes)."""
+    """One well-formed command: its fields as sent, its key, its business date, its fingerprint (32 bytes), and who
+    sent it where several people share one writer."""
 
     name: str
     fields: Mapping[str, Any]
     key: str | None
     effective_on: Day
     fingerprint: bytes
+    principal: str | None = None
 
 
 def read(
@@ -245,8 +247,10 @@ def read(
     specs: Mapping[str, CommandSpec],
     today: Day,
     line_key: Callable[[], str] | None = None,
+    principal: str | None = None,
 ) -> Command:
-    """Read a JSON object as a command. `line_key` gives the default key of a command that makes nothing.
+    """Read a JSON object as a command. `line_key` gives the default key of a command that makes nothing;
+    `principal` is who sent it, if that is not the writer's own.
 
     Raises InvalidCommand.
     """
@@ -263,7 +267,7 @@ def read(
     if effective_on is None:
         effective_on = fields[spec.dated_by] if spec.dated_by else today
     key = key or spec.default_key(fields) or (line_key() if line_key else None)
-    return Command(spec.name, fields, key, effective_on, codec.fingerprint(spec.name, fields))
+    return Command(spec.name, fields, key, effective_on, codec.fingerprint(spec.name, fields), principal)
 
 
 def _check_fields(spec: CommandSpec, fields: Mapping[str, Any]) -> None:

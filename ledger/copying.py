@@ -22,6 +22,7 @@ class PendingEvent:
     key: str | None = None
     fingerprint: bytes | None = None
     span: int = 1
+    principal: str | None = None  # None: the turn's own
 
 
 _COPY_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})

@@ -302,12 +302,15 @@ class Turn:
         self.recorded_at = max(head.now, head.recorded_at or head.now).astimezone(UTC)
 
     def append(self, pending: Sequence[PendingEvent], principal: str) -> int:
-        """Append events after the head, in a bounded number of round trips. Returns the last position."""
+        """Append events after the head, in a bounded number of round trips. Returns the last position.
+
+        `principal` is whose they are, but for events that name their own.
+        """
         ids = self._learn_ids(dict.fromkeys(p.account for event in pending for p in event.postings))
         event_rows, tag_rows = [], []
         recorded_at_us, recorded_at = microseconds(self.recorded_at), self.recorded_at.isoformat()
-        shown_principal = copy_text(principal)
         for position, event in enumerate(pending, self.head.position + 1):
+            acting = event.principal or principal
             entry = codec.preimage(
                 position,
                 recorded_at_us,
@@ -315,14 +318,14 @@ class Turn:
                 event.type,
                 event.tags,
                 event.postings,
-                principal,
+                acting,
                 event.key,
                 event.fingerprint.hex() if event.fingerprint else "-",
                 event.span,
                 event.data,
             )
             event_rows.append(
-                copy_row(position, recorded_at, event, ids, shown_principal, codec.leaf_hash(entry))
+                copy_row(position, recorded_at, event, ids, copy_text(acting), codec.leaf_hash(entry))
             )
             tag_rows += [f"{copy_text(tag)}\t{position}\n" for tag in dict.fromkeys(event.tags)]
         self._copy("copy_events", "".join(event_rows))

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from ledger import codec
-from ledger.batch import Batch, DecidedEvent
+from ledger.batch import Batch, DecidedEvent, Veto
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
 from ledger.copying import PendingEvent
@@ -32,19 +32,21 @@ class Writer:
         self._principal = principal
         self._loader = Loader(store, catalogue)
 
-    def submit(self, commands: Sequence[Command]) -> list[Outcome]:
+    def submit(self, commands: Sequence[Command], veto: Veto | None = None) -> list[Outcome]:
         """Decide commands in order and record them in one transaction.
+
+        A command is recorded as sent by its own principal, or by the writer's where it names none.
 
         Raises psycopg.Error when the database fails: then nothing of these commands is known to be recorded, and
         sending them again under the same keys is safe.
         """
         try:
-            return self._submit(commands)
+            return self._submit(commands, veto)
         except BaseException:
             self._loader.forget()
             raise
 
-    def _submit(self, commands: Sequence[Command]) -> list[Outcome]:
+    def _submit(self, commands: Sequence[Command], veto: Veto | None) -> list[Outcome]:
         loader = self._loader
         with self._store.reading() as head:
             keys, fresh = loader.begin(head, commands)
@@ -56,7 +58,7 @@ class Writer:
                 keys.update((k.key, known(k)) for k in since if k.key is not None)
                 loader.load(fresh, turn.head.position)
             batch = Batch(
-                self._catalogue, loader.state, keys, lambda tag: loader.fetch(tag, turn.head.position)
+                self._catalogue, loader.state, keys, lambda tag: loader.fetch(tag, turn.head.position), veto
             )
             outcomes = batch.decide(commands)
             if batch.decided:
@@ -95,4 +97,5 @@ def _pending(decided: DecidedEvent) -> PendingEvent:
         command.key if last else None,
         command.fingerprint if last else None,
         decided.span if last else 1,
+        command.principal,
     )
