@@ -91,14 +91,20 @@ def submit_file(
 ) -> Iterator[tuple[list[Sent], int, Progress]]:
     """Batches of lines with their outcomes, each after its commit; how many bytes were read; the progress."""
     known = catalogue()
-    acting = principal if principal is not None else _system_user()
-    if not TEXT.accepts(acting):
-        raise Problem(say(f"--as wants {TEXT.wanted_en}", f"--as 应为{TEXT.wanted_zh}"))
+    acting = acting_principal(principal)
     with _opened(file) as (descriptor, size), ledger(data, by_index=True) as store:
         deciding = decider(store, known, acting)
         with _progress(size) as progress:
             for lines, read_bytes in _readable(file, batches(descriptor, seed)):
                 yield _submit(deciding, known, lines, reading), read_bytes, progress
+
+
+def acting_principal(named: str | None) -> str:
+    """Who acts: as named, else the system's user. Raises Problem."""
+    acting = named if named is not None else _system_user()
+    if not TEXT.accepts(acting):
+        raise Problem(say(f"--as wants {TEXT.wanted_en}", f"--as 应为{TEXT.wanted_zh}"))
+    return acting
 
 
 def _system_user() -> str:

@@ -1,0 +1,104 @@
+"""The service: everything that the requests of one server process share, started and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+from typing import Any, Final
+
+from api.service.access import Access
+from api.service.asking import Projected, projection_status
+from api.service.database import Database
+from api.service.four_eyes import FourEyes
+from api.service.limits import Limits
+from api.service.listening import Listener
+from api.service.live import Feed
+from api.service.logs import LogLines
+from api.service.metrics import Metrics
+from api.service.reading import Lane
+from api.service.writing import WriterThread
+from ledger.catalogue import Catalogue
+from ledger.store import Store
+
+_QUICK_THREADS: Final = 2
+_SLOW_THREADS: Final = 3
+
+
+class Service:
+    """The writer, the lanes of readers, the listener, the tokens, the figures of one process."""
+
+    def __init__(
+        self, database: Database, catalogue: Catalogue, principal: str, limits: Limits, lines: LogLines
+    ) -> None:
+        self.database = database
+        self.catalogue = catalogue
+        self.principal = principal
+        self.limits = limits
+        self.lines = lines
+        self.version = importlib.metadata.version("kejin-ledger")
+        self.metrics = Metrics()
+        self.access = Access()
+        self.projected = Projected(limits.behind_seconds_max)
+        self.feed = Feed(self)
+        self.batches = asyncio.Semaphore(limits.batches_max)
+        self.described: dict[str, Any] = {}  # the OpenAPI document
+        self.draining = False
+        self.in_flight = 0
+        self.writer = WriterThread(
+            database.writer,
+            catalogue,
+            principal,
+            FourEyes(lambda: self.access.exist),
+            self.metrics.committed,
+            limits.turn_commands_max,
+        )
+        self.quick = Lane("quick", lambda: database.reader(limits.quick_seconds_max), _QUICK_THREADS, 16)
+        self.slow = Lane("slow", lambda: database.reader(limits.slow_seconds_max), _SLOW_THREADS)
+        self.checks = Lane("checks", lambda: database.reader(limits.check_seconds_max), 1)
+        self.rehearsals = Lane(
+            "rehearsals", lambda: database.reader(limits.slow_seconds_max, by_index=True), 1
+        )
+        self._listener = Listener(database.listener, self._heard)
+        self._lanes = (self.quick, self.slow, self.checks, self.rehearsals)
+
+    def start(self) -> None:
+        """Begin, in the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self.writer.start()
+        for lane in self._lanes:
+            lane.start()
+        self._listener.start()
+
+    def stop(self) -> None:
+        """End: what was taken is recorded and answered first."""
+        self._listener.stop()
+        self.writer.stop()
+        for lane in self._lanes:
+            lane.stop()
+        self.projected.close()
+
+    def drain(self) -> None:
+        """Take no new requests; those that were taken are finished. Streams end: their readers resume elsewhere."""
+        self.draining = True
+        self.feed.end()
+
+    async def look_at_tokens(self) -> None:
+        """Read the tokens again, for one that is not known."""
+        await self.quick.ask(lambda store: None)  # the lane is alive; the worker's connection reads them
+        await asyncio.to_thread(self._read_tokens)
+
+    def _read_tokens(self) -> None:
+        with self.database.listener() as store:
+            self.access.read(store)
+
+    def _heard(self, store: Store, channels: frozenset[str]) -> None:
+        """In the listener's thread: something happened, or a second passed."""
+        if "kejin_tokens" in channels or not channels:
+            self.access.read(store)
+        head = store.head().position
+        self.metrics.position.set(head)
+        self._loop.call_soon_threadsafe(self.feed.appended, head)
+        if not channels:  # once a second: keep the projections near the log, and the figures true
+            self.projected.ensure(store, head)
+            for status in projection_status(store):
+                self.metrics.lag.labels(status["name"]).set(status["lag"])
