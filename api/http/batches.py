@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from api.intake import LINE_BYTES_MAX
+from api.intake import BYTE_ORDER_MARK, LINE_BYTES_MAX, not_json
 from api.roles import BATCH, permission_of
 from api.service.four_eyes import CODE as FOUR_EYES
 from api.service.four_eyes import problem as four_eyes_problem
@@ -123,6 +123,8 @@ class _Batch:
                 texts, rest = [*texts, rest], b""
             for text in texts:
                 number += 1
+                if number == 1:
+                    text = text.removeprefix(BYTE_ORDER_MARK)  # noqa: PLW2901
                 if text and not text.isspace():
                     piece.append((number, text.removesuffix(b"\r")))
             over = self._over(size, number, len(rest))
@@ -175,7 +177,8 @@ class _Batch:
                 codec.parse_object(text), self._known.specs, today, principal=sender.principal
             )
         except codec.NotStrictJson as error:
-            return _invalid(f"不是 JSON 对象：{error}" if chinese else f"not a JSON object: {error}")
+            problem = not_json(error)
+            return _invalid(problem.problem_zh if chinese else str(problem))
         except InvalidCommand as error:
             return _invalid(error.problem_zh if chinese else str(error))
         try:

@@ -25,7 +25,7 @@ _KINDS = {
         "担保机构：名称、代偿、补助、拒绝。",
     ),
 }
-_REGISTERED = {"firm": "91350100M000100Y43", "bank": "91110108551385082Q"}
+_REGISTERED = {"firm": "91350100M000100Y43", "bank": "91110108551385082Q", "guarantor": "91110000600037341L"}
 _NOBODY = "91110000101623741K"
 
 
@@ -38,7 +38,6 @@ def _operation(kind: str) -> Operation:
     def read(store: Store, as_of: AsOf, given: Mapping[str, Any]) -> Mapping[str, Any]:
         return asking.party_document(store, as_of, given["uscc"], kind)
 
-    registered = _REGISTERED.get(kind)
     unknown = Try(404, "unknown_party", path={"uscc": _NOBODY})
     return document(
         kind,
@@ -48,6 +47,6 @@ def _operation(kind: str) -> Operation:
         read,
         parameters=(uscc("uscc", "The party's code. 统一社会信用代码。", "path"),),
         codes=("unknown_party",),
-        tries=(Try(200, path={"uscc": registered}), unknown) if registered else (unknown,),
+        tries=(Try(200, path={"uscc": _REGISTERED[kind]}), unknown),
         projected=True,
     )

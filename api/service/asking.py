@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from api.service.problems import HttpProblem
 from ledger.dates import Day
+from ledger.events import StoredEvent
 from ledger.explain import NothingToExplain, explain
 from ledger.store import NotKnown, Store
 from projections import runner
@@ -22,6 +23,7 @@ from projections.caps import caps
 from projections.clocks import AsOf
 from projections.envelopes import envelope
 from projections.milestones import milestones
+from projections.replay import replay
 from projections.reports.duplicates import duplicates
 from projections.reports.duties import duties
 from projections.reports.near_caps import near_caps
@@ -145,12 +147,25 @@ def events(
     store: Store, after: int, until: int, limit: int, tag: str | None, event_type: str | None, on: Day | None
 ) -> list[dict[str, Any]]:
     """At most `limit` envelopes with after < position <= until, effective on or before a day."""
-    found: list[dict[str, Any]] = []
+    return [envelope(event) for event in _stored(store, after, until, limit, tag, event_type, on)]
+
+
+def replayed(
+    store: Store, after: int, until: int, limit: int, tag: str | None, on: Day | None
+) -> list[dict[str, Any]]:
+    """What each of at most `limit` events changed. Events effective after `on` change nothing by then: left out."""
+    return replay(store, _stored(store, after, until, limit, tag, None, on), on)
+
+
+def _stored(
+    store: Store, after: int, until: int, limit: int, tag: str | None, event_type: str | None, on: Day | None
+) -> list[StoredEvent]:
+    found: list[StoredEvent] = []
     stream = store.stored_events(after, until, tag=tag, event_type=event_type)
     try:
         for event in stream:
             if on is None or event.effective_on <= on:
-                found.append(envelope(event))
+                found.append(event)
                 if len(found) == limit:
                     break
     finally:

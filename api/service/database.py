@@ -47,6 +47,18 @@ class Database:
         """A connection that can change nothing; its statements end in time. Raises StoreError, ServerError."""
         return self._opened(lambda address: Store.open_for_reading(address, seconds_max, by_index=by_index))
 
+    def checker(self, seconds_max: float) -> Store:
+        """A connection as `kejin verify` has it, whose statements end in time. Raises StoreError, ServerError."""
+
+        def opened(address: str) -> Store:
+            store = Store.open(address)
+            store.connection.execute(
+                "select set_config('statement_timeout', %s, false)", (f"{seconds_max:.0f}s",)
+            )
+            return store
+
+        return self._opened(opened)
+
     def listener(self) -> Store:
         """A connection that waits for what others tell. Raises StoreError, ServerError."""
         return self._opened(Store.open)

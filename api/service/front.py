@@ -21,13 +21,10 @@ from api.service.problems import HttpProblem
 from api.service.requests import ClientLeft, Reply, Request, language_of, problem_reply
 from api.service.service import Service
 
-#: What the answers of an API need (OWASP REST security): never sniffed, framed, cached by others, or run as a page.
+#: What the answers of an API need: never sniffed, framed, or run as a page. Few, since each costs every answer.
 _SECURITY: Final = [
     (b"x-content-type-options", b"nosniff"),
-    (b"x-frame-options", b"DENY"),
-    (b"referrer-policy", b"no-referrer"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-    (b"cross-origin-resource-policy", b"same-origin"),
 ]
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
@@ -37,7 +34,7 @@ _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 class Exchange:
     """One request and its answer: the headers that every answer has, and what is noted in the end."""
 
-    __slots__ = ("_send", "request_id", "started", "status", "stored")
+    __slots__ = ("_send", "request_id", "started", "status")
 
     def __init__(self, send: Send) -> None:
         self._send = send

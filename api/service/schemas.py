@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
 from ledger.commands import (
@@ -14,6 +14,7 @@ from ledger.commands import (
     TEXT_LENGTH_MAX,
     CommandSpec,
     Field,
+    InvalidCommand,
 )
 from ledger.money import MAX_FEN
 from ledger.parties import ALPHABET
@@ -81,7 +82,6 @@ _TYPES: Final[Mapping[str, Schema]] = {
     },
 }
 _SAMPLES: Final[Mapping[str, Any]] = {
-    "uscc": "91350100M000100Y43",
     "date": "2024-07-01",
     "year": 2024,
     "amount_fen": 12_000_000,
@@ -124,13 +124,32 @@ def of_command(spec: CommandSpec) -> Schema:
 
 
 def sample(spec: CommandSpec) -> dict[str, Any]:
-    """A well-formed body, to copy and change."""
-    return {f.name: _sample(f) for f in spec.fields if f.required}
+    """A well-formed body, to copy and change: the required fields, and an optional one where some are wanted."""
+    codes = iter(_CODES)
+    body = {f.name: _sample(f, codes) for f in spec.fields if f.required}
+    optional = [f for f in spec.fields if not f.required]
+    candidates = [body, *({**body, f.name: _sample(f, codes)} for f in optional)]
+    return next(candidate for candidate in candidates if _passes(spec, candidate))
 
 
-def _sample(field: Field) -> Any:
+def _passes(spec: CommandSpec, body: dict[str, Any]) -> bool:
+    try:
+        if spec.check is not None:
+            spec.check(body)
+    except InvalidCommand:
+        return False
+    return True
+
+
+def _sample(field: Field, codes: Iterator[str]) -> Any:
     words = _words(field)
+    if field.type.name == "uscc":
+        return next(codes)
     return words[0] if words else _SAMPLES.get(field.type.name, f"{field.name}-1")
+
+
+#: Codes that pass their check digit; a body with two parties names two.
+_CODES: Final = ("91350100M000100Y43", "91110108551385082Q", "91110000101623741K", "91110000600037341L")
 
 
 _OUTCOME_MEMBERS: Final[Schema] = {
@@ -242,4 +261,28 @@ VERIFICATION: Final = read_of(
         "findings": {"type": "array", "items": ANY},
         "notices": {"type": "array", "items": ANY},
     }
+)
+REPLAY_ROW: Final = _object(
+    {
+        "position": _INTEGER,
+        "recorded_at": {"type": "string", "format": "date-time"},
+        "effective_on": _STRING,
+        "type": _STRING,
+        "principal": _STRING,
+        "tags": {"type": "array", "items": _STRING},
+        "balances": {
+            "type": "array",
+            "items": _object(
+                {
+                    "account": _STRING,
+                    "before_fen": _INTEGER,
+                    "after_fen": _INTEGER,
+                    "change_fen": _INTEGER,
+                }
+            ),
+        },
+        "caps": {"type": "array", "items": ANY},
+        "refusal": ANY,
+    },
+    "refusal",
 )

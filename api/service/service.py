@@ -54,7 +54,8 @@ class Service:
         )
         self.quick = Lane("quick", lambda: database.reader(limits.quick_seconds_max), _QUICK_THREADS, 16)
         self.slow = Lane("slow", lambda: database.reader(limits.slow_seconds_max), _SLOW_THREADS)
-        self.checks = Lane("checks", lambda: database.reader(limits.check_seconds_max), 1)
+        # Its proof of the projections fills them anew in a transaction that is rolled back: no reader could.
+        self.checks = Lane("checks", lambda: database.checker(limits.check_seconds_max), 1)
         self.rehearsals = Lane(
             "rehearsals", lambda: database.reader(limits.slow_seconds_max, by_index=True), 1
         )
