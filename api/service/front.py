@@ -6,6 +6,7 @@ unknown token), calls the operation, turns whatever goes wrong into a problem do
 
 from __future__ import annotations
 
+import re
 import time
 import traceback
 from collections.abc import Mapping
@@ -20,12 +21,15 @@ from api.service.parameters import read_parameters
 from api.service.problems import HttpProblem
 from api.service.requests import ClientLeft, Reply, Request, language_of, problem_reply
 from api.service.service import Service
+from api.tokens import PREFIX
 
 #: What the answers of an API need: never sniffed, framed, or run as a page. Few, since each costs every answer.
 _SECURITY: Final = [
     (b"x-content-type-options", b"nosniff"),
     (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
 ]
+#: A secret that somebody put into an address.
+_SECRET: Final = re.compile(re.escape(PREFIX) + r"[A-Za-z0-9_-]+")
 _NO_STORE: Final = (b"cache-control", b"no-store")
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
@@ -171,6 +175,11 @@ def _failed(service: Service, exchange: Exchange, error: Exception) -> Reply:
     return Reply(500, body, [], b"application/problem+json")
 
 
+def redacted(path: str) -> str:
+    """An address as it may be logged."""
+    return _SECRET.sub(PREFIX + "…", path) if PREFIX in path else path
+
+
 def _note(
     service: Service,
     operation: Operation | None,
@@ -194,7 +203,7 @@ def _note(
         request_id=exchange.request_id,
         operation=name,
         method=scope["method"],
-        path=scope["path"],
+        path=redacted(scope["path"]),
         status=exchange.status,
         seconds=round(seconds, 6),
         **members,

@@ -65,6 +65,7 @@ class Service:
     def start(self) -> None:
         """Begin, in the running event loop."""
         self._loop = asyncio.get_running_loop()
+        self._read_tokens()  # before the first request: whether tokens exist decides who may come in
         self.writer.start()
         for lane in self._lanes:
             lane.start()

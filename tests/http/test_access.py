@@ -70,14 +70,14 @@ def allowed(operation: Operation, role: str) -> bool:
 def test_every_route_for_every_role(
     guarded: tuple[Service, dict[str, str]], operation: Operation, role: str | None
 ) -> None:
-    """A role gets what it may use and 403 for the rest; without a token 401, but for health, readiness, the document."""
+    """A role gets what it may use, 403 for the rest; without a token 401, but for health, readiness, document."""
     service, secrets = guarded
     client = service.client()
     client.token = secrets[role] if role else None
     path = operation.path.replace("{account:path}", "public/treasury").replace("{position}", "7")
     path = path.replace("{round}", "R1").replace("{uscc}", "91350100M000100Y43")
     body = json.dumps(operation.body.examples["example"]) if operation.body else None
-    query = {"dry_run": "true"} if operation.body else {}
+    query: dict[str, Any] = {"dry_run": "true"} if operation.body else {}
     answer = client.ask(operation.method, path, body.encode() if body else None, **query)
     client.close()
     if role is None and operation.may is not None:
