@@ -68,7 +68,8 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
                 ),
             ),
             (DRY_RUN,),
-            Body(NDJSON, {"type": "string"}, {"example": lines}),
+            # Any bytes: each line is judged by itself, and none is an answer to nothing.
+            Body(NDJSON, {}, {"example": lines}, required=False),
             tries=(
                 Try(200, raw=lines.encode()),
                 Try(200, query={"dry_run": "true"}, raw=lines.encode()),
@@ -113,7 +114,12 @@ class _Batch:
         rest, number, size, piece = b"", 0, 0, []
         more = True
         while more:
-            message = await self._request.next_message()
+            try:
+                message = await self._request.next_message()
+            except HttpProblem as problem:  # the rest does not come
+                await self._put(piece)
+                await self._stop(number + 1, str(problem))
+                return
             more = message.get("more_body", False)
             data: bytes = message.get("body", b"")
             size += len(data)
@@ -141,6 +147,8 @@ class _Batch:
 
     def _over(self, size: int, lines: int, rest: int) -> str | None:
         limits = self._limits
+        if self._request.service.draining:
+            return "the server is stopping; what follows was not read"
         if size > limits.batch_bytes_max:
             return f"the batch is longer than {limits.batch_bytes_max} bytes; what follows was not read"
         if lines > limits.batch_lines_max:

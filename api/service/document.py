@@ -76,7 +76,7 @@ def _operation(operation: Operation) -> Document:
         body = operation.body
         examples = {name: {"value": value} for name, value in body.examples.items()}
         described["requestBody"] = {
-            "required": True,
+            "required": body.required,
             "content": {body.media_type: {"schema": body.schema, "examples": examples}},
         }
     return described

@@ -37,6 +37,7 @@ class Body:
     media_type: str
     schema: Schema
     examples: Mapping[str, Any]
+    required: bool = True
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,7 +1,7 @@
 """Lanes of readers: threads with read-only connections that answer questions, so that the event loop never waits.
 
 A lane hands many answers back with one call into the event loop. A connection that broke is opened anew and the
-question asked once more: reading changes nothing.
+question asked again: reading changes nothing.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ Question = Callable[[Store], T]
 
 #: One thread takes at most so many waiting questions at once.
 _AT_ONCE: Final = 16
+#: A question may find its own connection broken, and then that which fills the projections.
+_TRIES: Final = 3
 _log = logging.getLogger("kejin.reader")
 
 
@@ -96,9 +98,10 @@ class Lane:
             count = min(self._at_once, len(self._waiting))
             return [self._waiting.popleft() for _ in range(count)]
 
-    def _answered(self, store: Store | None, question: Question[Any]) -> tuple[Store | None, Any]:
+    def _answered(
+        self, store: Store | None, question: Question[Any], tries: int = _TRIES
+    ) -> tuple[Store | None, Any]:
         """The store to go on with, and the answer or the problem to raise."""
-        fresh = store is None
         try:
             store = store or self._opened()
             return store, question(store)
@@ -111,8 +114,8 @@ class Lane:
         except (psycopg.OperationalError, StoreError, ServerError) as error:
             if store is not None:
                 store.close()
-            if not fresh:
-                return self._answered(None, question)
+            if tries > 1:
+                return self._answered(None, question, tries - 1)
             _log.warning(
                 "the database did not answer: %s", str(error).splitlines()[0] if str(error) else error
             )

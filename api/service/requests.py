@@ -60,11 +60,15 @@ class Request:
 
     async def next_message(self) -> Message:
         """The next piece of the body. Raises HttpProblem `timeout`, ClientLeft."""
+        waiting = self.service.bodies
         try:
-            async with asyncio.timeout(self.service.limits.body_seconds_max):
+            async with asyncio.timeout(self.service.limits.body_seconds_max) as limit:
+                waiting.add(limit)
                 message = await self.receive()
         except TimeoutError:
             raise HttpProblem("timeout", "the body did not come in time", "请求体未及时到达") from None
+        finally:
+            waiting.discard(limit)
         if message["type"] == "http.disconnect":
             raise ClientLeft
         return message

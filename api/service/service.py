@@ -22,6 +22,8 @@ from ledger.store import Store
 
 _QUICK_THREADS: Final = 2
 _SLOW_THREADS: Final = 3
+#: So long a stopping server waits for the rest of a body.
+_LAST_BODY_SECONDS: Final = 1.0
 
 
 class Service:
@@ -40,6 +42,7 @@ class Service:
         self.access = Access()
         self.projected = Projected(limits.behind_seconds_max)
         self.feed = Feed(self)
+        self.bodies: set[asyncio.Timeout] = set()  # of the requests whose body is not here yet
         self.batches = asyncio.Semaphore(limits.batches_max)
         self.described: dict[str, Any] = {}  # the OpenAPI document
         self.draining = False
@@ -83,6 +86,10 @@ class Service:
         """Take no new requests; those that were taken are finished. Streams end: their readers resume elsewhere."""
         self.draining = True
         self.feed.end()
+        # A command that is not here whole was not taken.
+        soon = asyncio.get_running_loop().time() + _LAST_BODY_SECONDS
+        for limit in self.bodies:
+            limit.reschedule(soon)
 
     async def look_at_tokens(self) -> None:
         """Read the tokens again, for one that is not known."""
