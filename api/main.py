@@ -37,9 +37,9 @@ def _kejin() -> None:
 
 def _register(asked: str) -> None:
     """Make the commands known: only the one that was asked for, if it is one, since others may be slow to load."""
-    names = sorted(module.name for module in pkgutil.iter_modules(cli.__path__))
-    for name in [asked] if asked in names else names:
-        app.command(name)(importlib.import_module(f"{cli.__name__}.{name}").command)
+    modules = {m.name.replace("_", "-"): m.name for m in pkgutil.iter_modules(cli.__path__)}
+    for name in [asked] if asked in modules else sorted(modules):
+        app.command(name)(importlib.import_module(f"{cli.__name__}.{modules[name]}").command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -19,7 +19,7 @@ from ledger.money import floor_to_unit
 from ledger.refusals import Refusal
 from ledger.rulebook import shapes
 from ledger.rulebook.clauses import Cap, Clause
-from ledger.state import MemoryKinds, State
+from ledger.state import MemoryKinds, State, owner_of
 from ledger.subjects.claims import Claim
 from ledger.subjects.registrations import Party
 from ledger.subjects.rounds import Adoptions, Round, rulebook_of, rulebook_tags
@@ -38,7 +38,7 @@ class Case:
     `legs` are figures that the claim brings itself (part, exact fen), e.g. what people decided; `basis` are the
     figures for the shapes (fen or counts), `dates` the facts' dates that limits hang on, `inputs`
     what the grant keeps so that it can be computed again. `marks` are counters that the grant moves, `tags` what
-    else the grant takes hold of.
+    else the grant takes hold of, `keys` what else a cap may count by (kind of key to id).
     """
 
     payee: str
@@ -50,6 +50,7 @@ class Case:
     marks: tuple[tuple[str, int], ...] = ()
     warnings: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
+    keys: Mapping[str, str] = field(default_factory=dict)
     nothing_due: str = "rounds_to_nothing"
 
 
@@ -126,14 +127,16 @@ def decide_claim(instrument: Instrument, command: Command, state: State) -> Deci
     early = too_early(command, round_.effective_on, tags)
     if early is not None:
         return early
-    clause = rulebook_of(round_, state).clause_for(instrument.key)
+    rulebook = rulebook_of(round_, state)
+    clause = rulebook.clause_for(instrument.key)
     if clause is None:
         return refuse("no_clause", tags, instrument=instrument.key, rulebook=round_.measure[0])
     payee = instrument.payee(fields, state) or ""
     assessed = _excluded(command, state, clause, payee) or instrument.assess(command, state, clause, round_)
     if isinstance(assessed, Refusal):
         return Refused(assessed, tuple(tags), _frame(instrument, round_, clause))
-    keys = {**keys, "round": round_.id or "", "year": str(round_.year)}
+    frame = {"round": round_.id or "", "year": str(round_.year), "programme": rulebook.programme}
+    keys = {**keys, **assessed.keys, **frame}
     return _Computation(instrument, command, state, clause, round_, assessed, keys).decide(tags)
 
 
@@ -144,7 +147,7 @@ def _excluded(command: Command, state: State, clause: Clause, payee: str) -> Ref
         survivor, merged_on = party.absorbed_into
         return Refusal("party_absorbed", None, {"uscc": payee, "survivor": survivor, "merged_on": merged_on})
     quality = clause.terms.get("quality")
-    if quality is not None and not party.has_quality(quality, command.effective_on):
+    if quality is not None and party.certified_at(quality, command.effective_on) is None:
         demanded = {"uscc": payee, "quality": quality, "on": command.effective_on}
         return Refusal("party_not_eligible", clause.id, demanded)
     return None
@@ -265,8 +268,19 @@ class _Computation:
         warnings = (*case.warnings, *self._review_warnings())
         if warnings:
             data["warnings"] = list(warnings)
-        event = NewEvent(self.instrument.event, on, tuple(sorted({*tags, *case.tags})), data, postings)
+        # Whoever owns a cap's account carries the grant: its day sums are loaded by that tag.
+        owners = [owner for quota in self.quotas if (owner := owner_of(quota))]
+        tags = sorted({*tags, *case.tags, *self._certificate_tags(), *owners})
+        event = NewEvent(self.instrument.event, on, tuple(tags), data, postings)
         return Accepted((event,), amount_fen, warnings)
+
+    def _certificate_tags(self) -> tuple[str, ...]:
+        """The certificate of the payee that the clause demands: the grant rests on it."""
+        quality = self.clause.terms.get("quality")
+        if quality is None:
+            return ()
+        party = self.state.recall(Party, f"party:{self.case.payee}")
+        return (f"position:{party.certified_at(quality, self.command.effective_on)}",)
 
     def _review_warnings(self) -> tuple[str, ...]:
         """A party that was split off another is flagged: people look whether it fills a second cap (A3)."""

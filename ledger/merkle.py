@@ -44,3 +44,16 @@ class Tree:
         for peak in reversed(self._peaks[:-1]):
             root = node_hash(peak, root)
         return root
+
+
+def root_of(leaves: bytes) -> bytes:
+    """The root over leaf hashes of 32 bytes each, joined in order: that of `Tree`, several times as fast."""
+    if not leaves:
+        return EMPTY_ROOT
+    level, sha256 = leaves, hashlib.sha256
+    while len(level) > 32:
+        paired = len(level) & ~63
+        nodes = [sha256(b"\x01" + level[at : at + 64]).digest() for at in range(0, paired, 64)]
+        # A node without a partner stays as it is until the next level: the split at the largest power of two.
+        level = b"".join(nodes) + level[paired:]
+    return level

@@ -53,8 +53,15 @@ class Rehearsal:
             for o in outcomes
         ]
 
+    def watch(self, round_id: str) -> None:
+        """Load a round that the list concerned, also where it only repeats what was recorded before."""
+        tag = f"round:{round_id}"
+        if tag not in self._loader.state:
+            with self._store.reading():
+                self._fetch(tag)
+
     def available_fen(self, round_id: str) -> int:
-        """What a round that the list concerned would have left, over all effective dates."""
+        """What a watched round would have left, over all effective dates."""
         return self._loader.state.account(accounts.available(round_id)).total_fen
 
     def _fetch(self, tag: str) -> None:

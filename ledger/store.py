@@ -119,6 +119,10 @@ class Store:
             raise
         return cls(connection, address)
 
+    def beside(self) -> Self:
+        """Another connection to the same ledger, to read at the same time. Raises StoreError."""
+        return type(self).open(self.address)
+
     def close(self) -> None:
         """Close the connection."""
         self.connection.close()

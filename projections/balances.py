@@ -5,109 +5,40 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Final
+from weakref import WeakKeyDictionary
 
 import numpy as np
 from numpy.typing import NDArray
 
-from ledger.accounts import TREASURY, is_account
+from ledger.accounts import TREASURY, book_of, is_account
+from ledger.dates import Day
 from ledger.store import Store
-from ledger.subjects.inheritance import PARTY_KINDS
 from projections import folios
 from projections.base import Content, Damaged, Log, distinct, places
+from projections.chart import Chart, has_folio
 from projections.clocks import AsOf
-from projections.columns import Columns, day_number
-from projections.fold import fold
+from projections.columns import Columns, day_number, iso_day
+from projections.fold import fold, fold_binary
+from projections.page_checks import check_pages
 from projections.pages import (
     LINE,
-    LINES_MAX,
     NO_SUMS,
     Page,
     Pages,
     Records,
-    advanced,
     extended,
     summed_by_day,
 )
-from projections.shelves import Shelf, reaching
+from projections.shelves import Shelf, begins_again, reaching
+
+#: By connection the ids of accounts that were asked for: they never change.
+_IDS: Final[WeakKeyDictionary[Store, dict[str, int]]] = WeakKeyDictionary()
+_IDS_MAX: Final = 100_000
 
 
 class UnknownAccount(LookupError):
     """A path of no known shape."""
-
-
-@dataclass(frozen=True, slots=True)
-class Kind:
-    """What all accounts with the same first two parts of their path share: the kind of their folio's subject, which
-    part of the rest names it, and the subtrees with folios of their own that they lie in."""
-
-    subject: str
-    part: int
-    subtrees: tuple[str, ...]
-
-
-def _kind(book: str, head: str) -> Kind:
-    above = (f"{book}/", f"{book}/{head}/")
-    if book == "public":
-        return Kind("party:", 1, above) if head == "paid" else Kind("round:", 0, above)
-    if book == "private":
-        return Kind("payout:" if head == "guarantee" else f"{head}:", 0, above)
-    kind = "bank" if book == "milestone" else head.rpartition(".")[2].partition("+")[0]
-    return Kind("party:" if kind in PARTY_KINDS else f"{kind}:", 0, above)
-
-
-class Chart:
-    """The chart of accounts: for each the folio that it stands in (that of its subject, so that what is read together
-    lies together) and the subtrees with folios of their own that it lies in."""
-
-    def __init__(self) -> None:
-        self.kinds: list[Kind] = []
-        self._by_prefix: dict[str, int] = {}
-
-    def folio(self, path: str) -> str:
-        """The folio of one account."""
-        return self.folios([path])[0][0]
-
-    def folios(self, paths: Iterable[str]) -> tuple[list[str], list[int]]:
-        """Per account its folio and its kind, an index into `kinds`."""
-        folios, kinds = [], []
-        by_prefix, known = self._by_prefix, self.kinds
-        for path in paths:
-            second = path.find("/", path.find("/") + 1)
-            if second < 0:  # the treasury: an account by itself
-                folios.append(path)
-                kinds.append(self._number(path))
-                continue
-            number = by_prefix.get(path[:second])
-            if number is None:
-                number = self._number(path[:second])
-            kind = known[number]
-            if kind.part:  # what is paid: public/paid/<instrument>/<payee>/<round>
-                instrument, payee, _ = path[second + 1 :].split("/", 2)
-                folios.append(kind.subject + payee)
-                number = self._paid(instrument)
-            else:
-                end = path.find("/", second + 1)
-                folios.append(kind.subject + (path[second + 1 :] if end < 0 else path[second + 1 : end]))
-            kinds.append(number)
-        return folios, kinds
-
-    def _number(self, prefix: str) -> int:
-        book, _, head = prefix.partition("/")
-        kind = Kind("", 0, (f"{book}/",)) if prefix == TREASURY else _kind(book, head)
-        return self._add(prefix, kind)
-
-    def _paid(self, instrument: str) -> int:
-        """One account per payee has no bound: whoever sums up an instrument must not read them all."""
-        prefix = f"public/paid/{instrument}"
-        if prefix in self._by_prefix:
-            return self._by_prefix[prefix]
-        return self._add(prefix, Kind("party:", 1, ("public/", "public/paid/", f"{prefix}/")))
-
-    def _add(self, prefix: str, kind: Kind) -> int:
-        if prefix not in self._by_prefix:
-            self._by_prefix[prefix] = len(self.kinds)
-            self.kinds.append(kind)
-        return self._by_prefix[prefix]
 
 
 class Balances:
@@ -162,48 +93,20 @@ def _by_account(lines: Records) -> Records:
     return np.ascontiguousarray(lines[packed & 0xFFFFFFFF])
 
 
-def check_pages(pages: Pages, first_positions: Sequence[int], table: str) -> None:
-    """Raises Damaged where pages are missing, not full, or open with other sums than the lines before them give."""
-    ends = np.cumsum(pages.line_counts)
-    sum_ends = np.cumsum(pages.opening_counts)
-    first = np.append(True, pages.folio[1:] != pages.folio[:-1])
-    in_turn = np.where(first, pages.page == 0, pages.page == np.append(0, pages.page[:-1]) + 1)
-    full = np.append(first[1:], True) | (pages.line_counts == LINES_MAX)
-    _all_hold(in_turn, pages, table, "a page is missing or there twice")
-    _all_hold(full & (pages.line_counts > 0), pages, table, "a page before the last is not full")
-    _all_hold(
-        np.array(first_positions) == pages.first_positions, pages, table, "the first position is another"
-    )
-    opening = NO_SUMS
-    for i in np.flatnonzero(~first | (pages.opening_counts > 0)).tolist():
-        stored = pages.openings[sum_ends[i] - pages.opening_counts[i] : sum_ends[i]]
-        opening = NO_SUMS
-        if not first[i]:
-            before = pages.openings[sum_ends[i - 1] - pages.opening_counts[i - 1] : sum_ends[i - 1]]
-            opening = advanced(before, pages.lines[ends[i - 1] - LINES_MAX : ends[i - 1]])
-        if not np.array_equal(stored, opening):
-            raise Damaged(
-                table, f"page {pages.page[i]} of {pages.names[pages.folio[i]]} opens with other sums"
-            )
-
-
-def _all_hold(holds: NDArray[np.bool_], pages: Pages, table: str, what: str) -> None:
-    if not holds.all():
-        i = int(np.argmin(holds))
-        raise Damaged(table, f"{what}: page {pages.page[i]} of {pages.names[pages.folio[i]]}")
-
-
 def _check_folios(shelf: Shelf, pages: Pages, table: str) -> None:
     """Raises Damaged where a line stands in another folio than that of its account."""
-    folio, account = np.repeat(pages.folio, pages.line_counts), pages.lines["account"]
-    pairs = np.unique((account.astype(np.int64) << 32) + folio)
-    pairs = pairs[pairs >> 32 != 0]
-    (sent,) = shelf.rows("folios_of_accounts")[0]
-    right = dict(line.split("\t", 1) for line in (sent or "").split("\n") if line)
-    for pair in pairs.tolist():
-        name = pages.names[pair & 0xFFFFFFFF]
-        if right.get(str(pair >> 32)) != name:
-            raise Damaged(table, f"{name} holds lines of account {pair >> 32}")
+    folio, account = np.repeat(pages.folio, pages.line_counts), pages.lines["account"].astype(np.int64)
+    last = int(account.max(initial=0))
+    folio_of = np.full(last + 1, -1)
+    folio_of[account] = folio
+    if (folio_of[account] != folio)[account != 0].any():
+        raise Damaged(table, "the lines of an account stand in two folios")
+    right = (fold(shelf.store, "folios_of_accounts", last=last)[0][0] or "").split("\n")
+    if len(right) != last and last:
+        raise Damaged(table, "it holds accounts that are not in the log")
+    for number, (place, name) in enumerate(zip(folio_of[1:].tolist(), right, strict=False), start=1):
+        if place >= 0 and pages.names[place] != name:
+            raise Damaged(table, f"{pages.names[place]} holds lines of account {number}")
 
 
 def _subtrees(log: Log) -> list[str]:
@@ -212,9 +115,10 @@ def _subtrees(log: Log) -> list[str]:
 
 def _below(log: Log, columns: Columns, path: str) -> Records:
     """The lines below a path, one per event and day, without those that sum to 0."""
-    ids = [row[0] for row in fold(log.store, "accounts_below", path=path, end=path[:-1] + "0")]
+    ((sent,),) = fold_binary(log.store, "account_ids_below", path=path, end=path[:-1] + "0")
+    ids = np.frombuffer(sent or b"", ">i4")
     inside = np.zeros(int(columns.account.max(initial=0)) + 1, bool)
-    inside[[i for i in ids if i < len(inside)]] = True
+    inside[ids[ids < len(inside)]] = True
     at = inside[columns.account]
     packed = (columns.position[at] << 22) + (columns.day[at] + 2**21)
     order = np.argsort(packed)
@@ -262,6 +166,7 @@ def _subtree_lines(columns: Columns, folio: NDArray[np.int32]) -> tuple[NDArray[
     return folio, lines
 
 
+@begins_again
 def balance_fen(store: Store, account: str, as_of: AsOf) -> int:
     """The balance of an account, or with a trailing `/` of a subtree, in fen; never posted to is 0.
 
@@ -277,13 +182,26 @@ def balance_fen(store: Store, account: str, as_of: AsOf) -> int:
 
 def _pages_of(shelf: Shelf, path: str, position: int) -> Mapping[str, Page]:
     """The page of an account; of a subtree that of its folio, or those of all accounts below it; by path."""
-    if not path.endswith("/"):
-        found = fold(shelf.store, "account_of_path", path=path)
-        return account_pages(shelf, {path: found[0][0]} if found else {}, position)
-    if _has_folio(path):
+    if has_folio(path):
         return folios.pages_at(shelf, [path], position)
-    below = fold(shelf.store, "accounts_below", path=path, end=path[:-1] + "0")
-    return account_pages(shelf, {name: number for number, name in below}, position)
+    return account_pages(shelf, _accounts(shelf.store, path), position)
+
+
+def _accounts(store: Store, path: str) -> dict[str, int]:
+    """The accounts that a path means, with their ids: itself if it was ever posted to, or those of a subtree."""
+    if path.endswith("/"):
+        return {name: i for i, name in fold(store, "accounts_below", path=path, end=path[:-1] + "0")}
+    ids = _IDS.setdefault(store, {})
+    if path not in ids:
+        if len(ids) > _IDS_MAX:
+            ids.clear()
+        ids.update((name, i) for i, name in fold(store, "account_of_path", path=path))
+    return {path: ids[path]} if path in ids else {}
+
+
+def accounts_of(store: Store, paths: Sequence[str]) -> dict[str, int]:
+    """The accounts among paths that were ever posted to, with their ids."""
+    return {name: i for i, name in fold(store, "accounts_of_paths", paths=list(paths))}
 
 
 def account_pages(shelf: Shelf, accounts: Mapping[str, int], position: int) -> dict[str, Page]:
@@ -294,9 +212,74 @@ def account_pages(shelf: Shelf, accounts: Mapping[str, int], position: int) -> d
     return {path: pages[f].of(accounts[path]) for path, f in folio_of.items() if f in pages}
 
 
-def _has_folio(path: str) -> bool:
-    depth = path.count("/")
-    return depth <= 2 or (depth == 3 and path.startswith("public/paid/"))
+@dataclass(frozen=True, slots=True)
+class StatementLine:
+    """One line of a statement, and the balance after it, in the order of business dates and then of the log."""
+
+    position: int
+    effective_on: Day
+    amount_fen: int
+    balance_fen: int
+
+
+@dataclass(frozen=True, slots=True)
+class Statement:
+    """An account or subtree between two dates, both included: what was there before, each line, what was there then."""
+
+    opening_fen: int
+    lines: list[StatementLine]
+    closing_fen: int
+
+
+@begins_again
+def statement(store: Store, account: str, first: Day, as_of: AsOf) -> Statement:
+    """The lines of an account or subtree from a date up to `as_of.on`, as known at a position.
+
+    Reads every page of the account: the cost grows with its history. Raises UnknownAccount, NotProjected.
+    """
+    if not is_account(account):
+        raise UnknownAccount(account)
+    shelf = reaching(store, PROJECTION.name, as_of.known_position)
+    first_day, last_day = day_number(first), day_number(as_of.last_day)
+    opening_fen, found = 0, []
+    for page in _history(shelf, account, as_of.known_position):
+        opening_fen += page.value_fen(first_day - 1)
+        within = (page.lines["day"] >= first_day) & (page.lines["day"] <= last_day)
+        found += [(day, position, fen) for position, fen, _, day in page.lines[within].tolist()]
+    lines, balance = [], opening_fen
+    for day, position, amount_fen in sorted(found):
+        balance += amount_fen
+        lines.append(StatementLine(position, iso_day(day), amount_fen, balance))
+    return Statement(opening_fen, lines, balance)
+
+
+def _history(shelf: Shelf, path: str, position: int) -> Iterable[Page]:
+    """All pages of an account or subtree up to a position, without their openings: these repeat earlier lines."""
+    if has_folio(path):
+        yield from (Page(NO_SUMS, page.lines) for page in folios.whole(shelf, path, position))
+        return
+    accounts = _accounts(shelf.store, path)
+    for folio, account in zip(Chart().folios(accounts)[0], accounts.values(), strict=True):
+        for page in folios.whole(shelf, folio, position):
+            yield Page(NO_SUMS, page.lines).of(account)
+
+
+@begins_again
+def trial_balance(store: Store, as_of: AsOf) -> dict[str, dict[str, int]]:
+    """Per book the balance of the treasury and of each subtree one level down; of a double-entry book they sum to 0.
+
+    Raises NotProjected.
+    """
+    shelf = reaching(store, PROJECTION.name, as_of.known_position)
+    paths = [row[0] for row in shelf.rows("subtree_folios")]
+    shown = [path for path in paths if path.count("/") == 2 or path == TREASURY]
+    pages = folios.pages_at(shelf, shown, as_of.known_position)
+    last_day = day_number(as_of.last_day)
+    books: dict[str, dict[str, int]] = {}
+    for path in shown:
+        if path in pages:
+            books.setdefault(book_of(path), {})[path] = pages[path].value_fen(last_day)
+    return books
 
 
 PROJECTION = Balances()

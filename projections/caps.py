@@ -1,16 +1,43 @@
-"""Caps: per cap and key the limit, what is consumed and reserved, and the room that is left."""
+"""Caps: per cap and key the limit, what is consumed and reserved, the room that is left, the highest use ever.
+
+The table keeps per key whose it is, its use by day as known now, and the highest it ever was. What a cap was on any
+day, as known at any position, is read from the folios of its accounts.
+"""
 
 from __future__ import annotations
 
-from collections import defaultdict
+import hashlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import compress
+from typing import Any, Final, NamedTuple
 
-from ledger import codec
+import numpy as np
+from numpy.typing import NDArray
+
+from ledger.accounts import book_of
 from ledger.day_sums import DaySums, room_fen
 from ledger.store import Store
 from projections.adopted import clause_of_caps
+from projections.balances import account_pages, accounts_of
+from projections.base import Content, Log, distinct
 from projections.clocks import AsOf
-from projections.fold import fold
+from projections.columns import Columns, iso_day
+from projections.fold import fold, fold_binary
+from projections.peaks import peaks
+from projections.shelves import Shelf, begins_again, reaching
+
+_BOOKS: Final = ("quota", "limit", "settled")
+#: The use of one day in the table.
+USE: Final = np.dtype([("day", "<i4"), ("fen", "<i8")])
+#: Sums of amounts that stay below fit 64 bits.
+_SAFE_SUM: Final = float(2**62)
+_KEYS_AT_ONCE: Final = 5_000
+#: Up to so many ids are asked for by name; of more all between the first and the last.
+_FEW: Final = 5_000
+_NULL: Final = "\\N"
+
+Name = tuple[str, str]  # cap, key
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,45 +55,307 @@ class CapRow:
     clause: str | None
 
 
-def caps(store: Store, as_of: AsOf, party: str | None = None) -> list[CapRow]:
-    """Every cap and key that was ever used, or those of one party, in order of cap and key."""
-    books: dict[tuple[str, str], dict[str, DaySums]] = defaultdict(lambda: defaultdict(DaySums))
-    for path, day, amount_fen in fold(store, "cap_day_sums", until=as_of.known_position):
-        book, cap, key = path.split("/", 2)
-        books[cap, key][book].add(day, int(amount_fen))
-    parties = _parties(store, list(books), as_of.known_position)
-    clauses = clause_of_caps(store, as_of.known_position)
-    return [
-        _row(cap, key, parties.get((cap, key)), books[cap, key], as_of, clauses.get(cap))
-        for cap, key in sorted(books)
-        if party is None or parties.get((cap, key)) == party
+class _Kept(NamedTuple):
+    """A row of the table: whose key it is, its use by day (USE records), the highest use on any day at any time."""
+
+    party: str | None
+    used: bytes
+    highest_fen: int
+
+
+class Caps:
+    """Whose each key is, its use by day, the highest that it ever was."""
+
+    name = "caps"
+    version = 1
+
+    def create(self, shelf: Shelf) -> None:
+        """The table of keys."""
+        shelf.run("create_cap_keys")
+
+    def fold(self, shelf: Shelf, log: Log, after: int, until: int) -> None:
+        """Add the use of a range; the highest use is looked for over the range, beginning from what there was."""
+        columns = log.columns(after, until)
+        ids, paths = _cap_accounts(log, columns)
+        names = [_name(path) for path in paths]
+        touched = list(dict.fromkeys(names))
+        before = _kept(shelf, touched) if after else {}
+        used, highest = _folded(columns, ids, paths, names, touched, before)
+        drawn = _drawn(log, columns)
+        if after and drawn:
+            shelf.run("save_borrowers", loans=list(drawn), firms=list(drawn.values()))
+        parties = _parties(log, columns, [name for name in touched if name not in before], drawn)
+        rows = {
+            name: _Kept(
+                before[name].party if name in before else parties.get(name),
+                used[i],
+                max(highest[i], before[name].highest_fen if name in before else 0),
+            )
+            for i, name in enumerate(touched)
+        }
+        _save(shelf, rows, new=after == 0)
+
+    def stored(self, shelf: Shelf, until: int) -> Content:
+        """Every row of the table."""
+        rows = {(cap, key): _Kept(*rest) for cap, key, *rest in shelf.rows("all_cap_keys")}
+        return _content(rows)
+
+    def expected(self, log: Log, until: int) -> Content:
+        """The same from the log: day by day sums, and line after line where a use ever fell."""
+        columns = log.columns(0, until)
+        rows: dict[Name, _Kept] = {}
+        firms = dict(row for row in fold(log.store, "firms_of_loans", until=until))
+        used = _sums_by_account(log, columns)
+        for path, (days, highest_fen) in used.items():
+            cap, key = _name(path)
+            kind, subject = cap.rpartition(".")[2].partition("+")[0], key.partition("/")[0]
+            party = (
+                firms.get(subject)
+                if kind == "loan"
+                else subject
+                if kind in ("firm", "bank", "product")
+                else None
+            )
+            if book_of(path) == "quota" or (cap, key) not in rows:
+                rows[cap, key] = _Kept(party, days, highest_fen)
+        return _content(rows)
+
+
+def _name(path: str) -> Name:
+    _, cap, key = path.split("/", 2)
+    return cap, key
+
+
+def _content(rows: Mapping[Name, _Kept]) -> Content:
+    lines = [
+        f"{cap}\t{key}\t{row.party}\t{row.used.hex()}\t{row.highest_fen}"
+        for (cap, key), row in sorted(rows.items())
     ]
+    return Content({"keys": hashlib.sha256("\n".join(lines).encode()).hexdigest()}, len(lines))
+
+
+def _cap_accounts(log: Log, columns: Columns) -> tuple[NDArray[np.int32], list[str]]:
+    """The accounts of caps that a range posts to."""
+    ids = distinct(columns.account)
+    if not len(ids):
+        return ids, []
+    few = ids.tolist() if len(ids) <= _FEW else None
+    bounds = {"first": int(ids[0]), "last": int(ids[-1])}
+    ((sent, paths),) = fold_binary(log.store, "cap_accounts_among", ids=few, **bounds)
+    found = np.frombuffer(sent or b"", ">i4").astype(np.int32)
+    posted = np.isin(found, ids, kind="table")
+    return found[posted], list(compress((paths or "").split("\n"), posted.tolist()))
+
+
+def _folded(
+    columns: Columns,
+    ids: NDArray[np.int32],
+    paths: Sequence[str],
+    names: Sequence[Name],
+    touched: Sequence[Name],
+    before: Mapping[Name, _Kept],
+) -> tuple[list[bytes], list[int]]:
+    """Per touched key its use by day after the range, and the highest use during it."""
+    if not touched:
+        return [], []
+    place = {name: i for i, name in enumerate(touched)}
+    key_of = np.full(int(ids[-1]) + 1, -1, np.int32)
+    is_quota = np.array([path.startswith("quota/") for path in paths])
+    key_of[ids[is_quota]] = [
+        place[name] for name, quota in zip(names, is_quota.tolist(), strict=True) if quota
+    ]
+    inside = np.flatnonzero(
+        (columns.account <= ids[-1]) & (key_of[np.minimum(columns.account, ids[-1])] >= 0)
+    )
+    # What was there before counts as one event before the range.
+    old = [(place[name], np.frombuffer(row.used, USE)) for name, row in before.items() if row.used]
+    old_key = np.repeat([i for i, _ in old], [len(use) for _, use in old]).astype(np.int32)
+    old_use = np.concatenate([np.empty(0, USE), *(use for _, use in old)])
+    key = np.concatenate([old_key, key_of[columns.account[inside]]])
+    position = np.concatenate([np.full(len(old_key), columns.after), columns.position[inside]])
+    day = np.concatenate([old_use["day"], columns.day[inside]])
+    fen = np.concatenate([old_use["fen"], columns.amount_fen[inside]])
+    if (np.bincount(key, np.abs(fen.astype(np.float64))) >= _SAFE_SUM).any():
+        raise OverflowError("the use of a cap passes 64 bits")
+    return _by_day(key, day, fen, len(touched)), peaks(key, position, day, fen, len(touched)).tolist()
+
+
+def _by_day(key: NDArray[np.int32], day: NDArray[np.int32], fen: NDArray[np.int64], keys: int) -> list[bytes]:
+    """Per key its sums by day as USE records, in order of the days, without those of 0."""
+    packed = (key.astype(np.int64) << 32) + (day.astype(np.int64) + 2**31)
+    order = np.argsort(packed, kind="stable")
+    packed = packed[order]
+    starts = np.flatnonzero(np.append(True, packed[1:] != packed[:-1])) if len(packed) else order
+    sums = np.add.reduceat(fen[order], starts) if len(starts) else fen
+    kept = sums != 0
+    use = np.empty(int(kept.sum()), USE)
+    use["day"], use["fen"] = (packed[starts[kept]] & 0xFFFFFFFF) - 2**31, sums[kept]
+    ends = np.cumsum(np.bincount(packed[starts[kept]] >> 32, minlength=keys)) * USE.itemsize
+    whole, begins = use.tobytes(), [0, *ends.tolist()]
+    return [whole[begins[i] : begins[i + 1]] for i in range(keys)]
+
+
+def _drawn(log: Log, columns: Columns) -> dict[str, str]:
+    """Loan to firm of the loans that were drawn in a range; of one that was drawn again the last."""
+    drawn = np.flatnonzero(log.is_type(columns, "LoanDrawn")) + columns.after + 1
+    if not len(drawn):
+        return {}
+    ((sent,),) = fold(log.store, "tags_at", positions=drawn.tolist())
+    return dict(_borrower(line) for line in (sent or "").split("\n"))
+
+
+def _borrower(tags: str) -> tuple[str, str]:
+    """Loan and firm from the tags of a draw, joined by blanks: ids hold neither blanks nor colons."""
+    return tags.partition("loan:")[2].partition(" ")[0], tags.partition("firm:")[2].partition(" ")[0]
+
+
+def _parties(
+    log: Log, columns: Columns, names: Sequence[Name], drawn: Mapping[str, str]
+) -> dict[Name, str | None]:
+    """Whose cap each new key is: a firm's or bank's own code, a loan's borrower."""
+    parties: dict[Name, str | None] = {}
+    earlier: list[Name] = []
+    for name in names:
+        kind, subject = name[0].rpartition(".")[2].partition("+")[0], name[1].partition("/")[0]
+        if kind in ("firm", "bank", "product"):
+            parties[name] = subject
+        elif kind == "loan":
+            parties[name] = drawn.get(subject)
+            if subject not in drawn:
+                earlier.append(name)
+    if earlier:
+        tags = [f"loan:{key.partition('/')[0]}" for _, key in earlier]
+        rows = fold(log.store, "tags_of_draws", tags=tags, until=columns.until)
+        firms = dict(_borrower(line) for (line,) in rows)
+        parties.update({name: firms.get(name[1].partition("/")[0]) for name in earlier})
+    return parties
+
+
+def _kept(shelf: Shelf, names: Sequence[Name]) -> dict[Name, _Kept]:
+    rows = shelf.rows("cap_keys_named", caps=[cap for cap, _ in names], keys=[key for _, key in names])
+    return {(cap, key): _Kept(*rest) for cap, key, *rest in rows}
+
+
+def _save(shelf: Shelf, rows: Mapping[Name, _Kept], *, new: bool) -> None:
+    """Into an empty table by COPY, else row by row."""
+    if new:
+        lines = (
+            f"{cap}\t{key}\t{row.party or _NULL}\t\\\\x{row.used.hex()}\t{row.highest_fen}\n"
+            for (cap, key), row in rows.items()
+        )
+        shelf.copy_in("copy_cap_keys", ["".join(lines).encode()])
+        return
+    columns: tuple[list[Any], ...] = ([], [], [], [], [])
+    for (cap, key), row in rows.items():
+        for column, value in zip(columns, (cap, key, row.party, row.used, row.highest_fen), strict=True):
+            column.append(value)
+    caps, keys, parties, used, highest = columns
+    shelf.run("save_cap_keys", caps=caps, keys=keys, parties=parties, used=used, highest=highest)
+
+
+def _sums_by_account(log: Log, columns: Columns) -> dict[str, tuple[bytes, int]]:
+    """By other means than the fold: per account of a cap its sums by day as USE records, and its highest sum."""
+    ((sent,),) = fold(log.store, "cap_account_paths", last=int(columns.account.max(initial=0)))
+    path_of = dict(_numbered(line) for line in (sent or "").split("\n") if line)
+    own = np.zeros(int(columns.account.max(initial=0)) + 1, bool)
+    own[list(path_of)] = True
+    at = np.flatnonzero(own[columns.account])
+    order = at[np.lexsort((columns.day[at], columns.account[at]))]
+    account, day, fen = columns.account[order], columns.day[order], columns.amount_fen[order]
+    falling = set(np.unique(account[fen < 0]).tolist())
+    # One after the other: the days of an account, the accounts.
+    days = np.flatnonzero(
+        np.append(True, (account[1:] != account[:-1]) | (day[1:] != day[:-1]))[: len(account)]
+    )
+    use = np.zeros(len(days), USE)
+    use["day"], use["fen"] = day[days], np.add.reduceat(fen, days) if len(days) else 0
+    owner = account[days]
+    begins = np.flatnonzero(np.append(True, owner[1:] != owner[:-1])[: len(owner)])
+    totals = np.add.reduceat(use["fen"], begins).tolist() if len(begins) else []
+    kept = use["fen"] != 0
+    whole, accounts = use[kept].tobytes(), owner[begins]
+    starts, ends = (
+        (np.searchsorted(owner[kept], accounts, side) * USE.itemsize).tolist() for side in ("left", "right")
+    )
+    found: dict[str, tuple[bytes, int]] = {}
+    for number, start, end, total_fen in zip(accounts.tolist(), starts, ends, totals, strict=True):
+        path = path_of[number]
+        if path.startswith("quota/"):
+            found[path] = (whole[start:end], _highest(columns, number) if number in falling else total_fen)
+        else:
+            found[path] = (b"", 0)
+    return found
+
+
+def _numbered(line: str) -> tuple[int, str]:
+    number, path = line.split("\t")
+    return int(number), path
+
+
+def _highest(columns: Columns, account: int) -> int:
+    """The largest sum of an account on any day at the end of any event, event after event."""
+    at = np.flatnonzero(columns.account == account)
+    sums, highest = DaySums(), 0
+    positions = columns.position[at].tolist()
+    for i, line in enumerate(at.tolist()):
+        sums.add(iso_day(columns.day[line]), int(columns.amount_fen[line]))
+        if i + 1 == len(positions) or positions[i + 1] != positions[i]:
+            highest = max(highest, sums.highest_from("0000"))
+    return highest
+
+
+@begins_again
+def caps(store: Store, as_of: AsOf, party: str | None = None, kind: str | None = None) -> list[CapRow]:
+    """Every cap and key that was ever used, in order of cap and key; or those of one party, or those whose key begins
+    with a kind of subject (`firm`, `loan`).
+
+    Raises NotProjected where the position is not reached.
+    """
+    return list(cap_rows(store, as_of, party, kind))
+
+
+def cap_rows(
+    store: Store, as_of: AsOf, party: str | None = None, kind: str | None = None
+) -> Iterator[CapRow]:
+    """As `caps`, some thousand keys at a time."""
+    own = reaching(store, PROJECTION.name, as_of.known_position)
+    balances = reaching(store, "balances", as_of.known_position)
+    clauses = clause_of_caps(store, as_of.known_position)
+    named = own.rows("cap_keys_of", party=party, kind=kind)
+    for first in range(0, len(named), _KEYS_AT_ONCE):
+        some = named[first : first + _KEYS_AT_ONCE]
+        accounts = accounts_of(store, [f"{book}/{cap}/{key}" for cap, key, _ in some for book in _BOOKS])
+        pages = account_pages(balances, accounts, as_of.known_position)
+        for cap, key, owner in some:
+            books = {}
+            for book in _BOOKS:
+                page = pages.get(f"{book}/{cap}/{key}")
+                if page is not None and (len(page.lines) or len(page.opening)):
+                    books[book] = page.iso_day_sums()
+            if books:
+                yield _row(cap, key, owner, books, as_of, clauses.get(cap))
 
 
 def _row(
-    cap: str, key: str, party: str | None, books: dict[str, DaySums], as_of: AsOf, clause: str | None
+    cap: str, key: str, party: str | None, books: Mapping[str, DaySums], as_of: AsOf, clause: str | None
 ) -> CapRow:
-    day, limit, used = as_of.last_day, books["limit"], books["quota"]
+    day = as_of.last_day
+    limit, used, settled = (books.get(book, DaySums()) for book in ("limit", "quota", "settled"))
     consumed_fen = used.at(day)
-    reserved_fen = consumed_fen - books["settled"].at(day)
+    reserved_fen = consumed_fen - settled.at(day)
     return CapRow(
         cap, key, party, limit.at(day), consumed_fen, reserved_fen, room_fen(limit, used, day), clause
     )
 
 
-def _parties(store: Store, keys: list[tuple[str, str]], until: int) -> dict[tuple[str, str], str]:
-    """Whose cap each is: a firm's or bank's own code, a loan's borrower."""
-    kinds = {(cap, key): cap.rpartition(".")[2].partition("+")[0] for cap, key in keys}
-    loans = [f"loan:{key.partition('/')[0]}" for (_, key), kind in kinds.items() if kind == "loan"]
-    firms: dict[str, str] = {}
-    for (data,) in fold(store, "loans", tags=loans, until=until) if loans else ():
-        drawn = codec.parse_object(bytes(data))
-        firms[drawn["loan"]] = drawn["firm"]
-    parties: dict[tuple[str, str], str] = {}
-    for (cap, key), kind in kinds.items():
-        subject = key.partition("/")[0]
-        if kind in ("firm", "bank", "product"):
-            parties[cap, key] = subject
-        elif kind == "loan":
-            parties[cap, key] = firms[subject]
-    return parties
+@begins_again
+def highest_uses(store: Store, position: int, party: str | None = None) -> dict[Name, int]:
+    """Per cap and key (of a party) the highest use on any day at any time, in fen, up to where the projection is.
+
+    Raises NotProjected where that is before `position`.
+    """
+    shelf = reaching(store, PROJECTION.name, position)
+    return {(cap, key): int(fen) for cap, key, fen in shelf.rows("highest_uses", party=party)}
+
+
+PROJECTION = Caps()

@@ -10,30 +10,39 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from ledger.store import Store
-from projections.fold import fold, query
+from projections.fold import fold, fold_binary
 
-#: Positions that one query joins.
-SLICE_POSITIONS: Final = 32_768
+#: Positions that one query joins: a power of two, so that their leaves are a subtree of the log's Merkle tree.
+SLICE_POSITIONS: Final = 1 << 15
 
 #: Days are counted as PostgreSQL counts them, from this one.
 EPOCH: Final = np.datetime64("2000-01-01", "D")
 
+_FIRST_DAY: Final = int((np.datetime64("0001-01-01", "D") - EPOCH).astype(np.int64))
+_LAST_DAY: Final = int((np.datetime64("9999-12-31", "D") - EPOCH).astype(np.int64))
+
 
 class BrokenLog(ValueError):
-    """The log cannot be read as columns: positions are missing, or lists of postings differ in length."""
+    """The log cannot be read as columns: positions are missing, lists of postings differ in length or have holes,
+    a date is none. Says in which table, and at which position where that is known."""
+
+    def __init__(self, detail: str, table: str = "events", position: int | None = None) -> None:
+        super().__init__(detail)
+        self.table = table
+        self.position = position
 
 
 @dataclass(frozen=True, slots=True)
 class Columns:
     """The events with after < position <= until. Per event: `days` (business date, days since 2000-01-01), `types`
     (see `type_codes`), `counts` (of lines). Per line, in order of the log: `position`, `account` (id), `day`,
-    `amount_fen`."""
+    `amount_fen`. `leaves`: the events' leaf hashes, joined, where they were asked for."""
 
     after: int
     until: int
@@ -44,6 +53,7 @@ class Columns:
     account: NDArray[np.int32]
     day: NDArray[np.int32]
     amount_fen: NDArray[np.int64]
+    leaves: bytes = b""
 
     @property
     def event(self) -> NDArray[np.int64]:
@@ -56,17 +66,21 @@ def read(stores: Sequence[Store], after: int, until: int) -> Columns:
     return joined(list(slices(stores, after, until)))
 
 
-def slices(stores: Sequence[Store], after: int, until: int) -> Iterator[Columns]:
-    """The columns of a range in slices, in order, each connection one slice ahead. Raises BrokenLog."""
+def slices(
+    stores: Sequence[Store], after: int, until: int, *, with_leaves: bool = False
+) -> Iterator[Columns]:
+    """The columns of a range in slices of `SLICE_POSITIONS`, in order, each connection reading ahead while one is
+    worked on. Raises BrokenLog."""
     bounds = [(first, min(first + SLICE_POSITIONS, until)) for first in range(after, until, SLICE_POSITIONS)]
     with ThreadPoolExecutor(len(stores)) as pool:
         idle = deque(stores)
         waiting: deque[tuple[Store, Future[Columns]]] = deque()
         for first, last in bounds:
-            if not idle:
-                yield _next(waiting, idle)
+            ready = None if idle else _next(waiting, idle)
             store = idle.popleft()
-            waiting.append((store, pool.submit(_slice, store, first, last)))
+            waiting.append((store, pool.submit(_slice, store, first, last, with_leaves)))
+            if ready is not None:
+                yield ready
         while waiting:
             yield _next(waiting, idle)
 
@@ -87,7 +101,7 @@ def joined(parts: Sequence[Columns]) -> Columns:
         return Columns(0, 0, none, none, none, none.astype(np.int64), none, none, none.astype(np.int64))
     names = ("days", "types", "counts", "position", "account", "day", "amount_fen")
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    return Columns(parts[0].after, parts[-1].until, **columns)
+    return Columns(parts[0].after, parts[-1].until, **columns, leaves=b"".join(part.leaves for part in parts))
 
 
 def type_codes(store: Store, names: Iterable[str]) -> dict[str, int]:
@@ -105,19 +119,30 @@ def iso_day(number: int) -> str:
     return str(EPOCH + np.timedelta64(int(number), "D"))
 
 
-def _slice(store: Store, after: int, until: int) -> Columns:
-    with store.connection.cursor(binary=True) as cursor:
-        row: Any = cursor.execute(query("columns"), {"after": after, "until": until}).fetchone()
-    positions, days, types, counts, has_days, accounts, amounts, line_days = (value or b"" for value in row)
+def _slice(store: Store, after: int, until: int, with_leaves: bool) -> Columns:
+    (row,) = fold_binary(store, "columns", after=after, until=until, with_leaves=with_leaves)
+    positions, days, types, counts, has_days, accounts, amounts, line_days, leaves = (
+        value or b"" for value in row
+    )
     if not np.array_equal(np.frombuffer(positions, ">i8"), np.arange(after + 1, until + 1)):
         raise BrokenLog(f"positions between {after + 1} and {until} are missing")
+    if len(days) != len(counts) or len(counts) != 4 * (
+        until - after
+    ):  # a missing value is left out when joined
+        raise BrokenLog(f"an event between {after + 1} and {until} has no date or no list of postings")
     event_days = np.frombuffer(days, ">i4").astype(np.int32)
     lines = np.frombuffer(counts, ">i4").astype(np.int32)
     line_of = np.repeat(np.arange(len(lines)), lines)
     day = event_days[line_of]
     own_days = np.frombuffer(has_days, np.bool_)
-    if own_days.any():
-        day[own_days[line_of]] = _elements(line_days, lines[own_days], 4)
+    try:
+        if own_days.any():
+            day[own_days[line_of]] = _elements(line_days, lines[own_days], 4)
+        accounts, amounts = _elements(accounts, lines, 4), _elements(amounts, lines, 8)
+    except _Uneven as error:
+        raise BrokenLog(f"{error} between {after + 1} and {until}") from None
+    _check_days(event_days, np.arange(after + 1, until + 1))
+    _check_days(day, line_of + (after + 1))
     return Columns(
         after=after,
         until=until,
@@ -125,26 +150,45 @@ def _slice(store: Store, after: int, until: int) -> Columns:
         types=np.frombuffer(types, ">i4").astype(np.int32),
         counts=lines,
         position=line_of + (after + 1),
-        account=_elements(accounts, lines, 4).astype(np.int32),
+        account=accounts.astype(np.int32),
         day=day,
-        amount_fen=_elements(amounts, lines, 8),
+        amount_fen=amounts.astype(np.int64),
+        leaves=leaves,
     )
 
 
-def _elements(sent: bytes, counts: NDArray[np.int32], width: int) -> NDArray[np.int64]:
-    """The elements of joined binary arrays of 4 or 8 byte integers, `counts` in each.
+def _check_days(days: NDArray[np.int32], position: NDArray[np.int64]) -> None:
+    wrong = (days < _FIRST_DAY) | (days > _LAST_DAY)
+    if wrong.any():
+        raise BrokenLog("a date is not of the years 1 to 9999", position=int(position[wrong][0]))
 
-    PostgreSQL sends an array as 12 bytes, 8 more per dimension (an empty array has none), and before each element
-    its length in 4 bytes (src/backend/utils/adt/arrayfuncs.c, array_send).
+
+class _Uneven(ValueError):
+    """Arrays that do not have the elements that were expected."""
+
+
+def _elements(sent: bytes, counts: NDArray[np.int32], width: int) -> NDArray[np.int64]:
+    """The elements of joined binary arrays of 4 or 8 byte integers, `counts` in each. Raises _Uneven.
+
+    PostgreSQL sends an array as 12 bytes (dimensions first), 8 more per dimension (its length first; an empty array
+    has none), and before each element its length in 4 bytes, -1 for a missing one (src/backend/utils/adt/
+    arrayfuncs.c, array_send).
     """
     words = np.frombuffer(sent, ">i4")
     stride = 1 + width // 4
     sizes = np.where(counts > 0, 5 + counts * stride, 3)
     if len(words) != sizes.sum():
-        raise BrokenLog("lists of postings differ in length")
-    starts = np.cumsum(sizes) - sizes + 5
+        raise _Uneven("lists of postings differ in length")
+    headers = np.cumsum(sizes) - sizes
+    filled = counts > 0
     within = np.arange(counts.sum()) - np.repeat(np.cumsum(counts) - counts, counts)
-    at = np.repeat(starts, counts) + within * stride + 1
+    at = np.repeat(headers + 5, counts) + within * stride + 1
+    if (
+        (words[headers] != filled).any()
+        or (words[headers[filled] + 3] != counts[filled]).any()
+        or (words[at - 1] != width).any()
+    ):
+        raise _Uneven("lists of postings differ in length or have holes")
     first: NDArray[np.int64] = words[at].astype(np.int64)
     if width == 4:
         return first

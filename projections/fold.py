@@ -21,3 +21,9 @@ def fold(store: Store, name: str, **parameters: Any) -> list[Any]:
     """All rows of a named query."""
     with store.connection.cursor(row_factory=tuple_row) as cursor:
         return cursor.execute(_QUERIES[name], parameters or None).fetchall()
+
+
+def fold_binary(store: Store, name: str, **parameters: Any) -> list[Any]:
+    """As `fold`, the values sent in PostgreSQL's binary form: many bytes in one value are not spelled out."""
+    with store.connection.cursor(row_factory=tuple_row, binary=True) as cursor:
+        return cursor.execute(_QUERIES[name], parameters or None).fetchall()

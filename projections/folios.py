@@ -8,10 +8,13 @@ from typing import Any, Final
 
 import numpy as np
 
-from projections.pages import DAY_SUM, LINE, NO_LINES, NO_SUMS, Page, Pages
+from projections.base import Damaged
+from projections.pages import DAY_SUM, LINE, NO_LINES, NO_SUMS, Index, Page, Pages, Records
 from projections.shelves import Shelf
 
 _ROWS_AT_ONCE: Final = 2_000
+#: Up to so many pages one statement is cheaper than a temporary table.
+_FEW_PAGES: Final = 2_000
 
 # COPY's binary format (PostgreSQL manual, COPY, "Binary Format"): a signature, flags, the length of an extension; then
 # for each row the number of fields, and before each field its length; a row of -1 fields at the end.
@@ -34,16 +37,35 @@ def last_pages(shelf: Shelf, names: Sequence[str]) -> Pages:
     return _pages(names, shelf.rows("last_pages", folios=list(names)))
 
 
-def all_pages(shelf: Shelf) -> tuple[Pages, list[int]]:
-    """Every page, in order of folio and page, and the first position that each says it has."""
-    with (
-        shelf.store.connection.transaction(),
-        shelf.store.connection.cursor("all_pages", binary=True) as cursor,
-    ):
-        cursor.itersize = 20_000
-        rows = cursor.execute(shelf.text("all_pages")).fetchall()
-    names = list(dict.fromkeys(row[0] for row in rows))
-    return _pages(names, [(row[0], row[1], row[3], row[4]) for row in rows]), [row[2] for row in rows]
+def all_pages(shelf: Shelf) -> tuple[Pages, Sequence[int]]:
+    """Every page, in order of folio and first position, and the first position that each says it has."""
+    rows = shelf.rows("all_pages")
+    columns: list[Sequence[Any]] = list(zip(*rows, strict=True)) if rows else [()] * 7
+    folio_of = [name for joined in columns[0] for name in joined.split("\n")]
+    names = list(dict.fromkeys(folio_of))
+    place = {name: i for i, name in enumerate(names)}
+    numbers = [np.frombuffer(b"".join(columns[i]), kind).astype(np.int64) for i, kind in _SENT]
+    page, first_positions, opening_bytes, line_bytes = numbers
+    pages = Pages(
+        names=names,
+        folio=np.array([place[name] for name in folio_of], np.int64),
+        page=page,
+        opening_counts=opening_bytes // DAY_SUM.itemsize,
+        openings=_records(columns[4], DAY_SUM, opening_bytes, shelf),
+        line_counts=line_bytes // LINE.itemsize,
+        lines=_records(columns[6], LINE, line_bytes, shelf),
+    )
+    return pages, first_positions.tolist()
+
+
+#: The columns of numbers in what `all_pages` is sent, and their form.
+_SENT: Final = ((1, ">i4"), (2, ">i8"), (3, ">i4"), (5, ">i4"))
+
+
+def _records(parts: Sequence[bytes], kind: np.dtype[Any], lengths: Index, shelf: Shelf) -> Records:
+    if (lengths % kind.itemsize).any():
+        raise Damaged(f"{shelf.schema}.folios", "a page holds a part of a record")
+    return np.frombuffer(b"".join(parts), kind)
 
 
 def _pages(names: Sequence[str], rows: Sequence[tuple[str, int, bytes, bytes]]) -> Pages:
@@ -64,14 +86,33 @@ def write(shelf: Shelf, pages: Pages) -> None:
     """In a transaction: add new pages, replace changed ones."""
     if not len(pages):
         return
-    indexed = shelf.rows("folios_indexed")[0][0]
-    if indexed:
-        shelf.run("begin_changed_folios")
-        shelf.copy_in("copy_changed_folios", [*_copy_rows(pages)])
-        shelf.run("merge_changed_folios")
-    else:
-        shelf.copy_in("copy_folios", [*_copy_rows(pages)])
+    if not shelf.rows("folios_indexed")[0][0]:
+        shelf.copy_in("copy_folios", _copy_rows(pages))
         shelf.run("index_folios")
+    elif len(pages) <= _FEW_PAGES:
+        _save_few(shelf, pages)
+    else:
+        shelf.run("begin_changed_folios")
+        shelf.copy_in("copy_changed_folios", _copy_rows(pages))
+        shelf.run("merge_changed_folios")
+
+
+def _save_few(shelf: Shelf, pages: Pages) -> None:
+    line_ends, opening_ends = np.cumsum(pages.line_counts), np.cumsum(pages.opening_counts)
+    shelf.run(
+        "save_folios",
+        folios=[pages.names[folio] for folio in pages.folio.tolist()],
+        pages=pages.page.tolist(),
+        positions=pages.first_positions.tolist(),
+        openings=[
+            pages.openings[end - count : end].tobytes()
+            for end, count in zip(opening_ends, pages.opening_counts, strict=True)
+        ],
+        lines=[
+            pages.lines[end - count : end].tobytes()
+            for end, count in zip(line_ends, pages.line_counts, strict=True)
+        ],
+    )
 
 
 def _copy_rows(pages: Pages) -> Iterator[bytes]:
@@ -110,6 +151,13 @@ def _copy_rows(pages: Pages) -> Iterator[bytes]:
             parts = []
     parts.append(_TRAILER)
     yield b"".join(parts)
+
+
+def whole(shelf: Shelf, name: str, position: int) -> Iterator[Page]:
+    """Every page of a folio up to a position, in order, the last one cut there."""
+    rows = shelf.rows("whole_folio", folio=name, position=position)
+    for opening, lines in rows:
+        yield Page(np.frombuffer(opening, DAY_SUM), np.frombuffer(lines, LINE)).known(position)
 
 
 def pages_at(shelf: Shelf, names: Iterable[str], position: int) -> Mapping[str, Page]:

@@ -16,6 +16,9 @@ from typing import Any, Final, Self
 import numpy as np
 from numpy.typing import NDArray
 
+from ledger.day_sums import DaySums
+from projections.columns import iso_day
+
 LINES_MAX: Final = 2_048
 
 #: One line: the position of its event, its amount in fen, its account (id; 0 in a subtree's folio), its business
@@ -54,6 +57,13 @@ class Page:
         amounts = self.lines["amount_fen"][self.lines["day"] <= last_day]
         high = int(opening["high"].sum()) + int((amounts >> 32).sum())
         return (high << 32) + int(opening["low"].sum()) + int((amounts & 0xFFFFFFFF).sum())
+
+    def iso_day_sums(self) -> DaySums:
+        """Of one account: its sums by day, as what decides keeps them."""
+        sums = DaySums()
+        for _, day, fen in self.day_sums():
+            sums.add(iso_day(day), fen)
+        return sums
 
     def day_sums(self) -> list[tuple[int, int, int]]:
         """(account, day, sum in fen) of everything, by account and day; days that sum to 0 are left out."""

@@ -1,29 +1,8 @@
 -- Folds of the log, by name.
 
--- name: balance
-with wanted as (
-    select id from accounts
-    where path = %(path)s or (right(%(path)s, 1) = '/' and starts_with(path, %(path)s))
-), ids as (select coalesce(array_agg(id), '{}') as ids from wanted)
-select coalesce(sum(line.amount), 0)
-from ids, events e, unnest(e.posting_accounts, e.posting_amounts, e.posting_days) as line (account, amount, day)
-where e.position <= %(until)s and e.posting_accounts && ids.ids
-  and line.account = any(ids.ids) and coalesce(line.day, e.effective_on) <= %(last_day)s::date
-
--- name: cap_day_sums
-select a.path, coalesce(line.day, e.effective_on)::text as day, sum(line.amount)
-from events e, unnest(e.posting_accounts, e.posting_amounts, e.posting_days) as line (account, amount, day)
-join accounts a on a.id = line.account
-where e.position <= %(until)s and split_part(a.path, '/', 1) in ('quota', 'limit', 'settled')
-group by 1, 2
-
 -- name: events_of_types
 select position, type, effective_on::text, tags, data
 from events where position <= %(until)s and type = any(%(types)s) and span > 0 order by position
-
--- name: loans
-select e.data from event_tags t join events e on e.position = t.position
-where t.tag = any(%(tags)s) and e.type = 'LoanDrawn' and e.span > 0 and e.position <= %(until)s
 
 -- name: milestone_sums
 select a.path, sum(line.amount)
@@ -58,10 +37,10 @@ select name, hashtext(name) from unnest(%(names)s::text[] collate "C") as name
 select string_agg(int8send(position), ''), string_agg(date_send(effective_on), ''), string_agg(int4send(code), ''),
        string_agg(int4send(cardinality(posting_accounts)), ''), string_agg(boolsend(posting_days is not null), ''),
        string_agg(array_send(posting_accounts), ''), string_agg(array_send(posting_amounts), ''),
-       string_agg(array_send(posting_days), '')
+       string_agg(array_send(posting_days), ''), string_agg(case when %(with_leaves)s then leaf end, '')
 from (
     select position, effective_on, case span when 0 then 0 else hashtext(type) end as code,
-           posting_accounts, posting_amounts, posting_days
+           posting_accounts, posting_amounts, posting_days, leaf
     from events where position > %(after)s and position <= %(until)s
     order by position
 ) as event
@@ -70,6 +49,9 @@ from (
 
 -- name: generations
 select name, generation, version, live, stopped_at, problem from kejin_work.projections order by name, generation
+
+-- name: lock_generations
+lock table kejin_work.projections in share row exclusive mode
 
 -- name: begin_generation
 insert into kejin_work.projections (name, generation, version, live)
@@ -142,16 +124,22 @@ select exists (
 -- name: copy_folios
 copy {schema}.folios (folio, page, first_position, opening, lines) from stdin (format binary)
 
+-- name: save_folios
+insert into {schema}.folios (folio, page, first_position, opening, lines)
+select * from unnest(%(folios)s::text[], %(pages)s::int[], %(positions)s::bigint[], %(openings)s::bytea[], %(lines)s::bytea[])
+on conflict (folio, first_position, page) do update set lines = excluded.lines
+
 -- name: begin_changed_folios
-create temporary table changed_folios (
+create temporary table if not exists changed_folios (
     folio text collate "C", page integer, first_position bigint, opening bytea, lines bytea
-) on commit drop
+) on commit drop;
+truncate changed_folios
 
 -- name: copy_changed_folios
 copy changed_folios (folio, page, first_position, opening, lines) from stdin (format binary)
 
 -- name: merge_changed_folios
-insert into {schema}.folios as old select * from changed_folios
+insert into {schema}.folios select * from changed_folios
 on conflict (folio, first_position, page) do update set lines = excluded.lines
 
 -- name: last_pages
@@ -171,8 +159,28 @@ cross join lateral (
     order by first_position desc, page desc limit 1
 ) as f
 
+-- name: whole_folio
+select opening, lines from {schema}.folios
+where folio = %(folio)s and first_position <= %(position)s order by first_position, page
+
+-- name: subtree_folios
+-- The folios of subtrees and of the treasury: those of subjects have a colon where these have a slash.
+select distinct folio from {schema}.folios
+where (folio >= 'limit/' and folio < 'limit0') or (folio >= 'milestone/' and folio < 'milestone0')
+   or (folio >= 'private/' and folio < 'private0') or (folio >= 'public/' and folio < 'public0')
+   or (folio >= 'quota/' and folio < 'quota0') or (folio >= 'settled/' and folio < 'settled0')
+order by folio
+
 -- name: all_pages
-select folio, page, first_position, opening, lines from {schema}.folios order by folio, page
+-- Some thousand rows joined into one: their columns, one after the other.
+select string_agg(folio, E'\n'), string_agg(int4send(page), ''), string_agg(int8send(first_position), ''),
+       string_agg(int4send(octet_length(opening)), ''), string_agg(opening, ''),
+       string_agg(int4send(octet_length(lines)), ''), string_agg(lines, '')
+from (
+    select folio, page, first_position, opening, lines, row_number() over () as n
+    from (select * from {schema}.folios order by folio, first_position, page) as sorted
+) as row
+group by (n - 1) / 16384 order by (n - 1) / 16384
 
 -- name: paths_of_accounts
 select string_agg(path, E'\n' order by id) from accounts where id = any(%(ids)s)
@@ -184,30 +192,150 @@ select string_agg(path, E'\n' order by id) from accounts where id between %(firs
 select id, path from accounts where path >= %(path)s and path < %(end)s
 
 -- name: account_of_path
-select id from accounts where path = %(path)s
+select id, path from accounts where path = %(path)s
 
 -- name: folios_of_accounts
--- By other means than the projection's own: to hold the two against each other.
-select string_agg(id || E'\t' || case
-    when path = 'public/treasury' then path
-    when path like 'public/paid/%' then 'party:' || split_part(path, '/', 4)
-    when path like 'public/%' then 'round:' || split_part(path, '/', 3)
-    when path like 'private/guarantee/%' then 'payout:' || split_part(path, '/', 3)
-    when path like 'private/%' then split_part(path, '/', 2) || ':' || split_part(path, '/', 3)
-    when path like 'milestone/%' then 'party:' || split_part(path, '/', 3)
-    else case substring(split_part(path, '/', 2) from '([^.+]*)(?:\+[^.]*)?$')
+-- By other means than the projection's own: to hold the two against each other. In order of the ids.
+select string_agg(case
+    when book = 'public' then case part
+        when 'treasury' then path
+        when 'paid' then 'party:' || split_part(path, '/', 4)
+        else 'round:' || split_part(path, '/', 3) end
+    when book = 'private' then case part when 'guarantee' then 'payout' else part end || ':' || split_part(path, '/', 3)
+    else case split_part(split_part(part, '.', -1), '+', 1)
              when 'firm' then 'party' when 'bank' then 'party' when 'product' then 'party'
-             else substring(split_part(path, '/', 2) from '([^.+]*)(?:\+[^.]*)?$')
+             else case book when 'milestone' then 'party' else split_part(split_part(part, '.', -1), '+', 1) end
          end || ':' || split_part(path, '/', 3)
-end, E'\n') from accounts
+end, E'\n' order by id)
+from (select id, path, split_part(path, '/', 1) as book, split_part(path, '/', 2) as part from accounts) as account
+where id <= %(last)s
 
 -- name: subtrees_of_accounts
 -- The paths one and two levels down that something lies below, and below public/paid/ three.
+with below as (
+    select distinct split_part(path, '/', 1) as book,
+           case when split_part(path, '/', 3) <> '' then split_part(path, '/', 2) end as part,
+           case when path >= 'public/paid/' and path < 'public/paid0' then split_part(path, '/', 3) end as instrument
+    from accounts
+)
 select distinct subtree collate "C" as subtree
-from accounts, lateral (
-    values (split_part(path, '/', 1) || '/'),
-           (case when path ~ '^[^/]+/[^/]+/' then split_part(path, '/', 1) || '/' || split_part(path, '/', 2) || '/' end),
-           (case when path like 'public/paid/%' then 'public/paid/' || split_part(path, '/', 3) || '/' end)
+from below, lateral (
+    values (book || '/'), (book || '/' || part || '/'), (book || '/' || part || '/' || instrument || '/')
 ) as above (subtree)
 where subtree is not null
 order by subtree
+
+-- name: account_ids_below
+select string_agg(int4send(id), '') from accounts where path >= %(path)s and path < %(end)s
+
+-- name: cap_accounts
+-- The ids of all accounts; and of those that a cap or a round's available money rests on the id with that of their
+-- key (the quota account, where the cap has one): positive where a line counts as use, negative where it makes room.
+select (select string_agg(int4send(id), '') from accounts), string_agg(int4send(id), ''), string_agg(int4send(key), '')
+from (
+    select id, id as key from accounts where path >= 'quota/' and path < 'quota0'
+    union all
+    select l.id, -coalesce(q.id, l.id)
+    from accounts l
+    left join accounts q on q.path >= 'quota/' and q.path < 'quota0' and q.path = 'quota/' || substr(l.path, 7)
+    where l.path >= 'limit/' and l.path < 'limit0'
+    union all
+    select id, -id from accounts where path like 'public/round/%/available'
+) as account
+
+-- name: cap_lines
+-- Net use of some keys, line by line: a quota line counts up, a limit line down; money that leaves `available` up.
+select case split_part(a.path, '/', 1)
+           when 'public' then a.path else substring(a.path from position('/' in a.path) + 1) end collate "C" as cap_key,
+       e.position, e.type, coalesce(line.day, e.effective_on)::text as day,
+       case split_part(a.path, '/', 1) when 'quota' then line.amount else -line.amount end as net,
+       split_part(a.path, '/', 1) = 'limit' as is_limit
+from events e,
+     unnest(e.posting_accounts, e.posting_amounts, e.posting_days) with ordinality as line (account, amount, day, n)
+join accounts a on a.id = line.account
+where e.position = any(%(positions)s) and line.account = any(%(accounts)s)
+order by cap_key, e.position, line.n
+
+-- name: leaves
+select string_agg(leaf, '')
+from (
+    select leaf from events where position > %(after)s and position <= %(until)s order by position
+) as event
+
+-- name: accounts_of_paths
+select id, path from accounts where path = any(%(paths)s)
+
+-- Caps.
+
+-- name: create_cap_keys
+create table {schema}.keys (
+    cap text collate "C" not null,
+    key text collate "C" not null,
+    party text collate "C",
+    used bytea not null,               -- USE records: the use by day, as known now
+    highest_fen bigint not null,       -- on any day, at the end of any event
+    primary key (key, cap)
+);
+create index on {schema}.keys (party)
+
+-- name: cap_accounts_among
+select string_agg(int4send(id), '' order by id), string_agg(path, E'\n' order by id)
+from accounts
+where id between %(first)s and %(last)s and (%(ids)s::int[] is null or id = any(%(ids)s::int[]))
+  and ((path >= 'quota/' and path < 'quota0') or (path >= 'limit/' and path < 'limit0')
+       or (path >= 'settled/' and path < 'settled0'))
+
+-- name: cap_account_paths
+select string_agg(id || E'\t' || path, E'\n') from accounts
+where split_part(path, '/', 1) in ('quota', 'limit', 'settled') and id <= %(last)s
+
+-- name: tags_at
+select string_agg(array_to_string(tags, ' '), E'\n' order by position) from events
+where position = any(%(positions)s)
+
+-- name: tags_of_draws
+select array_to_string(e.tags, ' ') from event_tags t join events e on e.position = t.position
+where t.tag = any(%(tags)s) and e.type = 'LoanDrawn' and e.span > 0 and e.position <= %(until)s
+order by e.position
+
+-- name: save_borrowers
+-- Of loans that were drawn before, reversed, and drawn again.
+update {schema}.keys k set party = drawn.firm
+from unnest(%(loans)s::text[], %(firms)s::text[]) as drawn (loan, firm)
+where k.key = drawn.loan collate "C" and split_part(split_part(k.cap, '.', -1), '+', 1) = 'loan'
+  and k.party is distinct from drawn.firm
+
+-- name: firms_of_loans
+-- By other means than the fold's: from the tags one by one.
+select distinct on (loan) substr(loan, 6), substr(firm, 6)
+from (
+    select position, (select t from unnest(tags) t where t like 'loan:%%') as loan,
+           (select t from unnest(tags) t where t like 'firm:%%') as firm
+    from events where type = 'LoanDrawn' and span > 0 and position <= %(until)s
+) as drawn
+order by loan, position desc
+
+-- name: cap_keys_named
+select k.cap, k.key, party, used, highest_fen
+from unnest(%(caps)s::text[], %(keys)s::text[]) as wanted (cap, key)
+join {schema}.keys k on k.cap = wanted.cap collate "C" and k.key = wanted.key collate "C"
+
+-- name: copy_cap_keys
+copy {schema}.keys (cap, key, party, used, highest_fen) from stdin
+
+-- name: save_cap_keys
+insert into {schema}.keys (cap, key, party, used, highest_fen)
+select * from unnest(%(caps)s::text[], %(keys)s::text[], %(parties)s::text[], %(used)s::bytea[], %(highest)s::bigint[])
+on conflict (key, cap) do update set used = excluded.used, highest_fen = excluded.highest_fen
+
+-- name: all_cap_keys
+select cap, key, party, used, highest_fen from {schema}.keys
+
+-- name: cap_keys_of
+select cap, key, party from {schema}.keys
+where (%(party)s::text is null or party = %(party)s)
+  and (%(kind)s::text is null or split_part(split_part(cap, '.', -1), '+', 1) = %(kind)s)
+order by cap, key
+
+-- name: highest_uses
+select cap, key, highest_fen from {schema}.keys where %(party)s::text is null or party = %(party)s

@@ -5,10 +5,13 @@ Reads and appends go on meanwhile. Each range is committed with its position: ki
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
+
+import psycopg
 
 from ledger.store import Store
 from projections import shelves
@@ -50,13 +53,12 @@ def rebuild(runner: Runner, names: Sequence[str], progress: Progress) -> Rebuilt
     rebuilding = _Rebuilding(runner, [runner.known[name] for name in names], progress)
     try:
         rebuilding.begin()
-        until = rebuilding.fill()
-        contents = rebuilding.checked(until)
+        until, contents = rebuilding.fill()
         rebuilding.swap()
         seconds = time.monotonic() - started
         rebuilding.drop_old()
     finally:
-        if not store.connection.broken:
+        with contextlib.suppress(psycopg.OperationalError):  # gone: and with it the lock
             store.connection.execute(f"select pg_advisory_unlock({REBUILD_LOCK})")
     return Rebuilt(until, seconds, contents)
 
@@ -87,47 +89,44 @@ class _Rebuilding:
                 with self._store.connection.transaction():
                     self._shelves[projection.name] = begun(self._store, projection)
 
-    def fill(self) -> int:
-        """Fold up to the end of the log; the position that all reach."""
+    def fill(self) -> tuple[int, dict[str, Content]]:
+        """Fold up to the end of the log; the position that all reach, and what they hold, once it is what the log
+        says. Raises Differs."""
         until = self._store.head().position
         reached = {name: shelf.position() for name, shelf in self._shelves.items()}
-        after = min(reached.values())
-        while after < until:
+        while True:
             # Where an earlier rebuild left them at different positions, the ones behind come first.
+            after = min(reached.values())
             ahead = [position for position in reached.values() if position > after]
             last = min([until, after + RANGE_POSITIONS, *ahead])
             behind = [p for p in self._known if reached[p.name] == after]
+            if last == until:
+                contents = self._fold_and_check(behind, after, until)
+                self._progress("", until, until)
+                return until, contents
             self._fold(behind, after, last)
             reached.update({p.name: last for p in behind})
-            after = min(reached.values())
-            self._progress("", after, until)
-        return until
+            self._progress("", last, until)
 
     def _fold(self, projections: Sequence[Projection], after: int, until: int) -> None:
-        log = self._runner.log(until - after)
-        log.columns(after, until)
+        log = self._read(after, until)
         ours, theirs = _halves(projections)
         other = Fork(lambda: self._fold_some(self._second_log(log), theirs, after, until))
         self._fold_some(log, ours, after, until)
         other.result()
 
-    def _fold_some(self, log: Log, projections: Sequence[Projection], after: int, until: int) -> None:
-        for projection in projections:
-            shelf = Shelf(log.store, projection.name, self._shelves[projection.name].generation)
-            with log.store.connection.transaction():
-                projection.fold(shelf, log, after, until)
-                shelves.advance(shelf, until)
-
-    def _second_log(self, log: Log) -> Log:
-        """The same columns, by a connection of its own: a child must not use its parent's."""
-        return log.with_stores([Store.open(self._store.address, as_owner=True)])
-
-    def checked(self, until: int) -> dict[str, Content]:
-        """What each new generation holds, once it is what the log says. Raises Differs."""
-        log = self._runner.log(until)
-        log.columns(0, until)
+    def _fold_and_check(
+        self, projections: Sequence[Projection], after: int, until: int
+    ) -> dict[str, Content]:
+        """The last range, while the other process folds the whole log independently."""
+        log = self._read(after, until)
         ours, theirs = _halves(self._known)
-        other = Fork(lambda: self._second_half(self._second_log(log), ours, theirs, until))
+        other = Fork(
+            lambda: self._second_half(
+                self._second_log(log), [p for p in theirs if p in projections], after, until
+            )
+        )
+        self._fold_some(log, [p for p in ours if p in projections], after, until)
         contents = {p.name: p.stored(self._shelves[p.name], until) for p in ours}
         expected, others = other.result()
         contents |= others
@@ -138,15 +137,35 @@ class _Rebuilding:
         return contents
 
     def _second_half(
-        self, log: Log, ours: Sequence[Projection], theirs: Sequence[Projection], until: int
+        self, log: Log, theirs: Sequence[Projection], after: int, until: int
     ) -> tuple[dict[str, Content], dict[str, Content]]:
-        """What all should hold, and what the second half of them holds."""
-        expected = {p.name: p.expected(log, until) for p in (*ours, *theirs)}
-        stored = {
-            p.name: p.stored(Shelf(log.store, p.name, self._shelves[p.name].generation), until)
-            for p in theirs
-        }
+        """Fold the second half of the projections; what all should hold, and what the second half of them holds."""
+        self._fold_some(log, theirs, after, until)
+        expected = {p.name: p.expected(log, until) for p in self._known}
+        stored = {p.name: p.stored(self._shelf(log.store, p), until) for p in _halves(self._known)[1]}
         return expected, stored
+
+    def _read(self, after: int, until: int) -> Log:
+        """The log, with the columns of a range in memory: a child shares them."""
+        log = self._runner.log(until - after)
+        if until > after:
+            log.columns(after, until)
+        return log
+
+    def _fold_some(self, log: Log, projections: Sequence[Projection], after: int, until: int) -> None:
+        for projection in projections if until > after else ():
+            shelf = self._shelf(log.store, projection)
+            with log.store.connection.transaction():
+                projection.fold(shelf, log, after, until)
+                shelves.advance(shelf, until)
+
+    def _shelf(self, store: Store, projection: Projection) -> Shelf:
+        """The new generation of a projection, by a connection."""
+        return Shelf(store, projection.name, self._shelves[projection.name].generation)
+
+    def _second_log(self, log: Log) -> Log:
+        """The same columns, by a connection of its own: a child must not use its parent's."""
+        return log.with_stores([Store.open(self._store.address, as_owner=True)])
 
     def swap(self) -> None:
         """Catch up with what was appended since, then make the new generations the ones that are read."""

@@ -21,12 +21,12 @@ from projections.base import Log, Projection, discover
 from projections.shelves import Shelf
 
 #: The advisory lock of the one that works.
-RUNNER_LOCK: Final = 0x6B656A696E03
+RUNNER_LOCK: Final = 0x6B656A696E10
 #: The advisory lock of filling a generation that is not read yet.
-REBUILD_LOCK: Final = 0x6B656A696E04
+REBUILD_LOCK: Final = 0x6B656A696E11
 
 #: So many positions are folded in one transaction.
-RANGE_POSITIONS: Final = 1_000_000
+RANGE_POSITIONS: Final = 1 << 20
 _RECHECK_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.01
 
@@ -50,6 +50,7 @@ class Status:
     problem: str | None
 
 
+@shelves.begins_again
 def statuses(store: Store) -> list[Status]:
     """The state of every projection that was ever filled."""
     head = store.head().position
@@ -99,8 +100,9 @@ class Runner:
         try:
             yield leads
         finally:
-            if leads and not self.store.connection.broken:
-                self._lock("pg_advisory_unlock", RUNNER_LOCK)
+            if leads:
+                with contextlib.suppress(psycopg.OperationalError):  # gone: and with it the lock
+                    self._lock("pg_advisory_unlock", RUNNER_LOCK)
 
     def _lock(self, function: str, lock: int) -> object:
         row = self.store.connection.execute(f"select {function}({lock})").fetchone()
@@ -108,10 +110,13 @@ class Runner:
 
     def catch_up(self, progress: Progress = _silent) -> None:
         """While leading: bring every projection to the end of the log as it is now, each as far as it can."""
+        self._renew_outdated(progress)
         until = self.store.head().position
         log: Log | None = None
         for projection in self.known.values():
             shelf = self._live_or_begun(projection)
+            if shelf is None:
+                continue
             reached = shelf.position()
             while reached < until:
                 log = log or self.log(until - reached)
@@ -121,10 +126,21 @@ class Runner:
                 reached = last
                 progress(projection.name, reached, until)
 
-    def _live_or_begun(self, projection: Projection) -> Shelf:
-        shelf = shelves.live(self.store, projection.name)
-        if shelf is not None:
-            return shelf
+    def _renew_outdated(self, progress: Progress) -> None:
+        """Rebuild what the code of another version filled; until it is swapped in, the old one is read."""
+        from projections.rebuilding import RebuildUnderWay, rebuild  # which is made of runners
+
+        versions = {row[0]: row[2] for row in shelves.generations(self.store) if row[3]}
+        outdated = [p.name for p in self.known.values() if versions.get(p.name, p.version) != p.version]
+        if outdated:
+            with contextlib.suppress(RebuildUnderWay):  # then it is being done
+                rebuild(self, outdated, progress)
+
+    def _live_or_begun(self, projection: Projection) -> Shelf | None:
+        """The generation to go on with; None where another version's is still the one that is read."""
+        for name, generation, version, live, *_ in shelves.generations(self.store):
+            if live and name == projection.name:
+                return Shelf(self.store, name, generation) if version == projection.version else None
         with self.store.connection.transaction():
             shelf = begun(self.store, projection)
             shelves.make_live(shelf)

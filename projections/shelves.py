@@ -6,9 +6,12 @@ position are written in one transaction.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import contextlib
+import functools
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.rows import tuple_row
@@ -17,6 +20,8 @@ from ledger.sql import load
 from ledger.store import Store
 
 _QUERIES: Final = load("projections", "queries.sql")
+#: One read meets so many swaps at most; a table that is still not there is missing.
+_SWAPS_MAX: Final = 3
 
 
 class NotProjected(LookupError):
@@ -61,7 +66,7 @@ class Shelf:
         """The text of a named query for this schema."""
         return _QUERIES[query].replace(b"{schema}", self.schema.encode())
 
-    def copy_in(self, query: str, parts: Sequence[bytes]) -> None:
+    def copy_in(self, query: str, parts: Iterable[bytes]) -> None:
         """Copy rows, as COPY's binary format writes them, in."""
         with self.store.connection.cursor() as cursor, cursor.copy(self.text(query)) as copy:
             for part in parts:
@@ -89,6 +94,9 @@ def reaching(store: Store, name: str, position: int) -> Shelf:
 
     What a generation holds of a position never changes, so the answer stays good while its tables exist.
     """
+    known = _REACHED.setdefault(store, {})
+    if name in known and known[name][1] >= position:
+        return known[name][0]
     shelf = live(store, name)
     if shelf is None:
         raise NotProjected(name, 0, position)
@@ -96,11 +104,13 @@ def reaching(store: Store, name: str, position: int) -> Shelf:
     if reached < position:
         problem = next((row[5] for row in generations(store) if row[0] == name and row[3]), None)
         raise NotProjected(name, reached, position, problem)
+    known[name] = (shelf, reached)
     return shelf
 
 
 def begin(store: Store, name: str, version: int) -> Shelf:
     """In a transaction of the owner: a new generation, empty, not read yet."""
+    store.connection.execute(_QUERIES["lock_generations"])  # numbers are given one at a time
     with store.connection.cursor(row_factory=tuple_row) as cursor:
         (generation,) = cursor.execute(
             _QUERIES["begin_generation"], {"name": name, "version": version}
@@ -139,4 +149,27 @@ def note_problem(shelf: Shelf, position: int | None, problem: str | None) -> Non
     )
 
 
+#: What a statement gets whose generation was dropped before it.
 GONE: Final = (psycopg.errors.UndefinedTable, psycopg.errors.InvalidSchemaName)
+
+#: By connection and name the generation that was read last, and a position that it reaches: it never goes back.
+_REACHED: Final[WeakKeyDictionary[Store, dict[str, tuple[Shelf, int]]]] = WeakKeyDictionary()
+
+Arguments = ParamSpec("Arguments")
+Answer = TypeVar("Answer")
+
+
+def begins_again(
+    read: Callable[Concatenate[Store, Arguments], Answer],
+) -> Callable[Concatenate[Store, Arguments], Answer]:
+    """A read that begins again where the generation that it read was swapped for another and dropped meanwhile."""
+
+    @functools.wraps(read)
+    def reading(store: Store, /, *arguments: Arguments.args, **named: Arguments.kwargs) -> Answer:
+        for _ in range(_SWAPS_MAX):
+            with contextlib.suppress(*GONE):
+                return read(store, *arguments, **named)
+            _REACHED.pop(store, None)
+        return read(store, *arguments, **named)
+
+    return reading

@@ -509,8 +509,10 @@ ROOTS = [
 def test_the_published_trees(size: int) -> None:
     """The empty tree and the well-known trees of up to eight entries have their published roots."""
     tree = merkle.Tree()
-    tree.extend(codec.leaf_hash(bytes.fromhex(entry)) for entry in ENTRIES[:size])
+    leaves = [codec.leaf_hash(bytes.fromhex(entry)) for entry in ENTRIES[:size]]
+    tree.extend(leaves)
     assert tree.root().hex() == ROOTS[size]
+    assert merkle.root_of(b"".join(leaves)).hex() == ROOTS[size]
     assert tree.size == size
 
 
@@ -529,10 +531,15 @@ def naive_root(entries: Sequence[bytes]) -> bytes:
 @many
 @given(st.lists(st.binary(max_size=3), max_size=70))
 def test_the_root_is_that_of_the_definition(entries: list[bytes]) -> None:
-    """A growing tree has at every size the root that the definition gives, and asking changes nothing."""
+    """A growing tree has at every size the root that the definition gives, and asking changes nothing; so has one
+    made at once, also of the roots of equal parts."""
     tree = merkle.Tree()
     for size, entry in enumerate(entries, 1):
         tree.append(codec.leaf_hash(entry))
         assert tree.root() == tree.root()
         if size % 7 == 0 or size == len(entries):
             assert tree.root() == naive_root(entries[:size])
+    leaves = [codec.leaf_hash(entry) for entry in entries]
+    assert merkle.root_of(b"".join(leaves)) == naive_root(entries)
+    parts = [b"".join(leaves[first : first + 8]) for first in range(0, len(leaves), 8)]
+    assert merkle.root_of(b"".join(merkle.root_of(part) for part in parts)) == naive_root(entries)

@@ -64,6 +64,13 @@ first_reach = "A18"
 [clauses.reading]
 A16 = "year"
 A18 = "each"
+
+[[clauses]]
+id = "EX-3"
+instrument = "insurance_premium"
+[clauses.terms]
+ratio = "unknown"
+quality = "高新技术企业"
 """
 
 
@@ -71,6 +78,11 @@ A18 = "each"
 def other(database: str) -> Ledger:
     contents = [document.content for document in shipped().documents.values()]
     ledger = Ledger(database, known=catalogue(Library([*contents, read_toml(MEASURE)])))
+    _set_up(ledger)
+    return ledger
+
+
+def _set_up(ledger: Ledger) -> None:
     ledger.submit(
         {"command": "register-party", "uscc": FIRM, "kind": "firm", "name": "甲"},
         {"command": "register-party", "uscc": BANK, "kind": "bank", "name": "乙"},
@@ -95,7 +107,6 @@ def other(database: str) -> Ledger:
                 "effective_on": "2024-06-01",
             }
         )
-    return ledger
 
 
 def _claim(claim: str, round_id: str, first: str, last: str) -> dict[str, Any]:
@@ -157,9 +168,62 @@ def test_a_rulebook_that_asks_for_what_is_not_built_is_not_accepted() -> None:
         Library([content])
 
 
+@pytest.mark.parametrize(
+    ("key", "window", "shown"),
+    [
+        (["programme"], "lifetime", "example"),
+        (["programme"], "year", "example/2024"),
+        (["year"], "lifetime", "2024"),
+        (["firm", "bank"], "lifetime", f"{FIRM}/{BANK}"),
+        (["bank"], "round", f"{BANK}/R1"),
+    ],
+)
+def test_a_cap_counts_by_any_key_also_for_whoever_comes_later(
+    database: str, key: list[str], window: str, shown: str
+) -> None:
+    """A cap on the whole programme, a year, a borrower with its lender, a lender: each binds, and a process that
+    was not there before knows what is used."""
+    content = read_toml(MEASURE)
+    content["clauses"][0]["caps"][0] |= {"key": key, "window": window}
+    known = catalogue(Library([content]))
+    _set_up(Ledger(database, known=known))
+    amounts = [
+        Ledger(database, known=known).submit(_claim(claim, "R1", first, last))[0].get("amount_fen")
+        for claim, first, last in (
+            ("C1", "2024-03-01", "2025-02-23"),
+            ("C2", "2025-02-24", "2026-02-18"),
+            ("C3", "2026-02-19", "2026-03-30"),
+        )
+    ]
+    assert amounts == [2_000_000, 1_000_000, None]
+    (cap,) = Ledger(database, known=known).caps()
+    assert (cap["key"], cap["room_fen"]) == (shown, 0)
+
+
 def test_an_instrument_without_a_clause_is_refused(other: Ledger) -> None:
     """A measure that has no clause for an instrument pays nothing under it, and says so."""
     other.submit({"command": "register-party", "uscc": FIRM, "kind": "service_body", "name": "丙"})
     claim = {"command": "claim-service-grant", "claim": "S1", "round": "R1", "payee": FIRM}
     outcome = other.submit({**claim, "decided_fen": 1, "document": "d", "effective_on": "2024-07-01"})[0]
     assert outcome["code"] == "no_clause"
+
+
+def test_a_certificate_that_a_standing_grant_rests_on_is_in_use(other: Ledger) -> None:
+    """Where a clause demands a quality, its certificate is reversed only after the grant that needed it is gone."""
+    certificate = {"command": "certify-firm", "uscc": FIRM, "quality": "高新技术企业", "document": "z"}
+    claim = {"command": "claim-insurance-premium", "round": "R1", "payee": FIRM, "decided_fen": 1}
+    claim |= {"document": "d", "effective_on": "2024-07-01"}
+    before = other.submit({**claim, "claim": "I1"})[0]
+    certified = other.submit({**certificate, "valid_from": "2024-01-01", "valid_to": "2024-12-31"})[0]
+    other.submit({**claim, "claim": "I2"})
+    reverse = {"command": "reverse-fact", "position": certified["positions"][0]}
+    held = other.submit({**reverse, "reason": "first"})[0]
+    other.submit({"command": "void", "claim": "I2", "reason": "r", "effective_on": "2024-07-02"})
+    reversed_ = other.submit({**reverse, "reason": "second"})[0]
+    after = other.submit({**claim, "claim": "I3"})[0]
+    assert [before["code"], held["code"], reversed_["outcome"], after["code"]] == [
+        "party_not_eligible",
+        "fact_in_use",
+        "accepted",
+        "party_not_eligible",
+    ]

@@ -74,6 +74,7 @@ class _Checked:
             self._grant(about, outcome.data)
 
     def _grant(self, about: dict[str, Any], data: Any) -> None:
+        self._rehearsal.watch(data["round"])
         total = self._totals[data["round"], data["instrument"]]
         total[0] += 1
         total[1] += data["amount_fen"]

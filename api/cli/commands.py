@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import orjson
 import typer
@@ -12,7 +12,7 @@ from api.printing import print_json, print_table
 from api.problems import Problem
 from api.session import Data, Json
 from ledger.catalogue import catalogue
-from ledger.commands import COMMON_FIELDS, CommandSpec, Field
+from ledger.commands import COMMON_FIELDS, CommandSpec, Field, InvalidCommand
 
 
 def command(
@@ -66,20 +66,43 @@ def _show(spec: CommandSpec) -> None:
             for f in (*spec.fields, *COMMON_FIELDS)
         ],
     )
-    print(
-        orjson.dumps(
-            {"command": spec.name, **{f.name: _example(f) for f in spec.fields if f.required}}
-        ).decode()
-    )
+    print(orjson.dumps(example(spec)).decode())
 
 
-def _example(field: Field) -> Any:
-    """A value of the right form, to copy and change."""
+def example(spec: CommandSpec) -> dict[str, Any]:
+    """A well-formed command to copy and change: its required fields, and one that its check demands besides."""
+    shown = {"command": spec.name, **{f.name: _sample(f) for f in spec.fields if f.required}}
+    fuller = (shown | {f.name: _sample(f)} for f in spec.fields if not f.required)
+    return next(fields for fields in (shown, *fuller) if _passes(spec, fields))
+
+
+def _passes(spec: CommandSpec, fields: dict[str, Any]) -> bool:
+    try:
+        if spec.check is not None:
+            spec.check(fields)
+    except InvalidCommand:
+        return False
+    return True
+
+
+#: Fields that want another party than the one named before them.
+_OTHER_PARTIES: Final = {
+    "bank": "91110108551385082Q",
+    "absorbed": "91110000101623741K",
+    "created": "91110000101623741K",
+}
+
+
+def _sample(field: Field) -> Any:
+    """A value of the right form."""
     samples: dict[str, Any] = {
-        "uscc": "91350100M000100Y43",
+        "uscc": _OTHER_PARTIES.get(field.name, "91350100M000100Y43"),
         "date": "2024-07-01",
         "year": 2024,
         "amount_fen": 12_000_000,
+        "signed_amount_fen": -12_000_000,
+        "count": 279,
+        "position": 9,
         "amount_or_zero_fen": 150_000_000_000,
         "flag": True,
         "slips": [{"number": "S-1", "amount_fen": 12_000_000}],

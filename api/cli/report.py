@@ -210,6 +210,7 @@ def _show_near_caps(rows: list[dict[str, Any]]) -> None:
             say("name", "名称"),
             say("limit", "限额"),
             say("consumed", "已用"),
+            say("highest ever", "历史最高"),
             say("room", "剩余"),
             say("level", "档位"),
         ],
@@ -217,12 +218,12 @@ def _show_near_caps(rows: list[dict[str, Any]]) -> None:
             [
                 row["key"],
                 row["name"] or "",
-                *(format_fen(row[name]) for name in ("limit_fen", "consumed_fen", "room_fen")),
+                *(format_fen(row[name]) for name in ("limit_fen", "consumed_fen", "highest_fen", "room_fen")),
                 f"≥ {row['level_percent']} %",
             ]
             for row in rows
         ],
-        right=(2, 3, 4, 5),
+        right=(2, 3, 4, 5, 6),
     )
 
 

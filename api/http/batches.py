@@ -111,7 +111,8 @@ class _Batch:
 
     async def _read(self) -> None:
         """Cut the body into lines, lines into pieces."""
-        rest, number, size, piece = b"", 0, 0, []
+        rest, number, size = b"", 0, 0
+        piece: list[Line] = []
         more = True
         while more:
             try:

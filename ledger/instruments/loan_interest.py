@@ -91,7 +91,6 @@ def _assess(command: Command, state: State, clause: Clause, round_: Round) -> Re
     if refusal is not None:
         return refusal
     paid_fen = fields["interest_paid_fen"]
-    slips_fen = sum(slip["amount_fen"] for slip in fields.get("slips", ()))
     return Case(
         payee=loan.firm,
         basis={
@@ -106,9 +105,20 @@ def _assess(command: Command, state: State, clause: Clause, round_: Round) -> Re
             "drawn_on": loan.drawn_on,
             "security": loan.security,
         },
-        dates={"drawn_on": loan.drawn_on},
+        dates={"drawn_on": loan.effective_on},  # the draw gives its limit from its business date on
         tags=tuple(_slip_tags(fields)),
-        warnings=("slips_differ_from_interest",) if slips_fen not in (0, paid_fen) else (),
+        keys={"bank": loan.bank, **({"product": f"{loan.bank}/{loan.product}"} if loan.product else {})},
+        warnings=_warnings(fields, loan),
+    )
+
+
+def _warnings(fields: Mapping[str, Any], loan: Loan) -> tuple[str, ...]:
+    """What people should look at; no clause refuses it."""
+    slips_fen = sum(slip["amount_fen"] for slip in fields.get("slips", ()))
+    differs = slips_fen not in (0, fields["interest_paid_fen"])
+    return (
+        *(("slips_differ_from_interest",) if differs else ()),
+        *(("period_before_the_draw",) if fields["period_from"] < loan.drawn_on else ()),
     )
 
 

@@ -65,6 +65,7 @@ class Clause:
 class Rulebook:
     """A measure with the call of one round laid over it."""
 
+    programme: str
     clauses: Mapping[str, Clause]  # by instrument
 
     def clause_for(self, instrument: str) -> Clause | None:
@@ -86,7 +87,7 @@ def resolve(measure: Mapping[str, Any], call: Mapping[str, Any] | None = None) -
     clauses = [
         _clause(measure, clause, call or {}, narrowed.get(clause["id"], {})) for clause in measure["clauses"]
     ]
-    return Rulebook({clause.instrument: clause for clause in clauses})
+    return Rulebook(measure["programme"], {clause.instrument: clause for clause in clauses})
 
 
 def _clause(

@@ -92,6 +92,7 @@ class Claim(Memory):
 class StandingGrant:
     """A grant that is neither voided nor wholly recovered: what of it is not recovered, in all and for error."""
 
+    position: int
     instrument: str
     left_fen: int
     left_but_for_error_fen: int
@@ -99,7 +100,8 @@ class StandingGrant:
 
 
 class Standing(Memory):
-    """The standing grants that rest on a loan, a payout or a product (the memory of such a tag), by claim."""
+    """The standing grants that rest on a loan, a payout, a product or the fact at a position (the memory of such
+    a tag), by claim."""
 
     __slots__ = ("by_claim",)
 
@@ -119,7 +121,7 @@ class Standing(Memory):
         elif "legs" in data and event.type != "ClaimRefused":
             amount_fen = data["amount_fen"]
             self.by_claim[data["claim"]] = StandingGrant(
-                data["instrument"], amount_fen, amount_fen, data["inputs"]
+                event.position, data["instrument"], amount_fen, amount_fen, data["inputs"]
             )
 
     def carried(self) -> dict[str, StandingGrant]:
@@ -137,7 +139,7 @@ STATE_AFTER = {
     "PaymentReturned": "publicised",  # payable again
     "GrantVoided": "voided",
 }
-MEMORIES = {"claim": (Claim,), "loan": (Standing,), "product": (Standing,)}
+MEMORIES = {"claim": (Claim,), "loan": (Standing,), "product": (Standing,), "position": (Standing,)}
 
 _CLAIM = Field("claim", ID, "id of the claim", "申请编号")
 
@@ -275,10 +277,19 @@ def _take(
         return early
     lines = tuple(inherited(postings, state))
     owners = {owner_of(line.account) for line in lines} - {None}
-    tags = {*claim.tags, *(owner for owner in owners if owner)}
+    tags = {*claim.tags, *_carriers(claim, state), *(owner for owner in owners if owner)}
     kept = {"instrument": claim.instrument, "payee": claim.payee, "round": claim.round}
     # Its own amount, where it has one, is the step's; the grant's stands beside it.
     return record(command, event_type, tags, lines, warnings, {**kept, "granted_fen": claim.amount_fen})
+
+
+def _carriers(claim: Claim, state: State) -> Iterable[str]:
+    """The tags of whoever absorbed a party of the grant: their memories carry it on, whether or not this step
+    posts anything to them."""
+    for tag in claim.tags:
+        kind, party, key = _party_tag(tag)
+        if party:
+            yield from (f"{kind}:{heir}{key}" for heir in heirs(party, state, whole=True))
 
 
 def _publicise(command: Command, state: State) -> Decision:

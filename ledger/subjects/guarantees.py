@@ -127,6 +127,8 @@ def _pay(command: Command, state: State) -> Decision:
     warnings = (() if loan.default else ("not_in_default",)) + (
         () if loan.guarantor == fields["guarantor"] else ("not_the_guarantor_of_the_loan",)
     )
+    if loan.defaulted_on is not None and fields["paid_on"] < loan.defaulted_on:
+        warnings = (*warnings, "paid_before_the_default")
     decided = {"principal_fen": principal_fen, "interest_fen": interest_fen}
     return record(command, "GuaranteePaidOut", tags, postings, warnings, decided)
 
@@ -139,7 +141,8 @@ def _recover(command: Command, state: State) -> Decision:
     payout = state.recall(Payout, tag)
     if payout.id is None:
         return refuse("unknown_payout", (tag,), payout=payout_id)
-    tags = (*state.recall(Loan, f"loan:{payout.loan}").tags, tag, f"guarantor:{payout.guarantor}")
+    loan_tag = f"loan:{payout.loan}"
+    tags = {*state.recall(Loan, loan_tag).tags, loan_tag, tag, f"guarantor:{payout.guarantor}"}
     warnings = ("return_due",) if state.recall(Standing, tag).decided() else ()
     if amount_fen > payout.loss_fen:
         warnings = (*warnings, "recovered_beyond_payout")

@@ -23,7 +23,7 @@ from ledger.dates import Day
 from ledger.decisions import Decision, Handler, move, record, refuse
 from ledger.events import Event
 from ledger.state import Memory, State
-from ledger.subjects.registrations import unknown_as
+from ledger.subjects.registrations import Party, unknown_as
 
 SECURITIES: Final = ("credit", "guaranteed", "mortgage", "pledge")
 
@@ -35,21 +35,23 @@ class Loan(Memory):
         "bank",
         "default",
         "drawn_on",
+        "effective_on",
         "firm",
         "guarantor",
         "id",
         "losses_fen",
+        "paid_off",
         "principal_fen",
         "product",
         "recovered_fen",
-        "repaid_fen",
         "security",
     )
 
     def __init__(self) -> None:
         self._undraw()
-        self.repaid_fen = self.losses_fen = self.recovered_fen = 0
-        self.default: tuple[Day, int] | None = None  # the day; what was then outstanding, plus repaid before
+        self.losses_fen = self.recovered_fen = 0
+        self.paid_off: dict[int, int] = {}  # position to fen of principal: repayments, payouts, recoveries
+        self.default: tuple[Day, int, int] | None = None  # the day, what was then outstanding, the position
 
     def _undraw(self) -> None:
         """As before the draw; facts that were recorded about the id stay with it, as their postings do."""
@@ -57,7 +59,7 @@ class Loan(Memory):
         self.firm = self.bank = self.security = ""
         self.product: str | None = None
         self.guarantor: str | None = None
-        self.drawn_on: Day = ""
+        self.drawn_on = self.effective_on = ""
         self.principal_fen = 0
 
     def apply(self, event: Event, tag: str) -> None:
@@ -68,26 +70,34 @@ class Loan(Memory):
             kind, sign = data["reversed_type"], -1
         if kind == "LoanDrawn":
             if sign > 0:
-                self._draw(data)
+                self._draw(data, event.effective_on)
             else:
                 self._undraw()
         elif kind == "LoanRepaid":
-            self.repaid_fen += sign * data["amount_fen"]
+            self._pay_off(event, data["amount_fen"])
         elif kind == "GuaranteePaidOut":
-            self.repaid_fen += sign * data["principal_fen"]
+            self._pay_off(event, data["principal_fen"])
         elif kind == "RepaymentDefaulted":
-            after = (data["defaulted_on"], data["outstanding_fen"] + self.repaid_fen)
-            self.default = after if sign > 0 else None
+            reported = (data["defaulted_on"], data["outstanding_fen"], event.position)
+            self.default = reported if sign > 0 else None
         elif kind == "LossReported":
             self.losses_fen += sign * data["loss_fen"]
-        elif kind == "RecoveryReceived" and "loan" in data:
+        elif kind == "RecoveryReceived" and "payout" not in data:
             self.recovered_fen += sign * data["amount_fen"]
+            self._pay_off(event, data["amount_fen"])
 
-    def _draw(self, data: Mapping[str, Any]) -> None:
+    def _pay_off(self, event: Event, amount_fen: int) -> None:
+        if event.type == "FactReversed":
+            self.paid_off.pop(event.data["position"], None)
+        else:
+            self.paid_off[event.position] = amount_fen
+
+    def _draw(self, data: Mapping[str, Any], on: Day) -> None:
         self.id, self.firm, self.bank = data["loan"], data["firm"], data["bank"]
         self.security, self.product = data["security"], data.get("product")
         self.guarantor = data.get("guarantor")
-        self.drawn_on, self.principal_fen = data["drawn_on"], data["principal_fen"]
+        self.drawn_on, self.effective_on = data["drawn_on"], on
+        self.principal_fen = data["principal_fen"]
 
     @property
     def defaulted_on(self) -> Day | None:
@@ -96,8 +106,9 @@ class Loan(Memory):
 
     @property
     def outstanding_fen(self) -> int:
-        """The principal outstanding: as reported at default, else the principal; less what was repaid since."""
-        return (self.default[1] if self.default else self.principal_fen) - self.repaid_fen
+        """The principal outstanding: as reported at default, else the principal; less what was paid off since."""
+        _, owed_fen, since = self.default or ("", self.principal_fen, 0)
+        return owed_fen - sum(fen for position, fen in self.paid_off.items() if position > since)
 
     @property
     def drawn(self) -> bool:
@@ -106,8 +117,8 @@ class Loan(Memory):
 
     @property
     def tags(self) -> tuple[str, ...]:
-        """Whom an event of the loan concerns."""
-        return (f"loan:{self.id}", f"firm:{self.firm}", f"bank:{self.bank}")
+        """Whom an event of the loan concerns; nobody where the draw was reversed."""
+        return (f"loan:{self.id}", f"firm:{self.firm}", f"bank:{self.bank}") if self.drawn else ()
 
     def owed_part(self) -> str:
         """The private account that holds what is owed."""
@@ -208,7 +219,8 @@ def _draw(command: Command, state: State) -> Decision:
         fields["principal_fen"],
         command.effective_on,
     )
-    return record(command, "LoanDrawn", tags, postings)
+    gone = any(state.recall(Party, f"party:{fields[role]}").absorbed_into for role in roles)
+    return record(command, "LoanDrawn", tags, postings, ("party_absorbed",) if gone else ())
 
 
 def _repay(command: Command, state: State) -> Decision:
@@ -241,8 +253,9 @@ def _report_default(command: Command, state: State) -> Decision:
         fields["outstanding_fen"],
         command.effective_on,
     )
-    differs = fields["outstanding_fen"] != loan.outstanding_fen
-    warnings = ("outstanding_differs",) if differs else ()
+    warnings = ("outstanding_differs",) if fields["outstanding_fen"] != loan.outstanding_fen else ()
+    if fields["defaulted_on"] < loan.drawn_on:
+        warnings = (*warnings, "defaulted_before_the_draw")
     return record(command, "RepaymentDefaulted", loan.tags, postings, warnings)
 
 
@@ -253,6 +266,8 @@ def _report_loss(command: Command, state: State) -> Decision:
         return _unknown(command)
     owed, lost = accounts.loan(fields["loan"], loan.owed_part()), accounts.loan(fields["loan"], "lost")
     warnings = () if loan.default else ("not_in_default",)
+    if fields["loss_fen"] > loan.outstanding_fen:
+        warnings = (*warnings, "loss_beyond_outstanding")
     postings = move(owed, lost, fields["loss_fen"], command.effective_on)
     return record(command, "LossReported", loan.tags, postings, warnings)
 

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ledger import parties
-from ledger.commands import DAY, FLAG, ID, TEXT, USCC, Command, CommandSpec, Field, one_of
+from ledger.commands import DAY, FLAG, TEXT, USCC, Command, CommandSpec, Field, one_of
 from ledger.dates import Day
 from ledger.decisions import Decision, Handler, Refused, record, refuse
 from ledger.events import Event
@@ -14,8 +14,8 @@ from ledger.state import Memory, State
 
 
 class Party(Memory):
-    """A legal person (tag `party:<uscc>`): its names by kind, its products as a bank, what certifies it, whom it
-    was absorbed by, whom it was split from."""
+    """A legal person (tag `party:<uscc>`): its names by kind, its products as a bank (also inherited ones), what
+    certifies it, whom it was absorbed by, whom it was split from."""
 
     __slots__ = ("absorbed_into", "names", "products", "qualities", "split_from")
 
@@ -42,12 +42,17 @@ class Party(Memory):
                 self.qualities.pop(data["position"], None)
             case "PartiesMerged" if data["absorbed"] == uscc:
                 self.absorbed_into = (data["survivor"], event.effective_on)
+            case "PartiesMerged":
+                self.products |= data.get("awards", {}).keys()  # of the absorbed: they are the survivor's now
             case "PartySplit" if data["created"] == uscc:
                 self.split_from = data["original"]
 
-    def has_quality(self, quality: str, on: Day) -> bool:
-        """Whether a certificate of the quality covers the day."""
-        return any(q == quality and first <= on <= last for q, first, last in self.qualities.values())
+    def certified_at(self, quality: str, on: Day) -> int | None:
+        """The position of the newest certificate of the quality that covers the day, or None."""
+        covering = (
+            at for at, (q, first, last) in self.qualities.items() if q == quality and first <= on <= last
+        )
+        return max(covering, default=None)
 
 
 MEMORIES = {"party": (Party,)}
@@ -101,7 +106,7 @@ _CERTIFY = CommandSpec(
     "登记企业资质及有效期（如高新技术企业）。",
     (
         _USCC,
-        Field("quality", ID, "the quality that is certified", "资质"),
+        Field("quality", TEXT, "the quality that is certified", "资质"),
         Field("valid_from", DAY, "first day", "有效期起"),
         Field("valid_to", DAY, "last day, included", "有效期止（含）"),
         Field("document", TEXT, "the certificate", "证书"),

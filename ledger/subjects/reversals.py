@@ -21,7 +21,7 @@ FACTS: Final[Mapping[str, str | None]] = {
     "GuaranteePaidOut": "payout",
     "RecoveryReceived": None,
     "CreditCertified": "product",
-    "FirmCertified": None,
+    "FirmCertified": "position",
     "ControlTotalAsserted": None,
 }
 #: The instruments that rest on a default or a loss; interest paid before stands whatever comes later (A25).
@@ -98,12 +98,15 @@ def _withdrawn_limits(tag: str, state: State) -> Iterable[Posting]:
 
 
 def _resting(event: Event, state: State) -> Iterable[str]:
-    """The standing grants that rest on a fact."""
+    """The standing grants that rest on a fact: decided since it was recorded, and on what it says."""
     kind = FACTS[event.type]
-    tag = next((t for t in event.tags if kind and t.startswith(f"{kind}:")), None)
+    tag = next(
+        (t for t in (*event.tags, f"position:{event.position}") if kind and t.startswith(f"{kind}:")), None
+    )
     if tag is None:
         return ()
-    carried = state.recall(Standing, tag).carried()
+    standing = state.recall(Standing, tag).carried()
+    carried = {claim: grant for claim, grant in standing.items() if grant.position > event.position}
     if event.type == "CreditCertified":
         return [c for c, grant in carried.items() if grant.inputs.get("certified_at") == event.position]
     if event.type in ("RepaymentDefaulted", "LossReported"):

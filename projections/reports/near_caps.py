@@ -6,7 +6,7 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from ledger.store import Store
-from projections.caps import caps
+from projections.caps import caps, highest_uses
 from projections.clocks import AsOf
 from projections.reports.names import names
 
@@ -17,10 +17,18 @@ def near_caps(store: Store, as_of: AsOf, kind: str = "firm") -> list[dict[str, A
     """The keys of caps per firm (or per another kind) at a level, the fullest first."""
     named = names(store, as_of.known_position)
     rows = []
-    for row in caps(store, as_of):
-        if row.cap.rpartition(".")[2].partition("+")[0] != kind or row.limit_fen <= 0:
+    highest = highest_uses(store, as_of.known_position)
+    for row in caps(store, as_of, kind=kind):
+        if row.limit_fen <= 0:
             continue
         level = next((p for p in LEVELS_PERCENT if row.consumed_fen * 100 >= row.limit_fen * p), None)
         if level is not None:
-            rows.append({**asdict(row), "name": named.get(row.party or ""), "level_percent": level})
+            rows.append(
+                {
+                    **asdict(row),
+                    "highest_fen": highest[row.cap, row.key],
+                    "name": named.get(row.party or ""),
+                    "level_percent": level,
+                }
+            )
     return sorted(rows, key=lambda row: (-row["consumed_fen"] / row["limit_fen"], row["cap"], row["key"]))

@@ -11,7 +11,7 @@ from ledger.events import Event
 from ledger.store import Store
 from ledger.subjects.guarantees import Payout
 from ledger.subjects.loans import Loan
-from projections.caps import caps
+from projections.caps import caps, highest_uses
 from projections.clocks import AsOf
 from projections.fold import fold
 from projections.milestones import milestones
@@ -50,7 +50,10 @@ def party_report(store: Store, as_of: AsOf, uscc: str, kind: str) -> dict[str, A
         "refused": _refused(store, as_of, f"{kind}:{uscc}"),
     }
     if kind == "firm":
-        report["caps"] = [asdict(row) for row in caps(store, as_of, uscc)]
+        highest = highest_uses(store, as_of.known_position, uscc)
+        report["caps"] = [
+            {**asdict(row), "highest_fen": highest[row.cap, row.key]} for row in caps(store, as_of, uscc)
+        ]
     if kind == "bank":
         report["milestones"] = [asdict(row) for row in milestones(store, as_of.known_position, uscc)]
     if kind in ("firm", "bank"):

@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import psycopg
+
 from ledger.store import Store
+from projections.columns import BrokenLog
 from projections.verification import books, caps, log, projections
-from projections.verification.report import Report, root_of
+from projections.verification.reading import Reading
+from projections.verification.report import Finding, Report
 
 #: The checks by name, in the order in which `all` runs them.
-CHECKS: Final[Mapping[str, Callable[[Store, int], Report]]] = {
+CHECKS: Final[Mapping[str, Callable[[Reading], Report]]] = {
     "log": log.check,
     "books": books.check,
     "caps": caps.check,
@@ -19,12 +23,34 @@ CHECKS: Final[Mapping[str, Callable[[Store, int], Report]]] = {
 
 
 def run(store: Store, names: list[str], started: Callable[[str], None] = lambda name: None) -> Report:
-    """Run checks over the log up to its newest position. Repairs nothing."""
+    """Run checks over the log up to its newest position. Repairs nothing; what is too damaged to be checked is a
+    finding. Raises psycopg.OperationalError where the database is lost."""
     until = store.head().position
-    report = Report(events=until, root=root_of(store, until))
-    for name in names:
-        started(name)
-        found = CHECKS[name](store, until)
-        report.findings += found.findings
-        report.notices += found.notices
+    report = Report(events=until)
+    with store.beside() as other:
+        reading = Reading(store, other, until)
+        for name in names:
+            started(name)
+            report.add(_checked(name, reading))
+        try:
+            report.root = reading.root()
+        except BrokenLog as error:
+            report.add(_broken("log", error))
     return report
+
+
+def _checked(name: str, reading: Reading) -> Report:
+    try:
+        return CHECKS[name](reading)
+    except BrokenLog as error:
+        return _broken(name, error)
+    except psycopg.OperationalError:
+        raise
+    except (psycopg.Error, LookupError, ValueError, TypeError, AttributeError) as error:
+        # Damage of a kind that nobody thought of: whatever it trips is told, and the other checks still run.
+        what = " ".join(str(error).split()) or type(error).__name__
+        return Report(findings=[Finding(name, f"the log cannot be read: {what}", "events")])
+
+
+def _broken(name: str, error: BrokenLog) -> Report:
+    return Report(findings=[Finding(name, str(error), error.table, error.position)])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from ledger.accounts import DOUBLE_ENTRY_BOOKS
 from ledger.money import format_fen
-from ledger.store import Store
+from projections.verification.reading import Reading
 from projections.verification.report import Finding, Report
 
 _UNBALANCED = """
@@ -17,9 +17,9 @@ order by e.position
 """
 
 
-def check(store: Store, until: int) -> Report:
+def check(reading: Reading) -> Report:
     """Every event whose public or private lines do not sum to zero."""
-    rows = store.connection.execute(_UNBALANCED, (until, list(DOUBLE_ENTRY_BOOKS))).fetchall()
+    rows = reading.store.connection.execute(_UNBALANCED, (reading.until, list(DOUBLE_ENTRY_BOOKS))).fetchall()
     return Report(
         findings=[
             Finding("books", f"the {book} book is off by {format_fen(sum_fen)}", "events", position)

@@ -10,6 +10,7 @@ from ledger import codec
 from ledger.events import Event, StoredEvent
 from ledger.state import State, evolve, owner_of
 from ledger.store import Store, microseconds
+from projections.verification.reading import Reading
 from projections.verification.report import Finding, Report
 
 _FINDINGS_MAX: Final = 100
@@ -23,10 +24,10 @@ order by 1 limit 100
 """
 
 
-def check(store: Store, until: int) -> Report:
+def check(reading: Reading) -> Report:
     """Everything that the log's bytes decide."""
     findings: list[Finding] = []
-    for found in _all(store, until):
+    for found in _all(reading.store, reading.until):
         findings.append(found)
         if len(findings) >= _FINDINGS_MAX:
             findings.append(Finding("log", f"more than {_FINDINGS_MAX} findings; stopped here"))

@@ -10,14 +10,15 @@ from projections import shelves
 from projections.base import Content, Damaged, Log, Projection, discover
 from projections.runner import begun
 from projections.shelves import Shelf
+from projections.verification.reading import Reading
 from projections.verification.report import Finding, Report
 
 
-def check(store: Store, until: int) -> Report:
+def check(reading: Reading) -> Report:
     """Every generation that is read, at the position that it reaches. Nothing is repaired or left behind."""
-    report = Report()
+    report, store, until = Report(), reading.store, reading.until
     known = discover()
-    log = Log([store])
+    log = Log([store, reading.other])
     for name, generation, version, live, *_ in shelves.generations(store):
         if live and name in known and known[name].version == version:
             report.findings += _check(Shelf(store, name, generation), known[name], log, until)

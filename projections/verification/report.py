@@ -5,9 +5,6 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import Any
 
-from ledger.merkle import Tree
-from ledger.store import Store
-
 
 @dataclass(frozen=True, slots=True)
 class Finding:
@@ -37,6 +34,11 @@ class Report:
     findings: list[Finding] = field(default_factory=list)
     notices: list[Finding] = field(default_factory=list)
 
+    def add(self, other: Report) -> None:
+        """Take in what another check found."""
+        self.findings += other.findings
+        self.notices += other.notices
+
     def document(self) -> dict[str, Any]:
         """The report as JSON (design §5)."""
         return {
@@ -46,14 +48,3 @@ class Report:
             "findings": [finding.document() for finding in self.findings],
             "notices": [notice.document() for notice in self.notices],
         }
-
-
-def root_of(store: Store, until: int) -> str:
-    """The Merkle root (RFC 6962, hex) over the stored leaves up to a position."""
-    tree = Tree()
-    with store.connection.transaction(), store.connection.cursor(name="leaves", binary=True) as cursor:
-        cursor.itersize = 20_000
-        cursor.execute("select leaf from events where position <= %s order by position", (until,))
-        for (leaf,) in cursor:
-            tree.append(bytes(leaf))
-    return tree.root().hex()

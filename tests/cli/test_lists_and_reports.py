@@ -8,6 +8,9 @@ from typing import Any
 
 import pytest
 
+from api.cli.commands import example
+from ledger import commands
+from ledger.catalogue import catalogue
 from tests.cli.program import FIRM, OPENING, OTHER_FIRM, Program, claim, draw, register
 
 CLAIMS = ("C1", "C2", "C3")
@@ -60,6 +63,18 @@ def test_a_bad_line_of_a_list_harms_no_other(kejin: Program, tmp_path: Path) -> 
     assert [line["outcome"] for line in answer.lines] == ["accepted", "invalid", "refused"]
     assert answer.code == 2
     assert kejin("hold", _list(tmp_path, "nobody"), "--reason", "again", "--json").code == 1
+
+
+def test_a_check_of_what_was_recorded_before_answers_from_the_ledger(kejin: Program, tmp_path: Path) -> None:
+    """A list that was run already is checked like any other: what its claims were granted, what the round has."""
+    lines = (claim("C2", loan="L2"), claim("C3", loan="L3", interest_paid_fen=50_000_000))
+    answer = kejin("check", _list(tmp_path, *(json.dumps(line) for line in lines)), "--json")
+    assert answer.code == 0
+    (total,) = answer.document["totals"]
+    assert total["count"] == 2
+    (round_,) = answer.document["rounds"]
+    available = kejin.ask("balance", f"public/round/{round_['round']}/available")
+    assert round_["left_fen"] == available["balance_fen"]
 
 
 def test_a_check_tells_refusals_cuts_totals_and_what_is_left_and_writes_nothing(
@@ -156,3 +171,10 @@ def test_commands_lists_every_command_and_explains_one(kejin: Program) -> None:
     (one,) = kejin.ask("commands", "draw-loan")
     assert [field["name"] for field in one["fields"]][:2] == ["loan", "firm"]
     assert kejin("commands", "draw-laon").code == 2
+
+
+@pytest.mark.parametrize("name", catalogue().specs)
+def test_every_example_is_a_well_formed_command(name: str) -> None:
+    """What `kejin commands NAME` shows to copy is a command that `kejin run` takes."""
+    specs = catalogue().specs
+    assert commands.read(example(specs[name]), specs, "2026-06-30").name == name

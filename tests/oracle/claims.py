@@ -51,35 +51,37 @@ class Claims(Facts):
 
     def decide_claim_loan_interest(self, command: Command, on: str) -> list[Draft]:
         opened = self.the_one("RoundOpened", "unknown_round", round=command["round"])
-        loan = self.the_one("LoanDrawn", "unknown_loan", loan=command["loan"]).data
+        drawn = self.the_one("LoanDrawn", "unknown_loan", loan=command["loan"])
+        loan = drawn.data
         self.demand_claimable(command, on, loan["firm"])
         self.demand_eligible_interest(command, loan, opened.data)
         self.demand_days_and_slips_free(command, loan)
-        amount_fen = self.interest_grant_fen(command, loan, on)
-        moves = self.missing_limits(loan)
+        amount_fen = self.interest_grant_fen(command, drawn, on)
+        moves = self.missing_limits(drawn)
         for kind, key in (("firm", loan["firm"]), ("principal", loan["loan"])):
             moves += [(on, f"quota/{kind}/{key}", amount_fen), (on, f"reserved/{kind}/{key}", amount_fen)]
         return self.grant("LoanInterestGranted", command, on, loan["firm"], amount_fen, moves)
 
-    def interest_grant_fen(self, command: Command, loan: Command, on: str) -> int:
+    def interest_grant_fen(self, command: Command, drawn: Event, on: str) -> int:
         """Least of half the interest and the room under 3 % of principal, then the firm's room."""
         half_fen: int = command["interest_paid_fen"] // 2
         if half_fen == 0:
             raise RefusedError("nothing_due", "SX-1")
-        limits = [Line(0, *move) for move in self.missing_limits(loan)]
-        principal_room_fen = self.room("principal", loan["loan"], on, self.lines() + limits)
+        limits = [Line(0, *move) for move in self.missing_limits(drawn)]
+        principal_room_fen = self.room("principal", drawn.data["loan"], on, self.lines() + limits)
         if principal_room_fen == 0:
             raise RefusedError("principal_cap_reached", "SX-1")
-        firm_room_fen = self.room("firm", loan["firm"], on, self.lines() + limits)
+        firm_room_fen = self.room("firm", drawn.data["firm"], on, self.lines() + limits)
         if firm_room_fen == 0:
             raise RefusedError("firm_cap_reached", "SX-1")
         return min(half_fen, principal_room_fen, firm_room_fen)
 
-    def missing_limits(self, loan: Command) -> list[Move]:
-        """The limits that the first grant under a cap brings with it."""
+    def missing_limits(self, drawn: Event) -> list[Move]:
+        """The limits that the first grant under a cap brings with it, each from the date of what gives it."""
+        loan = drawn.data
         limits = [
             (PROGRAMME_START, f"limit/firm/{loan['firm']}", FIRM_LIMIT_FEN),
-            (loan["drawn_on"], f"limit/principal/{loan['loan']}", loan["principal_fen"] * 3 // 100),
+            (drawn.effective_on, f"limit/principal/{loan['loan']}", loan["principal_fen"] * 3 // 100),
         ]
         return [limit for limit in limits if total(self.lines(), limit[1], NEVER_ENDS) == 0]
 

@@ -163,12 +163,16 @@ class Loans(Log):
         return [("GuaranteePaidOut", data, [(on, interest, interest_fen)])]
 
     def outstanding_fen(self, loan: Command) -> int:
-        """The principal, or what a default reported, less what was recorded as paid since."""
+        """The principal, or what a default reported, less what was recorded as paid or recovered since."""
         left_fen: int = loan["principal_fen"]
         since = 0
         for default in self.facts("RepaymentDefaulted", loan=loan["loan"]):
             left_fen, since = default.data["outstanding_fen"], default.position
-        for kind, name in (("LoanRepaid", "amount_fen"), ("GuaranteePaidOut", "principal_part_fen")):
+        paid_off = (
+            *(("LoanRepaid", "amount_fen"), ("RecoveryReceived", "amount_fen")),
+            ("GuaranteePaidOut", "principal_part_fen"),
+        )
+        for kind, name in paid_off:
             later = [fact for fact in self.facts(kind, loan=loan["loan"]) if fact.position > since]
             left_fen -= sum(fact.data[name] for fact in later)
         return max(0, left_fen)
@@ -203,7 +207,10 @@ class Reversals(Log):
         return [("FactReversed", command, moves + self.limit_given_by(fact))]
 
     def rests_on(self, grant: Event, fact: Event) -> bool:
-        """The loan of a guarantee compensation is that of its payout."""
+        """A grant rests on what was known when it was decided. The loan of a guarantee compensation is that of
+        its payout."""
+        if grant.position < fact.position:
+            return False
         if fact.kind == "LoanDrawn":
             return bool(grant.data.get("loan") == fact.data["loan"])
         if fact.kind in ("RepaymentDefaulted", "LossReported"):
@@ -218,7 +225,7 @@ class Reversals(Log):
         limit_fen = total(self.lines(), account, NEVER_ENDS)
         if fact.kind != "LoanDrawn" or limit_fen == 0:
             return []
-        return [(fact.data["drawn_on"], account, -limit_fen)]
+        return [(fact.effective_on, account, -limit_fen)]
 
 
 class Facts(Rounds, Parties, Loans, Reversals):
