@@ -1,4 +1,4 @@
-"""Claims for the benchmarks of the service: many firms of very different size, their loans, claims spread over rounds and months.
+"""Claims for the benchmarks of the service: firms of very different size, their loans, claims month after month.
 
 Deterministic. No claim is refused: what is measured is a grant with all its caps, postings, tags and hash.
 """
