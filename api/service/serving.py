@@ -22,7 +22,7 @@ _KEEP_ALIVE_SECONDS: Final = 75
 _DRAIN_SECONDS_MIN: Final = 0.5
 _DRAIN_SECONDS_MAX: Final = 60.0
 #: The writer's thread must get the interpreter back soon after each answer of the database.
-_SWITCH_SECONDS: Final = 0.0005
+_SWITCH_SECONDS: Final = 0.002
 
 
 class _Server(uvicorn.Server):

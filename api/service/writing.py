@@ -30,7 +30,7 @@ from ledger.writer import Writer
 
 #: After a turn the next one waits this long, at most, for the clients just answered to ask again: a commit shared by
 #: all of them costs little more than one shared by half.
-GATHER_SECONDS: Final = 0.002
+GATHER_SECONDS: Final = 0.004
 
 _log = logging.getLogger("kejin.writer")
 
