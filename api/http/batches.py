@@ -132,12 +132,15 @@ class _Batch:
                 number += 1
                 if number == 1:
                     text = text.removeprefix(BYTE_ORDER_MARK)  # noqa: PLW2901
+                if number > self._limits.batch_lines_max:
+                    break
                 if text and not text.isspace():
                     piece.append((number, text.removesuffix(b"\r")))
             over = self._over(size, number, len(rest))
             if over is not None:
                 await self._put(piece)
-                await self._stop(number + 1, over)
+                first_unread = number if number > self._limits.batch_lines_max else number + 1
+                await self._stop(first_unread, over)
                 return
             if len(piece) >= _PIECE_LINES or (piece and self._pieces.empty()):
                 await self._put(piece)

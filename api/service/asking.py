@@ -56,6 +56,11 @@ class Projected:
         self._guard = threading.Lock()
         self._runner: runner.Runner | None = None
 
+    @property
+    def reached(self) -> int:
+        """Every projection is known to reach this position."""
+        return self._reached
+
     def ensure(self, store: Store, position: int) -> None:
         """Return once every projection reaches a position, or stopped before it. Raises HttpProblem `behind`."""
         if position <= self._reached:
@@ -106,8 +111,14 @@ class Projected:
         return set(self._runner.known) if self._runner is not None else set()
 
 
-def resolve(store: Store, clocks: Clocks) -> AsOf:
-    """The position that a request means. Raises HttpProblem `not_known`."""
+def resolve(store: Store, clocks: Clocks, recorded: int = 0) -> AsOf:
+    """The position that a request means; up to `recorded` the log is known to be there without asking.
+
+    Raises HttpProblem `not_known`.
+    """
+    wanted = clocks.known_position
+    if wanted is not None and max(wanted, clocks.min_position or 0) <= min(wanted, recorded):
+        return AsOf(clocks.on, wanted)
     try:
         known = store.known_position(clocks.known_position, clocks.known_at)
         if clocks.min_position is not None and clocks.min_position > known:

@@ -71,7 +71,7 @@ async def answered(
     service = request.service
 
     def question(store: Store) -> tuple[AsOf, Any]:
-        as_of = resolve(store, clocks)
+        as_of = resolve(store, clocks, service.projected.reached)
         if is_known(request, entity_tag(request, as_of)):
             return as_of, _NOT_MODIFIED
         if projected:

@@ -20,7 +20,7 @@ from api.service.writing import WriterThread
 from ledger.catalogue import Catalogue
 from ledger.store import Store
 
-_QUICK_THREADS: Final = 2
+_QUICK_THREADS: Final = 3
 _SLOW_THREADS: Final = 3
 #: So long a stopping server waits for the rest of a body.
 _LAST_BODY_SECONDS: Final = 1.0
