@@ -30,7 +30,7 @@ def command(
     refused. With tokens (kejin token) every request needs one. Prints its address when it is ready; logs are JSON
     lines on standard error. /openapi.json describes everything.
     """
-    from api.recording import acting_principal
+    from api.recording import acting_name
     from api.service.database import Database
     from api.service.limits import Limits
     from api.service.logs import LogLines, take_over
@@ -40,7 +40,7 @@ def command(
     from ledger.connection import StoreError
     from ledger.server import ServerError, default_data_dir
 
-    acting = acting_principal(principal)
+    acting = acting_name(principal)
     address = None if data else database_address()
     try:
         database = Database(address, None if address else data or default_data_dir())
