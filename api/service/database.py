@@ -22,7 +22,7 @@ class Database:
     def __init__(self, address: str | None, folder: Path | None) -> None:
         """Of an address, else of a data folder. Raises ServerError."""
         self._address = address
-        self._folder = folder
+        self.folder = folder
         self._guard = threading.Lock()
         self._server: Server | None = None if folder is None else share(folder)
 
@@ -67,8 +67,8 @@ class Database:
         try:
             return open_store(self.address)
         except StoreError:
-            if self._folder is None:
+            if self.folder is None:
                 raise
         with self._guard:
-            self._server = share(self._folder)  # starts it where it was killed
+            self._server = share(self.folder)  # starts it where it was killed
         return open_store(self.address)

@@ -6,6 +6,7 @@ import asyncio
 import importlib.metadata
 from typing import Any, Final
 
+from api.problems import Problem
 from api.service.access import Access
 from api.service.asking import Projected, projection_status
 from api.service.database import Database
@@ -17,6 +18,7 @@ from api.service.logs import LogLines
 from api.service.metrics import Metrics
 from api.service.reading import Lane
 from api.service.writing import WriterThread
+from api.signing import Signing
 from ledger.catalogue import Catalogue
 from ledger.store import Store
 
@@ -62,6 +64,8 @@ class Service:
         self.rehearsals = Lane(
             "rehearsals", lambda: database.reader(limits.slow_seconds_max, by_index=True), 1
         )
+        self._signing: Signing | None = None  # of the listener's thread
+        self._signed_position = 0
         self._listener = Listener(database.listener, self._heard)
         self._lanes = (self.quick, self.slow, self.checks, self.rehearsals)
 
@@ -100,6 +104,14 @@ class Service:
         with self.database.listener() as store:
             self.access.read(store)
 
+    def _signer(self, store: Store) -> Signing | None:
+        """Whoever signs checkpoints of what is recorded; a key that cannot be used stops nothing else."""
+        try:
+            return Signing(store, self.database.folder)
+        except Problem as problem:
+            self.lines.add("warning", "not_signing", reason=str(problem))
+            return None
+
     def _heard(self, store: Store, channels: frozenset[str]) -> None:
         """In the listener's thread: something happened, or a second passed."""
         if "kejin_tokens" in channels or not channels:
@@ -107,6 +119,11 @@ class Service:
         head = store.head().position
         self.metrics.position.set(head)
         self._loop.call_soon_threadsafe(self.feed.appended, head)
+        if channels == Listener.CHANNELS:  # a new connection
+            self._signing = self._signer(store)
+        if not channels and head != self._signed_position and self._signing is not None:
+            self._signing.committed(at_rest=True)
+            self._signed_position = head
         if not channels:  # once a second: keep the projections near the log, and the figures true
             self.projected.ensure(store, head)
             for status in projection_status(store):

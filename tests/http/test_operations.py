@@ -9,7 +9,8 @@ from pathlib import Path
 import psycopg
 import pytest
 
-from tests.cli.program import OPENING, Program, claim, pay
+from tests.cli.program import OPENING, Program, claim, data_folder, pay
+from tests.faults.test_kills import until
 from tests.http.service import Service, serving
 from tests.http.test_commands import problem
 
@@ -149,3 +150,18 @@ def test_a_port_in_use_is_a_clear_line(service: Service, database: str) -> None:
     answer = Program(database)("serve", "--port", service.port)
     assert answer.code == 2
     assert str(service.port) in answer.complaint
+
+
+def test_what_the_service_records_is_signed(tmp_path: Path) -> None:
+    """With a data folder the service signs checkpoints by itself, as `kejin run` does."""
+    with data_folder(tmp_path / "data") as kejin, serving(kejin, tmp_path / "log") as service:
+        service.record(*OPENING)
+        address = kejin("database").out.decode().strip()
+
+        def signed() -> bool:
+            with psycopg.connect(address) as connection:
+                row = connection.execute("select max(size) from kejin_work.checkpoints").fetchone()
+            return row == (5,)
+
+        until(signed)
+    assert kejin.ask("verify", "all")["ok"]
