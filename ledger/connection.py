@@ -61,7 +61,7 @@ def ensure_schema(connection: psycopg.Connection[Any]) -> str | None:
         if found is None:
             connection.execute("select pg_advisory_xact_lock(%s)", (SETUP_LOCK,))
             found = _schema_version(connection) or _create_schema(connection)
-        if 0 < found[0] < SCHEMA_VERSION:
+        if 1 <= found[0] < SCHEMA_VERSION:
             connection.execute("select pg_advisory_xact_lock(%s)", (SETUP_LOCK,))
             found = _migrated(connection)
     version, role = found

@@ -1,14 +1,12 @@
 """Row: what peers do beside our single claims: one event under an append condition, read before it, from 8 threads.
 
-The stock recorder of the library eventsourcing on the same PostgreSQL, in process. UmaDB, a server of its own, where
-its wheel is installed (`pip install umadb` into another environment); where it is not, its row says so. Neither checks
-caps, keys or postings.
+The stock recorder of the library eventsourcing on the same PostgreSQL, in process; it checks no caps, keys or
+postings. For UmaDB see peer_umadb.py.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import sys
 import tempfile
 import threading
@@ -37,7 +35,7 @@ def main() -> None:
         recorder = PostgresDCBRecorderTT(datastore)
         recorder.create_table()
         runs = [_run(recorder, options.events, number) for number in range(options.runs)]
-    report("peer_eventsourcing_dcb", options, runs, umadb=_umadb())
+    report("peer_eventsourcing_dcb", options, runs)
 
 
 @contextlib.contextmanager
@@ -55,10 +53,6 @@ def _datastore() -> Iterator[PostgresDatastore]:
                 max_overflow=_THREADS,
             )
         )
-
-
-def _umadb() -> str:
-    return "installed, not measured" if importlib.util.find_spec("umadb") else "not installed"
 
 
 def _run(recorder: DCBRecorder, count: int, number: int) -> dict[str, Any]:
