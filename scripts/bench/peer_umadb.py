@@ -32,7 +32,7 @@ def main() -> None:
     with tempfile.TemporaryDirectory(prefix="umadb-bench-") as folder:
         address = f"127.0.0.1:{_free_port()}"
         program = Path(sys.executable).with_name("umadb")
-        words = [program, "--listen", address, "--db-path", f"{folder}/bench.db"]
+        words = [str(program), "--listen", address, "--db-path", f"{folder}/bench.db"]
         process = subprocess.Popen(words, stdout=subprocess.DEVNULL)
         try:
             client = _connected(umadb, address)
