@@ -18,7 +18,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from ledger import codec
-from ledger.connection import connect, ensure_schema
+from ledger.connection import READER_ROLE, connect, ensure_schema, may_read_only
 from ledger.copying import PendingEvent, copy_row, copy_text
 from ledger.dates import Day, microseconds
 from ledger.events import Event, Posting, StoredEvent
@@ -104,6 +104,22 @@ class Store:
             role = ensure_schema(connection)
             if role and not as_owner:
                 connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection, address)
+
+    @classmethod
+    def open_for_reading(cls, address: str, seconds_max: float, *, by_index: bool = False) -> Self:
+        """A connection that can change nothing (the role of readers, every transaction read-only) and whose
+        statements end after `seconds_max`. Raises StoreError."""
+        limits = f"-c default_transaction_read_only=on -c statement_timeout={round(seconds_max * 1000)}"
+        # The schema is set up by a connection that may write.
+        cls.open(address).close()
+        connection = connect(address, by_index=by_index, settings=limits)
+        try:
+            if may_read_only(connection):
+                connection.execute(sql.SQL("set role {}").format(sql.Identifier(READER_ROLE)))
         except BaseException:
             connection.close()
             raise
