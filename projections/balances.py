@@ -43,7 +43,7 @@ class Balances:
     """Every line of the log in the folio of its account's subject, and summed in those of the subtrees above it."""
 
     name = "balances"
-    version = 1
+    version = 2
 
     def create(self, shelf: Shelf) -> None:
         """The table of folios."""

@@ -101,14 +101,12 @@ class Projected:
 
     def _reach(self, store: Store, position: int) -> bool:
         found = {status.name: status for status in runner.statuses(store)}
-        if not found.keys() >= self._runner_knows():
+        known = self._runner.known if self._runner is not None else {}
+        if not found.keys() >= known.keys() or runner.outdated(found.values(), known):
             return False
         moving = [status.position for status in found.values() if not status.problem]
         self._reached = min(moving, default=position)
         return self._reached >= position
-
-    def _runner_knows(self) -> set[str]:
-        return set(self._runner.known) if self._runner is not None else set()
 
 
 def resolve(store: Store, clocks: Clocks, recorded: int = 0) -> AsOf:

@@ -7,6 +7,7 @@ import logging
 import selectors
 import socket
 import threading
+import time
 from collections.abc import Callable
 from typing import Final
 
@@ -20,13 +21,16 @@ from ledger.store import Store
 _QUERIES: Final = load("api", "queries.sql")
 #: It also looks by itself now and then, whatever was or was not heard.
 RECHECK_SECONDS: Final = 1.0
+#: So long after the last notification the log is at rest.
+REST_SECONDS: Final = 0.05
 _REOPEN_SECONDS: Final = 0.2
 _log = logging.getLogger("kejin.listener")
 
 
 class Listener:
-    """Calls `heard(store, names)` in its thread: at the start of every connection, for each notification, and at
-    least once a second. `names` are the channels heard; all of them after a new connection."""
+    """Calls `heard(store, names)` in its thread: at the start of every connection and for each notification, `names`
+    being the channels heard (all of them after a new connection); and with no names once the log is at rest, under
+    load once a second."""
 
     CHANNELS: Final = frozenset({"kejin_appended", "kejin_tokens"})
 
@@ -67,13 +71,20 @@ class Listener:
         with selectors.DefaultSelector() as ready:
             ready.register(connection.socket, selectors.EVENT_READ)
             ready.register(self._bell, selectors.EVENT_READ)
+            rested, news = time.monotonic(), False
             while not self._stopping.is_set():
-                ready.select(RECHECK_SECONDS)
+                ready.select(REST_SECONDS if news else RECHECK_SECONDS)
                 connection.consume_input()
                 names = set()
                 while notification := connection.notifies():
                     names.add(notification.relname.decode())
-                self._heard(store, frozenset(names))
+                if names:
+                    self._heard(store, frozenset(names))
+                # At rest soon after the last news, and under load all the same once a second.
+                news = bool(names) and time.monotonic() - rested < RECHECK_SECONDS
+                if not news:
+                    self._heard(store, frozenset())
+                    rested = time.monotonic()
 
 
 class Bell:
