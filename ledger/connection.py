@@ -126,7 +126,7 @@ def _create_schema(connection: psycopg.Connection[Any]) -> tuple[int, str | None
 
 #: What the worker role may do beyond reading with the tables that a migration makes.
 _GRANTS: Final[dict[int, LiteralString]] = {
-    3: "grant insert on kejin_work.checkpoints, kejin_work.published to {role};"
+    3: "grant insert on kejin_work.checkpoints, kejin_work.published, kejin_work.kept_accounts to {role};"
     "grant insert, update on kejin_work.tree_blocks, kejin_work.party_buckets, kejin_work.signer,"
     " kejin_work.kept_day_sums to {role}",
 }

@@ -100,6 +100,9 @@ copy event_tags (tag, position) from stdin
 -- name: copy_accounts
 copy accounts (id, path) from stdin
 
+-- name: keep_accounts
+insert into kejin_work.kept_accounts values (%(first)s, %(last)s, %(digest)s) on conflict (first_id) do nothing
+
 -- name: save_day_sums
 insert into day_sums (tag, account_id, effective_on, amount_fen)
 select * from unnest(%(tags)s::text[], %(accounts)s::int[], %(days)s::date[], %(amounts)s::bigint[])

@@ -7,6 +7,7 @@ order, and a reader that sees position n sees everything before it.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -393,14 +394,20 @@ class Turn:
             self.ids.update(self.store.query("account_ids", paths=missing))
         new = [path for path in missing if path not in self.ids]
         if new:
-            self._copy("copy_accounts", "".join(self._numbered(new)))
+            self._make_accounts(new)
         return self.ids
 
-    def _numbered(self, paths: Sequence[str]) -> Iterator[str]:
-        for path in paths:
-            self.last_account_id += 1
-            self.ids[path] = self.last_account_id
-            yield f"{self.last_account_id}\t{copy_text(path)}\n"
+    def _make_accounts(self, paths: Sequence[str]) -> None:
+        first = self.last_account_id + 1
+        self.last_account_id += len(paths)
+        made = dict(zip(paths, range(first, self.last_account_id + 1), strict=True))
+        self.ids.update(made)
+        self._copy(
+            "copy_accounts", "".join([f"{number}\t{copy_text(path)}\n" for path, number in made.items()])
+        )
+        told = "".join([f"{number}\t{path}\n" for path, number in made.items()])
+        digest = hashlib.sha256(told.encode()).digest()
+        self.store.query_nothing("keep_accounts", first=first, last=self.last_account_id, digest=digest)
 
     def _copy(self, name: str, rows: str) -> None:
         if not rows:
