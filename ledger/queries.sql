@@ -14,6 +14,29 @@ select to_regclass('kejin_work.schema_version') is not null as ours,
 -- name: schema_version
 select version, worker_role from kejin_work.schema_version
 
+-- name: may_take_role
+select exists (
+    select from pg_roles where rolname = %(role)s and pg_has_role(rolname, 'member')
+      and has_schema_privilege(rolname, 'kejin_work', 'usage')
+)
+
+-- name: grant_reader
+do $$
+declare found text;
+begin
+    grant usage on schema public to kejin_reader;
+    grant select on all tables in schema public to kejin_reader;
+    -- The schemas of projections that were filled before this role existed, too.
+    for found in
+        select nspname from pg_namespace
+        where nspname like 'kejin\_%' and pg_get_userbyid(nspowner) = current_user
+    loop
+        execute format('grant usage on schema %I to kejin_reader', found);
+        execute format('grant select on all tables in schema %I to kejin_reader', found);
+    end loop;
+    revoke all on kejin_work.tokens from kejin_reader;
+end $$
+
 -- name: take_append_lock
 -- Whoever takes it appends: the notification, sent at commit, costs no round trip of its own here.
 select pg_advisory_xact_lock(%(lock)s), pg_notify('kejin_appended', '')
@@ -76,6 +99,9 @@ copy event_tags (tag, position) from stdin
 
 -- name: copy_accounts
 copy accounts (id, path) from stdin
+
+-- name: keep_accounts
+insert into kejin_work.kept_accounts values (%(first)s, %(last)s, %(digest)s) on conflict (first_id) do nothing
 
 -- name: save_day_sums
 insert into day_sums (tag, account_id, effective_on, amount_fen)

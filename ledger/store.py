@@ -7,6 +7,7 @@ order, and a reader that sees position n sees everything before it.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -17,7 +18,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from ledger import codec
-from ledger.connection import connect, ensure_schema
+from ledger.connection import READER_ROLE, connect, ensure_schema, may_read_only
 from ledger.copying import PendingEvent, copy_row, copy_text
 from ledger.dates import Day, microseconds
 from ledger.events import Event, Posting, StoredEvent
@@ -103,6 +104,22 @@ class Store:
             role = ensure_schema(connection)
             if role and not as_owner:
                 connection.execute(sql.SQL("set role {}").format(sql.Identifier(role)))
+        except BaseException:
+            connection.close()
+            raise
+        return cls(connection, address)
+
+    @classmethod
+    def open_for_reading(cls, address: str, seconds_max: float, *, by_index: bool = False) -> Self:
+        """A connection that can change nothing (the role of readers, every transaction read-only) and whose
+        statements end after `seconds_max`. Raises StoreError."""
+        limits = f"-c default_transaction_read_only=on -c statement_timeout={round(seconds_max * 1000)}"
+        # The schema is set up by a connection that may write.
+        cls.open(address).close()
+        connection = connect(address, by_index=by_index, settings=limits)
+        try:
+            if may_read_only(connection):
+                connection.execute(sql.SQL("set role {}").format(sql.Identifier(READER_ROLE)))
         except BaseException:
             connection.close()
             raise
@@ -377,14 +394,20 @@ class Turn:
             self.ids.update(self.store.query("account_ids", paths=missing))
         new = [path for path in missing if path not in self.ids]
         if new:
-            self._copy("copy_accounts", "".join(self._numbered(new)))
+            self._make_accounts(new)
         return self.ids
 
-    def _numbered(self, paths: Sequence[str]) -> Iterator[str]:
-        for path in paths:
-            self.last_account_id += 1
-            self.ids[path] = self.last_account_id
-            yield f"{self.last_account_id}\t{copy_text(path)}\n"
+    def _make_accounts(self, paths: Sequence[str]) -> None:
+        first = self.last_account_id + 1
+        self.last_account_id += len(paths)
+        made = dict(zip(paths, range(first, self.last_account_id + 1), strict=True))
+        self.ids.update(made)
+        self._copy(
+            "copy_accounts", "".join([f"{number}\t{copy_text(path)}\n" for path, number in made.items()])
+        )
+        told = "".join([f"{number}\t{path}\n" for path, number in made.items()])
+        digest = hashlib.sha256(told.encode()).digest()
+        self.store.query_nothing("keep_accounts", first=first, last=self.last_account_id, digest=digest)
 
     def _copy(self, name: str, rows: str) -> None:
         if not rows:

@@ -164,6 +164,16 @@ with recursive below (folio) as (
 )
 select folio from below where folio is not null
 
+-- name: digests_of_folios
+select string_agg(folio, E'\n'), string_agg(int4send(page), ''), string_agg(int8send(first_position), ''),
+       string_agg(int4send(octet_length(opening)), ''), string_agg(int4send(octet_length(lines)), ''),
+       sha256(string_agg(opening, '')), sha256(string_agg(lines, '')), count(*)
+from (
+    select folio, page, first_position, opening, lines, row_number() over () as n
+    from (select * from {schema}.folios order by folio, first_position, page) as sorted
+) as row
+group by (n - 1) / 16384 order by (n - 1) / 16384
+
 -- name: all_pages
 -- Some thousand rows joined into one: their columns, one after the other.
 select string_agg(folio, E'\n'), string_agg(int4send(page), ''), string_agg(int8send(first_position), ''),

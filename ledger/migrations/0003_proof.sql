@@ -33,3 +33,14 @@ create table kejin_work.kept_day_sums (
     position bigint not null
 );
 insert into kejin_work.kept_day_sums select tag, position from day_sum_stamps;
+
+-- Digests of the accounts as they were made, so that a changed path can be told from changed events: SHA-256 over the
+-- lines "id TAB path LF" of a range of ids.
+create table kejin_work.kept_accounts (
+    first_id integer primary key,
+    last_id integer not null,
+    digest bytea not null
+);
+insert into kejin_work.kept_accounts
+select min(id), max(id), sha256(convert_to(string_agg(id || e'\t' || path || e'\n', '' order by id), 'UTF8'))
+from accounts having count(*) > 0;

@@ -117,7 +117,10 @@ def _fast(
         plain,
     ) = row
     expected = min(_BATCH, until - after)
-    if count != expected or not plain or len(stored) != 32 * count or b"" in (heads, lengths):
+    fixed = (len(positions), len(instants), len(postings), len(lengths), len(stored))
+    if not plain or fixed != (8 * expected, 8 * expected, 4 * expected, 4 * expected, 32 * expected):
+        return None  # rows are missing or doubled, or a value is
+    if count != expected or not heads:
         return None
     at_position = struct.unpack(f">{count}q", positions)
     at_us = struct.unpack(f">{count}q", instants)

@@ -8,6 +8,7 @@ from typing import Final
 from ledger.sql import load
 from ledger.store import Store
 from projections.verification.checkpoints import compare, signed
+from projections.verification.kept_accounts import changed_accounts
 from projections.verification.leaves import FINDINGS_MAX, Recomputed, recompute
 from projections.verification.reading import Reading
 from projections.verification.report import Finding, Report
@@ -25,12 +26,14 @@ def check(reading: Reading) -> Report:
     found = signed(store, reading.outside)
     leaves = recompute(store, until, found.wanted(until))
     report = Report(findings=[Finding("log", what, "events", position) for position, what in leaves.wrong])
-    report.findings += _unconfirmed(store, until, leaves)
+    if leaves.wrong:
+        report.findings += changed_accounts(store, "log", _suspects(store, until, leaves))
     if len(leaves.wrong) >= FINDINGS_MAX:
         report.findings.append(Finding("log", f"more than {FINDINGS_MAX} findings; stopped here"))
     else:
         report.add(compare(store, until, found, leaves))
-        reading.keep_subtrees(leaves.roots)
+        if not leaves.wrong:  # what was recomputed is what is stored
+            reading.keep_subtrees(leaves.roots)
     return report
 
 
@@ -40,18 +43,14 @@ def newest(store: Store) -> int:
     return 0 if row is None else int(row[0])
 
 
-def _unconfirmed(store: Store, until: int, leaves: Recomputed) -> list[Finding]:
-    """Accounts whose path no sound event confirms, where events are not sound: a path is part of every leaf of the
-    events that post to it, so if it was changed they all differ."""
+def _suspects(store: Store, until: int, leaves: Recomputed) -> dict[int, str]:
+    """Accounts of unsound events whose path no sound event confirms: a path is part of every leaf of the events that
+    post to it, so if it was changed they all differ."""
     wrong = sorted(position for position, _ in leaves.wrong)[:FINDINGS_MAX]
-    if not wrong:
-        return []
     looked_at = until if len(wrong) < FINDINGS_MAX else wrong[-1]
-    rows = store.connection.execute(
-        _QUERIES["accounts_unconfirmed"], {"wrong": wrong, "until": looked_at}
-    ).fetchall()
-    what = "is confirmed by no event: it was changed, or every event that posts to it was"
-    return [Finding("log", f"account {number} ({path}) {what}", "accounts") for number, path in rows]
+    return dict(
+        store.connection.execute(_QUERIES["accounts_unconfirmed"], {"wrong": wrong, "until": looked_at})
+    )
 
 
 def _structure(store: Store) -> list[Finding]:

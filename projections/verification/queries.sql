@@ -177,3 +177,13 @@ where e.position = any (%(wrong)s) and not exists (
     where sound.position <= %(until)s and sound.position <> all (%(wrong)s) and line.account = any (sound.posting_accounts)
 )
 order by line.account limit 20
+
+-- name: changed_accounts
+select k.first_id, k.last_id
+from kejin_work.kept_accounts k
+left join lateral (
+    select sha256(convert_to(string_agg(a.id || e'\t' || a.path || e'\n', '' order by a.id), 'UTF8')) as digest
+    from accounts a where a.id between k.first_id and k.last_id
+) as now on true
+where now.digest is distinct from k.digest
+order by k.first_id

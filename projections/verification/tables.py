@@ -12,6 +12,7 @@ from ledger.party_index import BUCKET_COUNT, INDEXED_KINDS, PartyIndex
 from ledger.sql import load
 from ledger.store import Store
 from projections.verification.checkpoints import Outside, signed
+from projections.verification.kept_accounts import changed_accounts
 from projections.verification.reading import Reading
 from projections.verification.report import Finding, Report
 
@@ -56,6 +57,7 @@ def _tags(store: Store, until: int) -> Iterator[Finding]:
 
 
 def _accounts(store: Store, until: int) -> Iterator[Finding]:
+    yield from changed_accounts(store, "tables", {})
     execute = store.connection.execute
     for account_id, path, first in execute(_QUERIES["accounts_out_of_order"], {"until": until}).fetchall():
         what = f"account {account_id} ({path}) is not the one that appears as number {first} in the log"
