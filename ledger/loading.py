@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Final
 
 from ledger.batch import Known
@@ -13,7 +14,7 @@ from ledger.outcomes import recorded_outcome
 from ledger.state import State, evolve
 from ledger.store import Head, KeyedEvent, Store
 
-#: Beyond this many remembered tags only those of the batch at hand are kept (some 100 MB).
+#: Beyond this many remembered tags the older half is forgotten, but for those of the batch at hand (some 100 MB).
 REMEMBERED_TAGS_MAX: Final = 60_000
 #: Further behind the log than this, remembering afresh is cheaper than taking in all that others appended.
 CATCH_UP_MAX: Final = 20_000
@@ -67,39 +68,46 @@ class Loader:
             if tag in self.tails:
                 self.tails[tag] += 1
 
-    def load(self, commands: Iterable[Command], position: int, *, forget_others: bool = True) -> list[str]:
+    def load(self, commands: Sequence[Command], position: int, *, forget_others: bool = True) -> list[str]:
         """Load every tag that the commands need, level by level: a loan leads to its firm, and so on.
 
         Returns the tags that were loaded now.
         """
         handlers, state = self._catalogue.handlers, self.state
-        needed: dict[str, None] = {}
         loaded: list[str] = []
         pending = list(commands)
         while pending:
             missing: dict[str, None] = {}
-            unready = []
+            absent: list[tuple[Command, list[str]]] = []
             for command in pending:
-                tags = list(handlers[command.name].needs(command.fields, state))
-                needed.update(dict.fromkeys(tags))
-                absent = [tag for tag in tags if tag not in state]
-                if absent:
-                    missing.update(dict.fromkeys(absent))
-                    unready.append(command)
-            if missing:
-                self._load_tags(list(missing), position)
-                loaded += missing
-            pending = unready
-        if forget_others and len(state) > REMEMBERED_TAGS_MAX + len(needed):
-            state.keep(needed)
-            self.tails = {tag: count for tag, count in self.tails.items() if tag in needed}
+                tags = [tag for tag in handlers[command.name].needs(command.fields, state) if tag not in state]
+                if tags:
+                    missing.update(dict.fromkeys(tags))
+                    absent.append((command, tags))
+            # A tag of which the log says nothing leads nowhere: most claims are ready once their own new id is.
+            told = self._load_tags(list(missing), position)
+            loaded += missing
+            pending = [command for command, tags in absent if not told.isdisjoint(tags)]
+        if forget_others and len(state) > REMEMBERED_TAGS_MAX:
+            self._forget_others(commands)
         return loaded
+
+    def _forget_others(self, commands: Sequence[Command]) -> None:
+        """Remember no tags but those that the commands need, and the younger half of the others."""
+        handlers, state = self._catalogue.handlers, self.state
+        kept = {tag for command in commands for tag in handlers[command.name].needs(command.fields, state)}
+        kept.update(islice(state, len(state) - REMEMBERED_TAGS_MAX // 2, None))
+        state.keep(kept)
+        self.tails = {tag: count for tag, count in self.tails.items() if tag in kept}
 
     def fetch(self, tag: str, position: int) -> None:
         """Load one more tag, while a batch is being decided."""
         self._load_tags([tag], position)
 
-    def _load_tags(self, tags: list[str], position: int) -> None:
+    def _load_tags(self, tags: list[str], position: int) -> set[str]:
+        """Load tags; those of them that the log has events of, as far as they are remembered whole."""
+        if not tags:
+            return set()
         state = self.state
         state.begin(tags)
         whole = [tag for tag in tags if state.remembers(tag)]
@@ -114,6 +122,8 @@ class Loader:
         self.tails.update(counts)
         for tail in summed:
             evolve(state, Event(0, "", "", (), {}, tail.postings), (tail.tag,))
+        told = {f"position:{position}" for position in named}
+        return told.union(*(event.tags for event in events.values())) & loading
 
 
 def known(keyed: KeyedEvent) -> Known:
