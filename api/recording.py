@@ -16,10 +16,11 @@ from typing import Annotated, Any, Protocol
 import orjson
 import typer
 
-from api.intake import LINE_BYTES_MAX, Line, batches
+from api.intake import BATCH_LINES_MAX, LINE_BYTES_MAX, Line, batches
 from api.language import language, say
 from api.problems import Problem
 from api.session import ledger
+from api.signing import Signing
 from ledger import codec, commands
 from ledger.catalogue import Catalogue, catalogue
 from ledger.commands import TEXT, Command, InvalidCommand
@@ -91,14 +92,26 @@ def submit_file(
 ) -> Iterator[tuple[list[Sent], int, Progress]]:
     """Batches of lines with their outcomes, each after its commit; how many bytes were read; the progress."""
     known = catalogue()
-    acting = principal if principal is not None else _system_user()
-    if not TEXT.accepts(acting):
-        raise Problem(say(f"--as wants {TEXT.wanted_en}", f"--as 应为{TEXT.wanted_zh}"))
+    acting = acting_name(principal)
     with _opened(file) as (descriptor, size), ledger(data, by_index=True) as store:
         deciding = decider(store, known, acting)
+        signing = Signing(store, data) if isinstance(deciding, Writer) else None
         with _progress(size) as progress:
             for lines, read_bytes in _readable(file, batches(descriptor, seed)):
                 yield _submit(deciding, known, lines, reading), read_bytes, progress
+                # A batch that is not full took all that was waiting. Outcomes are out before anything is signed.
+                if signing:
+                    signing.committed(at_rest=len(lines) < BATCH_LINES_MAX)
+        if signing:
+            signing.committed(at_rest=True)
+
+
+def acting_name(principal: str | None) -> str:
+    """Who acts: the name given, else the system's user. Raises Problem."""
+    acting = principal if principal is not None else _system_user()
+    if not TEXT.accepts(acting):
+        raise Problem(say(f"--as wants {TEXT.wanted_en}", f"--as 应为{TEXT.wanted_zh}"))
+    return acting
 
 
 def _system_user() -> str:

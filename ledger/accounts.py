@@ -11,6 +11,7 @@ from typing import Final
 
 TREASURY: Final = "public/treasury"
 DOUBLE_ENTRY_BOOKS: Final = ("public", "private")
+BOOKS: Final = (*DOUBLE_ENTRY_BOOKS, "quota", "limit", "settled", "milestone")
 
 _ID = r"[^/]+"
 _SHAPES: Final = tuple(

@@ -13,6 +13,9 @@ from typing import Any
 
 import orjson
 
+from ledger.dates import microseconds
+from ledger.events import StoredEvent
+
 
 class NotStrictJson(ValueError):
     """The text is not one JSON object with each key once."""
@@ -109,6 +112,23 @@ def preimage(
         *lines,
     ]
     return "\0".join(head).encode() + b"\0" + data
+
+
+def entry_of(event: StoredEvent) -> bytes:
+    """The bytes that a stored event's leaf must cover."""
+    return preimage(
+        event.position,
+        microseconds(event.recorded_at),
+        event.effective_on,
+        event.type,
+        event.tags,
+        event.postings,
+        event.principal,
+        event.key,
+        event.fingerprint.hex() if event.fingerprint else "-",
+        event.span,
+        event.data,
+    )
 
 
 def leaf_hash(entry: bytes) -> bytes:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from importlib import resources
-from typing import Any, Final
+from typing import Any, Final, LiteralString
 
 import psycopg
 from psycopg import sql
 
 from ledger.sql import load
 
-SCHEMA_VERSION: Final = 2
+SCHEMA_VERSION: Final = 3
 WORKER_ROLE: Final = "kejin_worker"
 
 #: The advisory lock of setting up the schema.
@@ -121,6 +121,14 @@ def _create_schema(connection: psycopg.Connection[Any]) -> tuple[int, str | None
     return 1, role
 
 
+#: What the worker role may do beyond reading with the tables that a migration makes.
+_GRANTS: Final[dict[int, LiteralString]] = {
+    3: "grant insert on kejin_work.checkpoints, kejin_work.published to {role};"
+    "grant insert, update on kejin_work.tree_blocks, kejin_work.party_buckets, kejin_work.signer,"
+    " kejin_work.kept_day_sums to {role}",
+}
+
+
 def _migrated(connection: psycopg.Connection[Any]) -> tuple[int, str | None]:
     """Under the setup lock: bring an older schema up to date, one numbered file after the other."""
     found = _schema_version(connection)
@@ -129,11 +137,8 @@ def _migrated(connection: psycopg.Connection[Any]) -> tuple[int, str | None]:
     for number in range(version + 1, SCHEMA_VERSION + 1):
         _run_migration(connection, number)
         if role:
-            connection.execute(
-                sql.SQL("grant select on all tables in schema kejin_work to {role}").format(
-                    role=sql.Identifier(role)
-                )
-            )
+            grants = "grant select on all tables in schema kejin_work to {role};" + _GRANTS.get(number, "")
+            connection.execute(sql.SQL(grants).format(role=sql.Identifier(role)))
         connection.execute("update kejin_work.schema_version set version = %s", (number,))
     return max(version, SCHEMA_VERSION), role
 

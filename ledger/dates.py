@@ -15,6 +15,8 @@ Day = str
 #: Later than every business date: "all effective dates".
 END_OF_TIME: Final[Day] = "9999-12-31"
 
+_EPOCH: Final = datetime.datetime(1970, 1, 1, tzinfo=datetime.UTC)
+
 # China has had one zone without summer time since 1991; a fixed offset needs no time zone database.
 SHANGHAI: Final = datetime.timezone(datetime.timedelta(hours=8), "Asia/Shanghai")
 
@@ -33,6 +35,11 @@ def is_day(text: str) -> bool:
 def days_between(first: Day, last: Day) -> int:
     """How many days a period has, both ends included."""
     return (datetime.date.fromisoformat(last) - datetime.date.fromisoformat(first)).days + 1
+
+
+def microseconds(instant: datetime.datetime) -> int:
+    """Microseconds since 1970-01-01T00:00Z, exactly."""
+    return (instant - _EPOCH) // datetime.timedelta(microseconds=1)
 
 
 def today_in_shanghai() -> Day:

@@ -84,6 +84,10 @@ on conflict (tag, account_id, effective_on) do update set amount_fen = excluded.
 where day_sums.amount_fen <> excluded.amount_fen
 
 -- name: save_stamps
+with kept as (
+    insert into kejin_work.kept_day_sums (tag, position) select unnest(%(tags)s::text[]), %(position)s
+    on conflict (tag) do update set position = excluded.position
+)
 insert into day_sum_stamps (tag, position) select unnest(%(tags)s::text[]), %(position)s
 on conflict (tag) do update set position = excluded.position
 
@@ -105,8 +109,72 @@ where position in (
   and (%(type)s::text is null or type = %(type)s)
 order by position
 
+-- name: stored_events_at
+select position, recorded_at, effective_on::text, type, tags, data, posting_accounts, posting_amounts,
+       posting_days::text[], principal, key, fingerprint, span, leaf
+from events where position = any(%(positions)s) order by position
+
 -- name: position_known_at
 select coalesce(max(position), 0) as position from events where recorded_at <= %(instant)s
+
+-- Signing: the tree, the index of parties, the checkpoints.
+
+-- name: take_signing_lock
+select pg_advisory_xact_lock(%(lock)s)
+
+-- name: signer_size
+select coalesce((select size from kejin_work.signer), 0) as size
+
+-- name: newest_checkpoint
+select size, note from kejin_work.checkpoints order by size desc limit 1
+
+-- name: checkpoint_of_size
+select note from kejin_work.checkpoints where size = %(size)s
+
+-- name: checkpoints
+select size, note from kejin_work.checkpoints order by size
+
+-- name: save_published
+insert into kejin_work.published (size) values (%(size)s) on conflict (size) do nothing
+
+-- name: sizes_to_prove_from
+-- What others may hold: what was published, and what was signed lately.
+(select size from kejin_work.published where size between 1 and %(until)s order by size desc limit 100)
+union
+(select size from kejin_work.checkpoints where size between 1 and %(until)s order by size desc limit 16)
+order by size
+
+-- name: block_roots
+select block, root from kejin_work.tree_blocks order by block
+
+-- name: bucket_hashes
+select bucket, hash from kejin_work.party_buckets
+
+-- name: buckets
+select bucket, chains from kejin_work.party_buckets where bucket = any(%(buckets)s)
+
+-- name: leaves_between
+select leaf from events where position > %(after)s and position <= %(until)s order by position
+
+-- name: leaves_and_tags_between
+select position, leaf, tags from events where position > %(after)s and position <= %(until)s order by position
+
+-- name: save_blocks
+insert into kejin_work.tree_blocks (block, root, leaves)
+select * from unnest(%(blocks)s::bigint[], %(roots)s::bytea[], %(leaves)s::bytea[])
+on conflict (block) do update set root = excluded.root, leaves = excluded.leaves where tree_blocks.root <> excluded.root
+
+-- name: save_buckets
+insert into kejin_work.party_buckets (bucket, hash, chains)
+select * from unnest(%(buckets)s::int[], %(hashes)s::bytea[], %(chains)s::bytea[])
+on conflict (bucket) do update set hash = excluded.hash, chains = excluded.chains
+
+-- name: save_signer
+insert into kejin_work.signer (size) values (%(size)s)
+on conflict (only_row) do update set size = excluded.size
+
+-- name: save_checkpoint
+insert into kejin_work.checkpoints (size, note) values (%(size)s, %(note)s) on conflict (size) do nothing
 
 -- The recorder (the log as the library eventsourcing sees it).
 

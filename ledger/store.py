@@ -7,9 +7,9 @@ order, and a reader that sees position n sees everything before it.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final, Self
 
 import psycopg
@@ -19,7 +19,7 @@ from psycopg.rows import tuple_row
 from ledger import codec
 from ledger.connection import connect, ensure_schema
 from ledger.copying import PendingEvent, copy_row, copy_text
-from ledger.dates import Day
+from ledger.dates import Day, microseconds
 from ledger.events import Event, Posting, StoredEvent
 from ledger.sql import load
 
@@ -27,7 +27,6 @@ from ledger.sql import load
 APPEND_LOCK: Final = 0x6B656A696E01
 
 _QUERIES: Final = load("ledger", "queries.sql")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _CACHE_MAX: Final = 200_000
 
 #: The span of an event that no command recorded: the recorder's. Whatever its type, tags and bytes, it is not
@@ -65,16 +64,20 @@ class KeyedEvent:
 
 
 @dataclass(frozen=True, slots=True)
+class Appended:
+    """Events that were appended at `first` and after: their leaves and tags."""
+
+    first: int
+    leaves: Sequence[bytes]
+    tags: Sequence[Sequence[str]]
+
+
+@dataclass(frozen=True, slots=True)
 class TailPostings:
     """The postings of one event, for the owner `tag` whose day sums are being completed."""
 
     tag: str
     postings: tuple[Posting, ...]
-
-
-def microseconds(instant: datetime) -> int:
-    """Microseconds since 1970-01-01T00:00Z, exactly."""
-    return (instant - _EPOCH) // timedelta(microseconds=1)
 
 
 class Store:
@@ -85,6 +88,8 @@ class Store:
         self.address = address
         self._ids: dict[str, int] = {}
         self._paths: dict[int, str] = {}
+        #: Who wants to know what this store appended, once it is committed: the signer of checkpoints.
+        self.follower: Callable[[Appended], None] | None = None
 
     @classmethod
     def open(cls, address: str, *, by_index: bool = False, as_owner: bool = False) -> Self:
@@ -145,6 +150,8 @@ class Store:
             yield turn
         # Only now: ids of accounts that a failed transaction made may be given to others.
         self._ids.update(turn.ids)
+        if self.follower is not None and turn.appended is not None:
+            self.follower(turn.appended)
 
     def query_nothing(self, name: str, **parameters: Any) -> None:
         """Run a named query for its effect."""
@@ -228,6 +235,10 @@ class Store:
         if missing:
             self._paths.update(self.query("account_paths", ids=missing))
 
+    def forget_accounts(self) -> None:
+        """Look accounts up again from now on: a check must not rest on what was read before it began."""
+        self._paths, self._ids = {}, {}
+
     # --- whole events ----------------------------------------------------------------------------------------
 
     def stored_events(
@@ -246,6 +257,12 @@ class Store:
                 self._learn_paths([account for row in rows for account in row[6]])
                 for row in rows:
                     yield self._stored(row)
+
+    def stored_events_at(self, positions: Sequence[int]) -> list[StoredEvent]:
+        """The whole events at positions, in order."""
+        rows = self.query("stored_events_at", positions=list(positions))
+        self._learn_paths([account for row in rows for account in row[6]])
+        return [self._stored(row) for row in rows]
 
     def _stored(self, row: Sequence[Any]) -> StoredEvent:
         return StoredEvent(
@@ -301,6 +318,7 @@ class Turn:
         self.store = store
         self.head = head
         self.last_account_id = head.last_account_id
+        self.appended: Appended | None = None
         self.ids: dict[str, int] = {}  # of the accounts that this transaction looked up or made
         # Never decreasing with position, even if the machine's clock is set back.
         self.recorded_at = max(head.now, head.recorded_at or head.now).astimezone(UTC)
@@ -311,7 +329,7 @@ class Turn:
         `principal` is whose they are, but for events that name their own.
         """
         ids = self._learn_ids(dict.fromkeys(p.account for event in pending for p in event.postings))
-        event_rows, tag_rows = [], []
+        event_rows, tag_rows, leaves = [], [], list[bytes]()
         recorded_at_us, recorded_at = microseconds(self.recorded_at), self.recorded_at.isoformat()
         for position, event in enumerate(pending, self.head.position + 1):
             acting = event.principal or principal
@@ -328,12 +346,12 @@ class Turn:
                 event.span,
                 event.data,
             )
-            event_rows.append(
-                copy_row(position, recorded_at, event, ids, copy_text(acting), codec.leaf_hash(entry))
-            )
+            leaves.append(codec.leaf_hash(entry))
+            event_rows.append(copy_row(position, recorded_at, event, ids, copy_text(acting), leaves[-1]))
             tag_rows += [f"{copy_text(tag)}\t{position}\n" for tag in dict.fromkeys(event.tags)]
         self._copy("copy_events", "".join(event_rows))
         self._copy("copy_event_tags", "".join(tag_rows))
+        self.appended = Appended(self.head.position + 1, leaves, [event.tags for event in pending])
         return self.head.position + len(pending)
 
     def save_day_sums(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -11,12 +12,12 @@ from weakref import WeakKeyDictionary
 import numpy as np
 from numpy.typing import NDArray
 
-from ledger.accounts import TREASURY, book_of, is_account
+from ledger.accounts import BOOKS, is_account
 from ledger.dates import Day
 from ledger.store import Store
 from projections import folios
 from projections.base import Content, Damaged, Log, distinct, places
-from projections.chart import Chart, has_folio
+from projections.chart import Chart, has_folio, is_above_folios
 from projections.clocks import AsOf
 from projections.columns import Columns, day_number, iso_day
 from projections.fold import fold, fold_binary
@@ -137,15 +138,13 @@ def _sorted_lines(log: Log, columns: Columns) -> tuple[list[str], NDArray[np.int
     ids = distinct(columns.account)
     chart = Chart()
     folios_of, kinds_of = chart.folios(log.paths(ids))
-    names = sorted({*folios_of, *(name for kind in chart.kinds for name in kind.subtrees)})
+    names = sorted({*folios_of, *(kind.subtree for kind in chart.kinds if kind.subtree)})
     place = {name: i for i, name in enumerate(names)}
     at = places(columns.account, ids)
-    parts = [_lines(columns, np.array([place[name] for name in folios_of], np.int32)[at])]
-    kind = np.array(kinds_of, np.int32)[at]
-    for depth in range(3):
-        above = [place[k.subtrees[depth]] if depth < len(k.subtrees) else -1 for k in chart.kinds]
-        parts.append(_subtree_lines(columns, np.array(above, np.int32)[kind]))
-    return names, np.concatenate([folio for folio, _ in parts]), np.concatenate([lines for _, lines in parts])
+    own, lines = _lines(columns, np.array([place[name] for name in folios_of], np.int32)[at])
+    subtrees = np.array([place[kind.subtree] if kind.subtree else -1 for kind in chart.kinds], np.int32)
+    above, sums = _subtree_lines(columns, subtrees[np.array(kinds_of, np.int32)[at]])
+    return names, np.concatenate([own, above]), np.concatenate([lines, sums])
 
 
 def _lines(columns: Columns, folio: NDArray[np.int32]) -> tuple[NDArray[np.int32], Records]:
@@ -181,10 +180,17 @@ def balance_fen(store: Store, account: str, as_of: AsOf) -> int:
 
 
 def _pages_of(shelf: Shelf, path: str, position: int) -> Mapping[str, Page]:
-    """The page of an account; of a subtree that of its folio, or those of all accounts below it; by path."""
-    if has_folio(path):
-        return folios.pages_at(shelf, [path], position)
+    """The page of an account; of a subtree those of the folios that it is, or is made of, or of all its accounts."""
+    if has_folio(path) or is_above_folios(path):
+        return folios.pages_at(shelf, _folios_of(shelf, path), position)
     return account_pages(shelf, _accounts(shelf.store, path), position)
+
+
+def _folios_of(shelf: Shelf, path: str) -> list[str]:
+    """The folios that a subtree is made of."""
+    if has_folio(path):
+        return [path]
+    return [row[0] for row in shelf.rows("folios_below", path=path, end=path[:-1] + "0")]
 
 
 def _accounts(store: Store, path: str) -> dict[str, int]:
@@ -214,7 +220,7 @@ def account_pages(shelf: Shelf, accounts: Mapping[str, int], position: int) -> d
 
 @dataclass(frozen=True, slots=True)
 class StatementLine:
-    """One line of a statement, and the balance after it, in the order of business dates and then of the log."""
+    """What an event moved on a day, and the balance after it, in the order of business dates and then of the log."""
 
     position: int
     effective_on: Day
@@ -241,22 +247,26 @@ def statement(store: Store, account: str, first: Day, as_of: AsOf) -> Statement:
         raise UnknownAccount(account)
     shelf = reaching(store, PROJECTION.name, as_of.known_position)
     first_day, last_day = day_number(first), day_number(as_of.last_day)
-    opening_fen, found = 0, []
+    opening_fen = 0
+    found: dict[tuple[int, int], int] = defaultdict(int)
     for page in _history(shelf, account, as_of.known_position):
         opening_fen += page.value_fen(first_day - 1)
         within = (page.lines["day"] >= first_day) & (page.lines["day"] <= last_day)
-        found += [(day, position, fen) for position, fen, _, day in page.lines[within].tolist()]
+        for position, amount_fen, _, day in page.lines[within].tolist():
+            found[day, position] += amount_fen
     lines, balance = [], opening_fen
-    for day, position, amount_fen in sorted(found):
-        balance += amount_fen
-        lines.append(StatementLine(position, iso_day(day), amount_fen, balance))
+    for (day, position), amount_fen in sorted(found.items()):
+        if amount_fen:
+            balance += amount_fen
+            lines.append(StatementLine(position, iso_day(day), amount_fen, balance))
     return Statement(opening_fen, lines, balance)
 
 
 def _history(shelf: Shelf, path: str, position: int) -> Iterable[Page]:
     """All pages of an account or subtree up to a position, without their openings: these repeat earlier lines."""
-    if has_folio(path):
-        yield from (Page(NO_SUMS, page.lines) for page in folios.whole(shelf, path, position))
+    if has_folio(path) or is_above_folios(path):
+        for folio in _folios_of(shelf, path):
+            yield from (Page(NO_SUMS, page.lines) for page in folios.whole(shelf, folio, position))
         return
     accounts = _accounts(shelf.store, path)
     for folio, account in zip(Chart().folios(accounts)[0], accounts.values(), strict=True):
@@ -266,19 +276,17 @@ def _history(shelf: Shelf, path: str, position: int) -> Iterable[Page]:
 
 @begins_again
 def trial_balance(store: Store, as_of: AsOf) -> dict[str, dict[str, int]]:
-    """Per book the balance of the treasury and of each subtree one level down; of a double-entry book they sum to 0.
+    """Per book the balance of the treasury and of each subtree that has a folio; of a double-entry book they sum to 0.
 
     Raises NotProjected.
     """
     shelf = reaching(store, PROJECTION.name, as_of.known_position)
-    paths = [row[0] for row in shelf.rows("subtree_folios")]
-    shown = [path for path in paths if path.count("/") == 2 or path == TREASURY]
-    pages = folios.pages_at(shelf, shown, as_of.known_position)
     last_day = day_number(as_of.last_day)
     books: dict[str, dict[str, int]] = {}
-    for path in shown:
-        if path in pages:
-            books.setdefault(book_of(path), {})[path] = pages[path].value_fen(last_day)
+    for book in BOOKS:
+        pages = folios.pages_at(shelf, _folios_of(shelf, f"{book}/"), as_of.known_position)
+        if pages:
+            books[book] = {path: pages[path].value_fen(last_day) for path in sorted(pages)}
     return books
 
 

@@ -52,7 +52,10 @@ class Log:
         missing = [name for name in names if name not in self._codes]
         if missing:
             self._codes.update(log_columns.type_codes(self.store, missing))
-        return np.isin(columns.types, [self._codes[name] for name in names])
+        found = np.zeros(len(columns.types), np.bool_)
+        for name in names:  # several times faster than numpy's isin
+            found |= columns.types == self._codes[name]
+        return found
 
     def paths(self, ids: NDArray[np.int32]) -> list[str]:
         """The paths of accounts, given in ascending order of their ids."""

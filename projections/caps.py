@@ -20,7 +20,7 @@ from ledger.day_sums import DaySums, room_fen
 from ledger.store import Store
 from projections.adopted import clause_of_caps
 from projections.balances import account_pages, accounts_of
-from projections.base import Content, Log, distinct
+from projections.base import Content, Damaged, Log, distinct
 from projections.clocks import AsOf
 from projections.columns import Columns, iso_day
 from projections.fold import fold, fold_binary
@@ -97,7 +97,10 @@ class Caps:
 
     def stored(self, shelf: Shelf, until: int) -> Content:
         """Every row of the table."""
-        rows = {(cap, key): _Kept(*rest) for cap, key, *rest in shelf.rows("all_cap_keys")}
+        found = shelf.rows("all_cap_keys")
+        rows = {(cap, key): _Kept(*rest) for cap, key, *rest in found}
+        if len(rows) != len(found):
+            raise Damaged(f"{shelf.schema}.keys", "a key stands twice")
         return _content(rows)
 
     def expected(self, log: Log, until: int) -> Content:

@@ -202,7 +202,7 @@ def advanced(opening: Records, lines: Records) -> Records:
     low = np.concatenate([opening["low"], lines["amount_fen"] & 0xFFFFFFFF])
     if not len(day):
         return NO_SUMS
-    order = np.lexsort((day, account))
+    order = np.argsort((account.astype(np.int64) << 32) + day)  # faster than lexsort
     account, day = account[order], day[order]
     starts = np.flatnonzero(np.concatenate([[True], (account[1:] != account[:-1]) | (day[1:] != day[:-1])]))
     highs, lows = np.add.reduceat(high[order], starts), np.add.reduceat(low[order], starts)

@@ -4,30 +4,21 @@
 select position, type, effective_on::text, tags, data
 from events where position <= %(until)s and type = any(%(types)s) and span > 0 order by position
 
--- name: milestone_sums
-select a.path, sum(line.amount)
-from events e, unnest(e.posting_accounts, e.posting_amounts) as line (account, amount)
-join accounts a on a.id = line.account
-where e.position <= %(until)s and split_part(a.path, '/', 1) = 'milestone'
-group by 1
-
 -- name: events_with_principal
 select position, type, effective_on::text, data, principal
 from events where position <= %(until)s and type = any(%(types)s) order by position
+
+-- name: grants_of_tags
+select position, type, effective_on::text, data, principal
+from events
+where position in (select position from event_tags where tag = any(%(tags)s) and position <= %(until)s)
+  and type = any(%(types)s) and span > 0
+order by position
 
 -- name: events_of_tag
 select position, type, effective_on::text, tags, data, principal
 from events where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s)
 order by position
-
--- name: round_money
-select a.path, sum(line.amount)
-from events e, unnest(e.posting_accounts, e.posting_amounts, e.posting_days) as line (account, amount, day)
-join accounts a on a.id = line.account
-where e.position <= %(until)s and coalesce(line.day, e.effective_on) <= %(last_day)s::date
-  and (a.path like 'public/round/' || %(round)s || '/%%' or a.path = 'public/recovered/' || %(round)s
-       or (a.path like 'public/paid/%%' and right(a.path, length(%(round)s) + 1) = '/' || %(round)s))
-group by 1
 
 -- name: type_codes
 select name, hashtext(name) from unnest(%(names)s::text[] collate "C") as name
@@ -163,13 +154,15 @@ cross join lateral (
 select opening, lines from {schema}.folios
 where folio = %(folio)s and first_position <= %(position)s order by first_position, page
 
--- name: subtree_folios
--- The folios of subtrees and of the treasury: those of subjects have a colon where these have a slash.
-select distinct folio from {schema}.folios
-where (folio >= 'limit/' and folio < 'limit0') or (folio >= 'milestone/' and folio < 'milestone0')
-   or (folio >= 'private/' and folio < 'private0') or (folio >= 'public/' and folio < 'public0')
-   or (folio >= 'quota/' and folio < 'quota0') or (folio >= 'settled/' and folio < 'settled0')
-order by folio
+-- name: folios_below
+-- From one folio to the next by the index, whatever the number of their pages.
+with recursive below (folio) as (
+    select min(folio) from {schema}.folios where folio > %(path)s and folio < %(end)s
+    union all
+    select (select min(f.folio) from {schema}.folios f where f.folio > below.folio and f.folio < %(end)s)
+    from below where below.folio is not null
+)
+select folio from below where folio is not null
 
 -- name: all_pages
 -- Some thousand rows joined into one: their columns, one after the other.
@@ -211,18 +204,11 @@ from (select id, path, split_part(path, '/', 1) as book, split_part(path, '/', 2
 where id <= %(last)s
 
 -- name: subtrees_of_accounts
--- The paths one and two levels down that something lies below, and below public/paid/ three.
-with below as (
-    select distinct split_part(path, '/', 1) as book,
-           case when split_part(path, '/', 3) <> '' then split_part(path, '/', 2) end as part,
-           case when path >= 'public/paid/' and path < 'public/paid0' then split_part(path, '/', 3) end as instrument
-    from accounts
-)
-select distinct subtree collate "C" as subtree
-from below, lateral (
-    values (book || '/'), (book || '/' || part || '/'), (book || '/' || part || '/' || instrument || '/')
-) as above (subtree)
-where subtree is not null
+-- The paths two levels down that something lies below; below public/paid/ three.
+select distinct case
+    when path >= 'public/paid/' and path < 'public/paid0' then 'public/paid/' || split_part(path, '/', 3) || '/'
+    else split_part(path, '/', 1) || '/' || split_part(path, '/', 2) || '/' end collate "C" as subtree
+from accounts where path <> 'public/treasury'
 order by subtree
 
 -- name: account_ids_below
@@ -339,3 +325,173 @@ order by cap, key
 
 -- name: highest_uses
 select cap, key, highest_fen from {schema}.keys where %(party)s::text is null or party = %(party)s
+
+-- Documents.
+
+-- name: create_documents
+create table {schema}.documents (
+    key text collate "C" not null,      -- the subject
+    position bigint not null,           -- of the event that changed it
+    document text not null,             -- canonical JSON: what is known of the subject from there on
+    primary key (key, position)
+)
+
+-- name: copy_documents
+copy {schema}.documents (key, position, document) from stdin (format binary)
+
+-- name: documents_of_keys
+select d.key, d.document
+from unnest(%(keys)s::text[]) as wanted (key)
+cross join lateral (
+    select * from {schema}.documents d
+    where d.key = wanted.key collate "C" and position <= %(position)s
+    order by position desc limit 1
+) as d
+
+-- name: all_documents
+select key, document
+from (
+    select distinct on (key) key, document from {schema}.documents
+    where position <= %(position)s order by key, position desc
+) as newest
+where %(containing)s = '' or position(%(containing)s in lower((key || E'\t' || document) collate "C")) > 0
+
+-- name: whole_documents
+-- A hash per row: the rows themselves, joined, may be more than a value can hold.
+select string_agg(sha256(convert_to(key || E'\t' || position || E'\t' || document, 'UTF8')), ''
+                  order by key, position), count(*)
+from {schema}.documents
+
+-- name: data_of_events
+select string_agg(data, ',' order by position) from events where position = any(%(positions)s)
+
+-- name: tags_of_events
+-- The tags of one kind; `kind` ends in a colon.
+select position, tag from events, unnest(tags) as tag
+where position = any(%(positions)s) and starts_with(tag, %(kind)s) order by position, tag
+
+-- name: events_of_parties
+select t.tag, e.position, e.type, e.effective_on::text, e.data
+from event_tags t join events e on e.position = t.position
+where t.tag >= 'party:' and t.tag < 'party;' and t.position <= %(until)s and e.type = any(%(types)s) and e.span > 0
+order by e.position
+
+-- name: events_of_products
+select t.tag, e.position, e.type, e.effective_on::text, e.data
+from event_tags t join events e on e.position = t.position
+where t.tag >= 'product:' and t.tag < 'product;' and t.position <= %(until)s
+  and e.type = any(%(types)s) and e.span > 0
+order by e.position
+
+-- name: milestone_lines
+-- Every event with a line on a ladder carries the tag of its product.
+select e.position, a.path, line.amount
+from events e, unnest(e.posting_accounts, e.posting_amounts) as line (account, amount)
+join accounts a on a.id = line.account
+where e.position in (select position from event_tags where tag >= 'product:' and tag < 'product;')
+  and e.position <= %(until)s and a.path >= 'milestone/' and a.path < 'milestone0' and e.span > 0
+
+-- Measures.
+
+-- name: names_of_folios
+-- From one name to the next by the index: their number counts, not that of their pages.
+with recursive names as (
+    (select folio from {schema}.folios where folio >= %(prefix)s order by folio limit 1)
+    union all
+    select (select f.folio from {schema}.folios f where f.folio > names.folio order by f.folio limit 1)
+    from names where names.folio is not null
+)
+select folio from names where folio is not null and starts_with(folio, %(prefix)s) order by folio
+
+-- name: banks_of_events
+-- From one bank's tag to the next, and of each only the range.
+with recursive banks as (
+    (select tag from event_tags where tag >= 'bank:' and tag < 'bank;' order by tag limit 1)
+    union all
+    select (select t.tag from event_tags t where t.tag > banks.tag and t.tag < 'bank;' order by t.tag limit 1)
+    from banks where banks.tag is not null
+)
+select banks.tag, found.positions
+from banks, lateral (
+    select string_agg(int8send(position), '') as positions from event_tags t
+    where t.tag = banks.tag and position > %(after)s and position <= %(until)s
+) as found
+where found.positions is not null
+order by banks.tag
+
+-- name: tags_of_banks
+select tag, string_agg(int8send(position), '') from event_tags
+where tag > 'bank:' and tag < 'bank;' and position <= %(until)s
+group by tag order by tag
+
+-- name: loan_facts_taken_back
+select position, convert_from(data, 'UTF8')::json ->> 'reversed_type'
+from events
+where position in (select position from event_tags where tag >= 'position:' and tag < 'position;')
+  and type = 'FactReversed' and span > 0 and position <= %(until)s
+
+-- name: private_accounts
+-- The first letter of the account's kind and the last four of its part: enough to tell them apart.
+select string_agg(int4send(id), ''), string_agg(substr(path, 9, 1) || right(path, 4), '')
+from accounts where path >= 'private/' and path < 'private0'
+
+-- name: paid_accounts
+select id, path from accounts
+where id = any(%(ids)s) and path >= 'public/paid/' and path < 'public/paid0'
+
+-- name: groups_of_paid_accounts
+select split_part(path, '/', 3), split_part(path, '/', 5), string_agg(int4send(id), '')
+from accounts where path >= 'public/paid/' and path < 'public/paid0' group by 1, 2
+
+-- name: refused_commands
+-- Per round the positions of refused claims and the first 40 letters of each command. It stands in the data: within a
+-- JSON text no quote is bare, so the first match is the field itself. The tag of a round is mostly the last.
+select round, string_agg(int8send(position), ''), string_agg(command, '')
+from (
+    select position,
+           case when starts_with(tags[cardinality(tags)], 'round:') then tags[cardinality(tags)]
+                else (select tag from unnest(tags) as tag where starts_with(tag, 'round:') limit 1) end as round,
+           substr(substr(data, position('"command":"'::bytea in data) + 11, 40) || spaces, 1, 40) as command
+    from events, convert_to(repeat(' ', 40), 'UTF8') as spaces
+    where position > %(after)s and position <= %(until)s and type = 'ClaimRefused'
+) as refused
+where round is not null
+group by round
+
+-- name: refusals
+select string_agg(int8send(position), ''),
+       string_agg(substr(substr(data, position('"command":"claim-'::bytea in data), 48) || spaces, 1, 48), '')
+from events, convert_to(repeat(' ', 48), 'UTF8') as spaces
+where type = 'ClaimRefused' and position <= %(until)s
+
+-- name: tags_of_rounds
+select tag, string_agg(int8send(position), '') from event_tags
+where tag >= 'round:' and tag < 'round;' and position <= %(until)s
+group by tag order by tag
+
+-- name: instruments_of_voids
+select position, convert_from(data, 'UTF8')::json ->> 'instrument'
+from events where position = any(%(positions)s)
+
+-- name: events_of_budgets
+select t.tag, e.position, e.type, e.effective_on::text, e.data
+from event_tags t join events e on e.position = t.position
+where t.tag >= 'budget:' and t.tag < 'budget;' and t.position <= %(until)s
+  and e.type = any(%(types)s) and e.span > 0
+order by e.position
+
+-- name: voided_claims_of_round
+select tag from events, unnest(tags) as tag
+where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s)
+  and type = 'GrantVoided' and span > 0 and effective_on <= %(last_day)s::date and starts_with(tag, 'claim:')
+
+-- name: payees_of_round
+-- No quote is bare within a JSON text, and no field before the payee holds another.
+select type, count(distinct substr(data, position('"payee":"'::bytea in data) + 9, 18))
+from events
+where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s)
+  and type = any(%(types)s) and span > 0 and effective_on <= %(last_day)s::date
+  and (%(voided)s::text[] = '{}' or not exists (
+      select from unnest(tags) as tag where starts_with(tag, 'claim:') and tag = any(%(voided)s::text[])
+  ))
+group by type

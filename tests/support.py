@@ -89,5 +89,5 @@ class Ledger:
 
     def milestones(self, bank: str | None = None, known_position: int | None = None) -> list[dict[str, Any]]:
         """As `kejin milestones --json`."""
-        until = self.store.known_position(known_position)
+        until = self.as_of(None, known_position).known_position
         return [asdict(row) for row in milestones(self.store, until, bank)]

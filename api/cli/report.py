@@ -16,12 +16,14 @@ from ledger.store import Store
 from projections.clocks import AsOf
 from projections.reports.duplicates import duplicates
 from projections.reports.duties import duties
+from projections.reports.ladders import ladders_report
 from projections.reports.near_caps import near_caps
 from projections.reports.party import UnknownParty, party_report
+from projections.reports.portfolio import portfolio_report
 from projections.reports.round import UnknownRound, round_report
 
-_NAMED = ("round", "firm", "bank", "guarantor")
-_WHOLE = ("near-caps", "duties", "duplicates")
+_NAMED = ("round", "firm", "bank", "guarantor", "milestones")
+_WHOLE = ("portfolio", "near-caps", "duties", "duplicates")
 
 
 def command(
@@ -36,10 +38,12 @@ def command(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Reports for people: round ID, firm | bank | guarantor USCC, near-caps, duties, duplicates. 报表。
+    """Reports for people: round ID, firm | bank | guarantor | milestones USCC, portfolio, near-caps … 报表。
 
     round: appropriated, committed, paid, recovered by instrument; control totals and whether they tie.
     firm, bank, guarantor: names over time, loans, grants, caps or milestones, what was refused.
+    milestones: a bank's marks, what each award rests on, certified totals, what is missing to the next award.
+    portfolio: loans by bank, repaid, defaulted, lost, recovered; bank credit per yuan of public money.
     near-caps: firms at 80, 90 and 100 % of a cap. duties: who entered, decided, publicised and paid each claim.
     duplicates: the same payee, loan, slip or voucher paid twice.
     """
@@ -69,13 +73,17 @@ def _document(store: Store, clocks: AsOf, kind: str, name: str) -> Any:
     try:
         if kind == "round":
             return round_report(store, clocks, name)
+        if kind == "milestones":
+            return ladders_report(store, clocks, name)
         if kind in _NAMED:
             return party_report(store, clocks, name, kind)
     except UnknownRound:
         raise Problem(say(f"there is no round {name!r}", f"轮次 {name!r} 不存在")) from None
     except UnknownParty:
-        raise Problem(say(f"{name!r} is not registered as {kind}", f"{name!r} 未登记为 {kind}")) from None
+        role = "bank" if kind == "milestones" else kind
+        raise Problem(say(f"{name!r} is not registered as {role}", f"{name!r} 未登记为 {role}")) from None
     whole: dict[str, Callable[[Store, AsOf], Any]] = {
+        "portfolio": portfolio_report,
         "near-caps": near_caps,
         "duties": duties,
         "duplicates": duplicates,
@@ -160,6 +168,7 @@ def _show_party(report: dict[str, Any]) -> None:
     for name in report["names"]:
         print(f"  {name['since']}  {name['name']}  @{name['position']}")
     sections = (
+        ("certificates", say("certificates", "资质")),
         ("mergers", say("mergers and splits", "合并与分立")),
         ("loans", say("loans", "贷款")),
         ("payouts", say("payouts", "代偿")),
@@ -227,9 +236,77 @@ def _show_near_caps(rows: list[dict[str, Any]]) -> None:
     )
 
 
+def _show_portfolio(report: dict[str, Any]) -> None:
+    labels = (
+        ("loans", say("loans", "笔数")),
+        ("lent_fen", say("lent", "发放")),
+        ("repaid_fen", say("repaid", "偿还")),
+        ("outstanding_fen", say("outstanding", "余额")),
+        ("defaults", say("defaults", "违约笔数")),
+        ("defaulted_fen", say("defaulted", "违约金额")),
+        ("lost_fen", say("lost", "损失")),
+        ("recovered_fen", say("recovered", "收回")),
+        ("payouts", say("payouts", "代偿笔数")),
+        ("payout_principal_fen", say("principal", "代偿本金")),
+        ("payout_interest_fen", say("interest", "代偿利息")),
+        ("payout_recovered_fen", say("regained", "代偿追回")),
+        ("loss_rate", say("loss rate", "损失率")),
+    )
+    rows = [*report["banks"], {**report["total"], "bank": say("all", "合计"), "name": None}]
+    print_table(
+        [say("bank", "银行"), *(label for _, label in labels)],
+        [
+            [
+                row["name"] or row["bank"] or say("unknown", "不详"),
+                *(_cell(name, row[name]) for name, _ in labels),
+            ]
+            for row in rows
+        ],
+        right=range(1, len(labels) + 1),
+    )
+    public = report["public"]
+    print_table(
+        [
+            say("public money granted", "财政资金决定"),
+            say("lent per yuan", "每元带动贷款"),
+            say("paid, net", "已付净额"),
+            say("lent per yuan", "每元带动贷款"),
+        ],
+        [
+            [
+                format_fen(public["granted_fen"]),
+                public["lent_per_granted"] or "",
+                format_fen(public["paid_fen"]),
+                public["lent_per_paid"] or "",
+            ]
+        ],
+        right=range(4),
+    )
+
+
+def _show_ladders(report: dict[str, Any]) -> None:
+    print(f"{report['bank']} · {report['name']}")
+    for product in report["products"]:
+        mark = say(f"mark {product['mark']} 亿", f"已达 {product['mark']} 亿")
+        awarded = say(
+            f"awarded {format_fen(product['awarded_fen'])}", f"已奖励 {format_fen(product['awarded_fen'])}"
+        )
+        missing = say(
+            f"next at {format_fen(product['next_at_fen'])}, {format_fen(product['missing_fen'])} missing",
+            f"下一台阶 {format_fen(product['next_at_fen'])}，尚缺 {format_fen(product['missing_fen'])}",
+        )
+        print(f"\n{product['product']} · {mark} · {awarded} · {missing}")
+        for part, title in (("awards", say("awards", "奖励")), ("certified", say("certified", "认定总额"))):
+            if product[part]:
+                print(title)
+                _show_rows(product[part])
+
+
 _SHOW: dict[str, Callable[[Any], None]] = {
     "round": _show_round,
     **dict.fromkeys(("firm", "bank", "guarantor"), _show_party),
     **dict.fromkeys(_WHOLE, _show_rows),
+    "milestones": _show_ladders,
+    "portfolio": _show_portfolio,
     "near-caps": _show_near_caps,
 }

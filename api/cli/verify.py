@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import psycopg
@@ -12,9 +13,11 @@ from api.language import say
 from api.printing import print_json
 from api.problems import Problem, database_problem
 from api.session import Data, Json, database_address, share_server
+from api.signing import own_key, read_key
 from ledger.connection import StoreError, connect
 from ledger.store import Store
 from projections.verification import CHECKS, run
+from projections.verification.checkpoints import Held, Outside
 from projections.verification.report import Finding, Report
 
 
@@ -22,12 +25,25 @@ def command(
     check: Annotated[
         str, typer.Argument(metavar="CHECK", help=f"{', '.join(CHECKS)} or all (the default).")
     ] = "all",
+    checkpoint: Annotated[
+        list[Path] | None,
+        typer.Option(
+            "--checkpoint", metavar="FILE", help="A checkpoint held outside; may be repeated. 外部检查点。"
+        ),
+    ] = None,
+    key: Annotated[
+        str | None,
+        typer.Option(
+            "--key", metavar="KEY", help="The public key to trust: its text, or a file with it. 公钥。"
+        ),
+    ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> int:
     """Check the ledger from its own bytes; exit 1 on any finding. 校验账本；发现问题则退出码为 1。
 
-    log: positions, times, every leaf, tags, accounts, keys and day sums against the log.
+    log: positions, times, keys, every leaf, and the root of all against the newest signed checkpoint and those given.
+    tables: tags, accounts, day sums and the signed index of parties against the log.
     books: every event's lines sum to zero in each double-entry book.
     caps: no cap was passed, for any business date, as known at the end of any event. A cap that only later
     knowledge or a merger passed is a notice.
@@ -43,11 +59,12 @@ def command(
         )
     names = list(CHECKS) if check == "all" else [check]
     address = None if data else database_address()
+    outside = _outside(data, checkpoint or [], key)
     if address is not None:
-        report = _verify(address, names, as_json)
+        report = _verify(address, names, outside, as_json)
     else:
         with share_server(data) as server:
-            report = _verify(server.address(), names, as_json)
+            report = _verify(server.address(), names, outside, as_json)
     if as_json:
         print_json(report.document())
     else:
@@ -55,7 +72,23 @@ def command(
     return 1 if report.findings else 0
 
 
-def _verify(address: str, names: list[str], quiet: bool) -> Report:
+def _outside(data: Path | None, files: list[Path], key: str | None) -> Outside:
+    """What there is to compare with: the public key given, else our own; the newest checkpoint beside our own key, and
+    those given. Raises Problem."""
+    own = own_key(data, make=False)
+    keys = [own[1].verifier] if own else []
+    held = [Held(str(path), path.read_text(encoding="utf-8", errors="replace")) for path in files]
+    if own:
+        newest = own[0].newest(keys)
+        held += [Held(str(own[0].note_path), newest[0])] if newest else []
+    if key is not None:
+        keys = [read_key(key)]
+    elif held and not keys:
+        raise Problem(say("who signed it? name the public key with --key", "请用 --key 指明签名公钥"))
+    return Outside(keys, held)
+
+
+def _verify(address: str, names: list[str], outside: Outside, quiet: bool) -> Report:
     """The report; a database that no command could use is a finding, not a failure of the check."""
     try:
         connect(address).close()
@@ -63,7 +96,7 @@ def _verify(address: str, names: list[str], quiet: bool) -> Report:
         raise Problem(say(str(error), error.zh)) from None
     try:
         with Store.open(address) as store:
-            return run(store, names, started=lambda name: _announce(name, quiet))
+            return run(store, names, lambda name: _announce(name, quiet), outside)
     except StoreError as error:
         return Report(findings=[Finding("log", say(str(error), error.zh))])
     except psycopg.OperationalError:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
@@ -93,15 +93,10 @@ def all_grants(store: Store, as_of: AsOf) -> dict[str, Grant]:
     return collect(row for row in rows if row[2] <= as_of.last_day)
 
 
-def grants_of_tag(store: Store, as_of: AsOf, tag: str) -> dict[str, Grant]:
-    """The grants that carry a tag."""
-    rows = fold(store, "events_of_tag", until=as_of.known_position, tag=tag)
-    wanted = {*_GRANTS, *_STEPS}
-    return collect(
-        (row[0], row[1], row[2], row[4], row[5])
-        for row in rows
-        if row[1] in wanted and row[2] <= as_of.last_day
-    )
+def grants_of_tags(store: Store, as_of: AsOf, tags: list[str]) -> dict[str, Grant]:
+    """The grants that carry any of some tags. A payee's grants carry its tag (`firm:<uscc>`)."""
+    rows = fold(store, "grants_of_tags", until=as_of.known_position, tags=tags, types=[*_GRANTS, *_STEPS])
+    return collect(row for row in rows if row[2] <= as_of.last_day)
 
 
 def collect(rows: Iterable[tuple[int, str, Day, bytes, str]]) -> dict[str, Grant]:
@@ -125,8 +120,3 @@ def collect(rows: Iterable[tuple[int, str, Day, bytes, str]]) -> dict[str, Grant
                 data,
             )
     return grants
-
-
-def standing(grants: dict[str, Grant]) -> Iterator[Grant]:
-    """The grants that were not voided."""
-    return (grant for grant in grants.values() if not grant.voided)

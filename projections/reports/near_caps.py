@@ -8,14 +8,13 @@ from typing import Any, Final
 from ledger.store import Store
 from projections.caps import caps, highest_uses
 from projections.clocks import AsOf
-from projections.reports.names import names
+from projections.parties import names
 
 LEVELS_PERCENT: Final = (100, 90, 80)
 
 
 def near_caps(store: Store, as_of: AsOf, kind: str = "firm") -> list[dict[str, Any]]:
     """The keys of caps per firm (or per another kind) at a level, the fullest first."""
-    named = names(store, as_of.known_position)
     rows = []
     highest = highest_uses(store, as_of.known_position)
     for row in caps(store, as_of, kind=kind):
@@ -27,8 +26,10 @@ def near_caps(store: Store, as_of: AsOf, kind: str = "firm") -> list[dict[str, A
                 {
                     **asdict(row),
                     "highest_fen": highest[row.cap, row.key],
-                    "name": named.get(row.party or ""),
+                    "name": None,
                     "level_percent": level,
                 }
             )
+    named = names(store, as_of, {row["party"] for row in rows if row["party"]})
+    rows = [{**row, "name": named.get(row["party"])} for row in rows]
     return sorted(rows, key=lambda row: (-row["consumed_fen"] / row["limit_fen"], row["cap"], row["key"]))

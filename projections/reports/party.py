@@ -6,7 +6,6 @@ from dataclasses import asdict
 from typing import Any, Final
 
 from ledger import codec
-from ledger.dates import Day
 from ledger.events import Event
 from ledger.store import Store
 from ledger.subjects.guarantees import Payout
@@ -15,7 +14,8 @@ from projections.caps import caps, highest_uses
 from projections.clocks import AsOf
 from projections.fold import fold
 from projections.milestones import milestones
-from projections.reports.grants import Grant, all_grants
+from projections.parties import party
+from projections.reports.grants import Grant, grants_of_tags
 
 _LOAN_FACTS: Final = (
     "LoanDrawn",
@@ -34,19 +34,18 @@ class UnknownParty(LookupError):
 
 def party_report(store: Store, as_of: AsOf, uscc: str, kind: str) -> dict[str, Any]:
     """Everything about one party in its role (firm, bank, guarantor). Raises UnknownParty."""
-    life = [
-        (row[0], row[1], row[2], codec.parse_object(bytes(row[4])))
-        for row in fold(store, "events_of_tag", until=as_of.known_position, tag=f"party:{uscc}")
-    ]
-    kinds = sorted({data["kind"] for _, event, _, data in life if event == "PartyRegistered"})
-    if kind not in kinds:
+    known = party(store, as_of, uscc)
+    kinds = sorted(entry["kind"] for entry in known.kinds) if known else []
+    if known is None or kind not in kinds:
         raise UnknownParty(uscc)
+    tags = [f"{each}:{uscc}" for each in kinds]
     report: dict[str, Any] = {
         "uscc": uscc,
         "kinds": kinds,
-        "names": _names(life),
-        "mergers": _mergers(life),
-        "grants": [_grant_row(g) for g in all_grants(store, as_of).values() if g.payee == uscc],
+        "names": known.names,
+        "certificates": known.certificates,
+        "mergers": known.mergers,
+        "grants": [_grant_row(g) for g in grants_of_tags(store, as_of, tags).values() if g.payee == uscc],
         "refused": _refused(store, as_of, f"{kind}:{uscc}"),
     }
     if kind == "firm":
@@ -61,24 +60,6 @@ def party_report(store: Store, as_of: AsOf, uscc: str, kind: str) -> dict[str, A
     if kind == "guarantor":
         report["payouts"] = _payouts(store, as_of, f"guarantor:{uscc}")
     return report
-
-
-def _names(life: list[tuple[int, str, Day, dict[str, Any]]]) -> list[dict[str, Any]]:
-    named = ("PartyRegistered", "PartyRenamed")
-    return [
-        {"name": data["name"], "since": on, "position": position}
-        for position, event, on, data in life
-        if event in named
-    ]
-
-
-def _mergers(life: list[tuple[int, str, Day, dict[str, Any]]]) -> list[dict[str, Any]]:
-    shown = ("survivor", "absorbed", "original", "created", "document")
-    return [
-        {"event": event, "on": on, "position": position, **{n: data[n] for n in shown if n in data}}
-        for position, event, on, data in life
-        if event in ("PartiesMerged", "PartySplit")
-    ]
 
 
 def _grant_row(grant: Grant) -> dict[str, Any]:

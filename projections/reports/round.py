@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
-from ledger import codec
+from ledger import accounts
 from ledger.store import Store
+from projections.balances import balance_fen
 from projections.clocks import AsOf
-from projections.fold import fold
-from projections.reports.grants import Grant, grants_of_tag, standing
-
-#: Position, type and data of an event of the round's own life.
-Fact = tuple[int, str, dict[str, Any]]
+from projections.rounds import RoundRow, life, payees, rounds
 
 
 class UnknownRound(LookupError):
@@ -21,87 +19,88 @@ class UnknownRound(LookupError):
 def round_report(store: Store, as_of: AsOf, round_id: str) -> dict[str, Any]:
     """The round's money and grants by instrument, and each asserted control total beside the ledger's own.
 
-    Raises UnknownRound.
+    Raises UnknownRound, NotProjected.
     """
-    events = fold(store, "events_of_tag", until=as_of.known_position, tag=f"budget:{round_id}")
-    facts = [
-        (row[0], row[1], codec.parse_object(bytes(row[4]))) for row in events if row[2] <= as_of.last_day
-    ]
-    opened = next((data for _, kind, data in facts if kind == "RoundOpened"), None)
+    facts = life(store, as_of, round_id)
+    opened = next((fact for fact in facts if fact["event"] == "RoundOpened"), None)
     if opened is None:
         raise UnknownRound(round_id)
-    grants = list(standing(grants_of_tag(store, as_of, f"round:{round_id}")))
+    rows = rounds(store, as_of, round_id)
     return {
         "round": round_id,
         "year": opened["year"],
         "rulebook": opened["rulebook"],
         "call": opened.get("call"),
-        "closed": any(kind == "RoundClosed" for _, kind, _ in facts),
-        **_money(store, as_of, round_id, facts),
-        "instruments": _by_instrument(grants),
-        "control_totals": _control_totals(facts, grants),
+        "closed": any(fact["event"] == "RoundClosed" for fact in facts),
+        **_money(store, as_of, round_id, facts, rows),
+        "instruments": _by_instrument(
+            rows, payees(store, as_of, round_id) if any(row.grants for row in rows) else {}
+        ),
+        "control_totals": _control_totals(facts, rows),
     }
 
 
-def _money(store: Store, as_of: AsOf, round_id: str, facts: list[Fact]) -> dict[str, int]:
+def _money(
+    store: Store, as_of: AsOf, round_id: str, facts: Sequence[dict[str, Any]], rows: Sequence[RoundRow]
+) -> dict[str, int]:
     """What was appropriated is available, committed, paid, recovered or returned: the five sum to it."""
-    rows = fold(store, "round_money", until=as_of.known_position, last_day=as_of.last_day, round=round_id)
-    sums = {path: int(amount) for path, amount in rows}
-    paid_fen = sum(amount for path, amount in sums.items() if path.startswith("public/paid/"))
     return {
         "appropriated_fen": sum(
-            data["budget_fen"] if kind == "RoundOpened" else data["amount_fen"]
-            for _, kind, data in facts
-            if kind in ("RoundOpened", "BudgetAdjusted")
+            fact["budget_fen"] if fact["event"] == "RoundOpened" else fact["amount_fen"]
+            for fact in facts
+            if fact["event"] in ("RoundOpened", "BudgetAdjusted")
         ),
-        "available_fen": sums.get(f"public/round/{round_id}/available", 0),
-        "committed_fen": sums.get(f"public/round/{round_id}/committed", 0),
-        "paid_net_fen": paid_fen,
-        "recovered_fen": sums.get(f"public/recovered/{round_id}", 0),
-        "returned_fen": sum(data["amount_fen"] for _, kind, data in facts if kind == "ReturnedToTreasury"),
+        "available_fen": balance_fen(store, accounts.available(round_id), as_of),
+        "committed_fen": balance_fen(store, accounts.committed(round_id), as_of),
+        "paid_net_fen": sum(row.paid_fen - row.recovered_fen for row in rows),
+        "recovered_fen": balance_fen(store, accounts.recovered(round_id), as_of),
+        "returned_fen": sum(fact["amount_fen"] for fact in facts if fact["event"] == "ReturnedToTreasury"),
     }
 
 
-def _by_instrument(grants: list[Grant]) -> list[dict[str, Any]]:
-    rows = []
-    for instrument in sorted({grant.instrument for grant in grants}):
-        own = [grant for grant in grants if grant.instrument == instrument]
-        rows.append(
-            {
-                "instrument": instrument,
-                "grants": len(own),
-                "payees": len({grant.payee for grant in own}),
-                "granted_fen": sum(grant.amount_fen for grant in own),
-                "committed_fen": sum(grant.committed_fen for grant in own),
-                "paid_fen": sum(grant.paid_fen for grant in own),
-                "recovered_fen": sum(grant.recovered_fen for grant in own),
-            }
-        )
-    return rows
+def _by_instrument(rows: Sequence[RoundRow], payees_of: dict[str, int]) -> list[dict[str, Any]]:
+    """The instruments that have a grant which was not voided."""
+    return [
+        {
+            "instrument": row.instrument,
+            "grants": row.grants,
+            "payees": payees_of.get(row.instrument, 0),
+            "granted_fen": row.granted_fen,
+            "committed_fen": row.committed_fen,
+            "paid_fen": row.paid_fen,
+            "recovered_fen": row.recovered_fen,
+            "voided": row.voided,
+            "refused": row.refused,
+        }
+        for row in rows
+        if row.grants
+    ]
 
 
-def _control_totals(facts: list[Fact], grants: list[Grant]) -> list[dict[str, Any]]:
+def _control_totals(facts: Sequence[dict[str, Any]], rows: Sequence[RoundRow]) -> list[dict[str, Any]]:
     """Each asserted total with the ledger's own beside it. The difference is ledger less asserted; it is shown,
     never forced to agree."""
-    taken_back = {data["position"] for _, kind, data in facts if kind == "FactReversed"}
-    rows = []
-    for position, kind, data in facts:
-        if kind != "ControlTotalAsserted" or position in taken_back:
+    totals = []
+    for fact in facts:
+        if fact["event"] != "ControlTotalAsserted":
             continue
-        own = [g for g in grants if data.get("instrument") in (None, g.instrument)]
-        row: dict[str, Any] = {
-            "position": position,
-            "instrument": data.get("instrument"),
-            "source": data["source"],
+        own = [row for row in rows if fact.get("instrument") in (None, row.instrument)]
+        shown: dict[str, Any] = {
+            "position": fact["position"],
+            "instrument": fact.get("instrument"),
+            "source": fact["source"],
         }
         ties = True
-        for name, ours in (("count", len(own)), ("total_fen", sum(g.amount_fen for g in own))):
-            if name in data:
-                row |= {
-                    f"asserted_{name}": data[name],
+        for name, ours in (
+            ("count", sum(row.grants for row in own)),
+            ("total_fen", sum(row.granted_fen for row in own)),
+        ):
+            if name in fact:
+                shown |= {
+                    f"asserted_{name}": fact[name],
                     f"ledger_{name}": ours,
-                    f"difference_{name}": ours - data[name],
+                    f"difference_{name}": ours - fact[name],
                 }
-                ties = ties and ours == data[name]
-        rows.append({**row, "ties": ties})
-    return rows
+                ties = ties and ours == fact[name]
+        totals.append({**shown, "ties": ties})
+    return totals

@@ -9,26 +9,34 @@ import psycopg
 
 from ledger.store import Store
 from projections.columns import BrokenLog
-from projections.verification import books, caps, log, projections
+from projections.verification import books, caps, log, projections, tables
+from projections.verification.checkpoints import Outside
 from projections.verification.reading import Reading
 from projections.verification.report import Finding, Report
 
 #: The checks by name, in the order in which `all` runs them.
 CHECKS: Final[Mapping[str, Callable[[Reading], Report]]] = {
     "log": log.check,
+    "tables": tables.check,
     "books": books.check,
     "caps": caps.check,
     "projections": projections.check,
 }
 
 
-def run(store: Store, names: list[str], started: Callable[[str], None] = lambda name: None) -> Report:
-    """Run checks over the log up to its newest position. Repairs nothing; what is too damaged to be checked is a
-    finding. Raises psycopg.OperationalError where the database is lost."""
-    until = store.head().position
+def run(
+    store: Store,
+    names: list[str],
+    started: Callable[[str], None] = lambda name: None,
+    outside: Outside = Outside(),  # noqa: B008 - frozen and empty
+) -> Report:
+    """Run checks over the log up to its newest position, against the checkpoints from outside. Repairs nothing; what
+    is too damaged to be checked is a finding. Raises psycopg.OperationalError where the database is lost."""
+    store.forget_accounts()
+    until = log.newest(store)
     report = Report(events=until)
     with store.beside() as other:
-        reading = Reading(store, other, until)
+        reading = Reading(store, other, until, outside)
         for name in names:
             started(name)
             report.add(_checked(name, reading))

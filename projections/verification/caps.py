@@ -119,8 +119,8 @@ def _unclear(lines: _Lines, keys: int) -> NDArray[np.bool_]:
     there = ~added & (lines.position <= first_known[key]) & (lines.day <= first_day[key])
     added_fen = np.bincount(key[added], lines.net[added], keys)
     room_fen = np.bincount(key[there], -lines.net[there], keys)
-    # At or above that sum a float64 may be off: such keys are added up exactly.
-    return (added_fen > np.minimum(room_fen, _EXACT_SUM)) | (added_fen >= _EXACT_SUM)
+    # A float64 may be off from that sum on: such keys are added up exactly. Room that reaches it covers all below it.
+    return (added_fen > room_fen) | (added_fen >= _EXACT_SUM)
 
 
 # --- which event passed them ----------------------------------------------------------------------------
@@ -153,12 +153,12 @@ class Breach:
 
 def breaches(lines: list[Line]) -> list[Breach]:
     """Of one key: the first breach by later knowledge, if any, and the first that was known then, if any."""
-    peaks = _peaks(lines)
+    peak_after = _peaks(lines)
     found: dict[bool, Breach] = {}
     highest_fen = 0
     for (position, kind), group in groupby(lines, key=itemgetter(1, 2)):
         event_lines = list(group)
-        peak_fen = peaks(event_lines)
+        peak_fen = peak_after(event_lines)
         if peak_fen > highest_fen:
             raised_use = any(net > 0 and not is_limit for *_, net, is_limit in event_lines)
             known_then = raised_use and kind not in _LATER_KNOWLEDGE

@@ -27,6 +27,11 @@ def check(reading: Reading) -> Report:
 
 def _check(shelf: Shelf, projection: Projection, log: Log, until: int) -> list[Finding]:
     try:
+        rows = shelf.rows("projected_position")
+        if len(rows) != 1 or rows[0][0] is None:
+            return [
+                Finding("projections", f"it has {len(rows)} rows instead of one", f"{shelf.schema}.progress")
+            ]
         position = shelf.position()
         if position > until:
             return [Finding("projections", "it is beyond the log", f"{shelf.schema}.progress", position)]

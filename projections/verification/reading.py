@@ -9,6 +9,7 @@ from ledger import merkle
 from ledger.store import Store
 from projections.columns import SLICE_POSITIONS, BrokenLog, Columns, slices
 from projections.fold import fold_binary
+from projections.verification.checkpoints import Outside
 
 _LEAF_BYTES: Final = 32
 
@@ -17,19 +18,24 @@ class Reading:
     """The log up to the position `until`, read over two connections. Who goes through its columns reads the leaves
     on the way, so that the root costs no second pass."""
 
-    def __init__(self, store: Store, other: Store, until: int) -> None:
+    def __init__(self, store: Store, other: Store, until: int, outside: Outside) -> None:
         self.store = store
+        self.outside = outside  # what the checks of signatures compare with
         self.until = until
         self.other = other
         self._subtrees: list[bytes] = []
 
     def columns(self) -> Iterator[Columns]:
         """The columns of the whole log, slice by slice. Raises BrokenLog."""
-        subtrees = []
+        subtrees: list[bytes] = []
         for part in slices([self.store, self.other], 0, self.until, with_leaves=True):
             yield part
             subtrees.append(_subtree(part.leaves, part.after, part.until))
         self._subtrees = subtrees
+
+    def keep_subtrees(self, roots: list[bytes]) -> None:
+        """The roots of adjacent subtrees of one power of two of leaves, the last one's may be fewer."""
+        self._subtrees = roots
 
     def root(self) -> str:
         """The Merkle root (RFC 6962, hex) over the stored leaves. Raises BrokenLog."""

@@ -546,7 +546,7 @@ update events set posting_amounts = (
         ),
         ("log", "update events set data = data || ' ' where position = 6"),
         ("log", "delete from events where position = 7"),
-        ("log", "delete from event_tags where tag = 'loan:L1'"),
+        ("tables", "delete from event_tags where tag = 'loan:L1'"),
         ("log", "update events set effective_on = '2024-07-02' where position = 6"),
     ],
 )

@@ -11,7 +11,7 @@ import pytest
 from api.cli.commands import example
 from ledger import commands
 from ledger.catalogue import catalogue
-from tests.cli.program import FIRM, OPENING, OTHER_FIRM, Program, claim, draw, register
+from tests.cli.program import BANK, FIRM, OPENING, OTHER_FIRM, Program, claim, draw, register
 
 CLAIMS = ("C1", "C2", "C3")
 
@@ -138,6 +138,64 @@ def test_a_firm_reports_loans_grants_caps_and_refusals_and_near_caps_names_it(ke
     assert kejin.ask("report", "firm", FIRM)["names"][0]["name"]
 
 
+def test_the_portfolio_reports_loans_by_bank_and_the_credit_on_each_public_yuan(kejin: Program) -> None:
+    """Lent, defaulted, lost per bank and in all, on both clocks, with rates and leverage; a table for people."""
+    lent_fen = sum(_lent(kejin))
+    before = kejin.events()[-1]["position"]
+    kejin.record(
+        {"command": "report-default", "loan": "L3", "outstanding_fen": 10**8, "defaulted_on": "2024-12-01"},
+        {
+            "command": "report-loss",
+            "loan": "L3",
+            "loss_fen": 10**7,
+            "document": "D",
+            "effective_on": "2025-01-01",
+        },
+    )
+    report = kejin.ask("report", "portfolio")
+    (bank,) = report["banks"]
+    assert (bank["bank"], bank["loans"], bank["lent_fen"]) == (BANK, 3, lent_fen)
+    assert (bank["defaults"], bank["defaulted_fen"], bank["lost_fen"]) == (1, 10**8, 10**7)
+    assert (bank["outstanding_fen"], bank["in_default_fen"]) == (lent_fen - 10**7, 10**8 - 10**7)
+    assert bank["loss_rate"] == f"0.{10**7 * 10_000 // lent_fen:04}"
+    assert {n: v for n, v in report["total"].items() if n != "bank"}.items() <= bank.items()
+    granted_fen = report["public"]["granted_fen"]
+    times = lent_fen * 10_000 // granted_fen
+    assert report["public"]["lent_per_granted"] == f"{times // 10_000}.{times % 10_000:04}"
+    assert report["public"]["lent_per_paid"] is None
+    earlier = kejin.ask("report", "portfolio", "--known-position", before)["total"]
+    on_the_day = kejin.ask("report", "portfolio", "--on", "2024-12-01")["total"]
+    assert (earlier["defaults"], on_the_day["defaults"], on_the_day["lost_fen"]) == (0, 1, 0)
+    assert "loss rate" in kejin("report", "portfolio").out.decode()
+
+
+def _lent(kejin: Program) -> list[int]:
+    return [event["data"]["principal_fen"] for event in kejin.events("--type", "LoanDrawn")]
+
+
+def test_a_banks_ladder_says_what_its_mark_rests_on_and_what_is_missing(kejin: Program) -> None:
+    """The award with its certificate, the certified totals, the total of the next award; a table for people."""
+    yi = 10**10
+    certify: dict[str, Any] = {"command": "certify-credit", "bank": BANK, "product": "P"}
+    award = {"command": "claim-credit-award", "claim": "A1", "round": OPENING[0]["round"], "bank": BANK}
+    kejin.record(
+        {**certify, "year": 2023, "total_fen": 18 * yi // 10, "certificate": "Z1"},
+        {**award, "product": "P", "year": 2023},
+        {**certify, "year": 2024, "total_fen": 19 * yi // 10, "certificate": "Z2"},
+    )
+    position = kejin.events("--type", "CreditCertified")[0]["position"]
+    report = kejin.ask("report", "milestones", BANK)
+    (product,) = report["products"]
+    assert (report["bank"], product["product"], product["mark"]) == (BANK, "P", 1)
+    assert (product["next_at_fen"], product["missing_fen"]) == (2 * yi, yi // 10)
+    (granted,) = product["awards"]
+    assert (granted["claim"], granted["certified_at"], granted["reached"]) == ("A1", position, 1)
+    assert product["awarded_fen"] == granted["amount_fen"]
+    assert [entry["year"] for entry in product["certified"]] == [2023, 2024]
+    assert "A1" in kejin("report", "milestones", BANK).out.decode()
+    assert kejin.ask("report", "milestones", BANK, "--known-position", position)["products"][0]["mark"] == 0
+
+
 def test_duties_and_duplicates_show_who_did_what_and_what_was_paid_twice(
     kejin: Program, tmp_path: Path
 ) -> None:
@@ -155,7 +213,11 @@ def test_duties_and_duplicates_show_who_did_what_and_what_was_paid_twice(
 
 
 @pytest.mark.parametrize(
-    "words", [("nope",), ("round",), ("near-caps", "x"), ("round", "nope"), ("firm", "x")]
+    "words",
+    [
+        *(("nope",), ("round",), ("near-caps", "x"), ("round", "nope"), ("firm", "x")),
+        *(("milestones",), ("milestones", FIRM), ("portfolio", "x")),
+    ],
 )
 def test_a_report_that_cannot_be_is_one_clear_line(kejin: Program, words: tuple[str, ...]) -> None:
     """An unknown report, a missing or superfluous id, an unknown round or party: exit 2, one line."""

@@ -1,0 +1,90 @@
+"""Signing for the command line: whose key signs for a ledger, and checkpoints after what was recorded."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Final
+
+import psycopg
+
+from api.language import say
+from api.problems import Problem
+from api.session import database_address
+from ledger.keyring import KEY_FILE, Keyring, KeyringError
+from ledger.notes import NotANote, SigningKey, VerifierKey
+from ledger.server import default_data_dir
+from ledger.signer import Contradiction, Signer
+from ledger.store import Store
+
+KEY_VARIABLE: Final = "KEJIN_SIGNING_KEY"
+
+
+def keyring_of(data: Path | None) -> Keyring | None:
+    """The key file of a ledger: of the data folder; of a database by address the one that KEJIN_SIGNING_KEY names,
+    None where it names none."""
+    if data is None and database_address() is not None:
+        named = os.environ.get(KEY_VARIABLE)
+        return Keyring(Path(named)) if named else None
+    return Keyring((data or default_data_dir()) / KEY_FILE)
+
+
+def own_key(data: Path | None, *, make: bool) -> tuple[Keyring, SigningKey] | None:
+    """The key that signs for a ledger, if there is one; with `make` a data folder gets one. Raises Problem."""
+    keyring = keyring_of(data)
+    if keyring is None:
+        return None
+    in_folder = keyring.path.name == KEY_FILE and not os.environ.get(KEY_VARIABLE)
+    try:
+        key = keyring.made() if make and in_folder else keyring.key()
+    except KeyringError as error:
+        raise Problem(say(str(error), error.zh)) from None
+    return None if key is None else (keyring, key)
+
+
+def needed_key(data: Path | None) -> tuple[Keyring, SigningKey]:
+    """The key that signs for a ledger. Raises Problem where there is none."""
+    own = own_key(data, make=True)
+    if own is None:
+        raise Problem(
+            say(
+                f"no signing key: set {KEY_VARIABLE} to its file and make it with kejin key adopt",
+                f"没有签名密钥：请以 {KEY_VARIABLE} 指明文件，并用 kejin key adopt 建立",
+            )
+        )
+    return own
+
+
+def read_key(text: str) -> VerifierKey:
+    """A public key given by a person: its text, or a file that holds it. Raises Problem."""
+    try:
+        file = Path(text)
+        return VerifierKey.read(file.read_text(encoding="utf-8") if file.is_file() else text)
+    except (NotANote, OSError, ValueError):
+        raise Problem(say(f"--key {text!r} is no public key", f"--key {text!r} 不是公钥")) from None
+
+
+class Signing:
+    """Checkpoints while commands are recorded. What cannot be signed is said once and stops nothing."""
+
+    def __init__(self, store: Store, data: Path | None) -> None:
+        own = own_key(data, make=True)
+        self._store = store
+        self._signer = Signer(store, *own) if own else None
+
+    def committed(self, *, at_rest: bool) -> None:
+        """To be called after commits."""
+        if self._signer is None:
+            return
+        try:
+            self._signer.committed(at_rest=at_rest)
+        except Contradiction as error:
+            self._stop(say(str(error), error.zh))
+        except (psycopg.Error, OSError) as error:
+            reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
+            self._stop(say(f"no checkpoint was signed: {reason}", f"未能签署检查点：{reason}"))
+
+    def _stop(self, line: str) -> None:
+        print(f"kejin: {line}", file=sys.stderr)
+        self._signer = self._store.follower = None

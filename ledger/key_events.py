@@ -1,0 +1,53 @@
+"""Keys in the log: the event by which a ledger says whose signatures on its checkpoints count from now on. Pure.
+
+`SigningKeyAdopted` is recorded by the shell, not decided from a command: `key` is the verifier key, `replaces` the one
+that signed before (null for the first), `signature` the old key's, in base64, over the handover of the log to the new
+one. Whoever trusts the old key can follow to the new.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Any, Final
+
+from ledger import codec
+from ledger.copying import PendingEvent
+from ledger.dates import Day
+from ledger.notes import NotANote, SigningKey, VerifierKey, handover_text
+
+EVENT_TYPE: Final = "SigningKeyAdopted"
+TAG_KIND: Final = "signing-key"
+
+
+def adoption(key: VerifierKey, on: Day, old: SigningKey | None = None) -> PendingEvent:
+    """The event that adopts a key, in the place of an old one if there was one."""
+    data: dict[str, Any] = {"key": str(key), "replaces": None, "signature": None}
+    if old is not None:
+        signature = old.sign(handover_text(old.verifier, key))
+        data |= {"replaces": str(old.verifier), "signature": base64.b64encode(signature).decode()}
+    return PendingEvent(EVENT_TYPE, on, (f"{TAG_KIND}:{key.id.hex()}",), codec.canonical(data))
+
+
+def trusted_keys(known: Iterable[VerifierKey], adoptions: Iterable[Mapping[str, Any]]) -> list[VerifierKey]:
+    """Every key that is linked by handovers to one of the known ones, newer or older. `adoptions` are the data of
+    key events; of what anybody may have written into the log only what the old key signed counts."""
+    trusted = {str(key): key for key in known}
+    links = [link for data in adoptions if (link := _link(data))]
+    grew = True
+    while grew:
+        grew = False
+        for old, new in links:
+            if (str(old) in trusted) != (str(new) in trusted):
+                trusted |= {str(old): old, str(new): new}
+                grew = True
+    return list(trusted.values())
+
+
+def _link(data: Mapping[str, Any]) -> tuple[VerifierKey, VerifierKey] | None:
+    try:
+        old, new = VerifierKey.read(data["replaces"]), VerifierKey.read(data["key"])
+        signature = base64.b64decode(data["signature"], validate=True)
+    except (KeyError, TypeError, AttributeError, ValueError, NotANote):
+        return None
+    return (old, new) if old.verifies(signature, handover_text(old, new)) else None

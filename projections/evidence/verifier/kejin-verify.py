@@ -1,0 +1,599 @@
+#!/usr/bin/env python3
+"""Checks an evidence pack of a Kejin ledger. One file, standard library only, no network, no database; Python >= 3.9.
+
+    python kejin-verify.py PACK [--key KEY | --checkpoint FILE]
+
+KEY is the ledger's public key (its text or a file with it), FILE a checkpoint that you were given earlier: not taken
+from the pack. Exit 0: everything holds; else 1. Without both the pack is only shown to be consistent with itself.
+
+Checked in this order: every byte of the zip; the manifest and its signature; the checkpoint's signature (RFC 8032), and
+that FILE's log is the beginning of the pack's (RFC 6962); each event's place in the log; books, amounts by the rules,
+the use of caps before and after; for a firm or a bank that these are all its events.
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import hashlib
+import json
+import os
+import re
+import struct
+import sys
+import zlib
+from bisect import bisect_left, bisect_right, insort
+from datetime import date
+from fractions import Fraction
+from pathlib import Path
+
+
+class Rejected(Exception):
+    """Something does not hold; the message says what, in the reader's language."""
+
+
+def say(en, zh):
+    asked = next((os.environ[n] for n in ("KEJIN_LANG", "LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(n)), "en")
+    return zh if asked.lower().startswith("zh") else en
+
+
+TEXTS = {
+    "changed": ("changed since it was made", "已被改动"),
+    "malformed": ("malformed", "格式有误"),
+    "signature": ("not signed by the pack's key", "签名无效"),
+    "other_key": ("signed with another key than the one that you brought", "签名密钥与您所持的不同"),
+    "handover": ("the old key did not hand over to the new one", "密钥交接无效"),
+    "other_log": ("the checkpoint is of another log", "检查点属于另一日志"),
+    "older": ("the pack is older than your checkpoint; ask for a new one", "本包早于您所持的检查点；请重新开具"),
+    "no_proof": ("no proof from your checkpoint; ask for kejin prove --checkpoint", "缺少自您所持检查点起的证明"),
+    "not_in_log": ("not in the signed log as it stands here", "与已签名的日志不符"),
+    "order": ("events are out of order", "事件次序有误"),
+    "books": ("the books do not balance", "账不平"),
+    "rules": ("other rules than the log adopted", "规则与日志所启用的不符"),
+    "amount": ("the amount does not follow from the rules", "金额与规则不符"),
+    "states": ("what stood before and after is wrong", "前后状态有误"),
+    "index": ("not in the signed index of parties", "不在已签名的主体索引中"),
+    "left_out": ("events are left out or added", "事件有遗漏或增添"),
+    "subject": ("the pack is not about what it says", "包内容与其主题不符"),
+}
+
+
+def demand(holds, code, subject=""):
+    """Reject unless it holds."""
+    if not holds:
+        raise Rejected(": ".join(filter(None, (str(subject), say(*TEXTS[code])))))
+
+
+def sha256(data):
+    return hashlib.sha256(data).digest()
+
+
+# Ed25519 (RFC 8032 §5.1), verification only.
+P = 2**255 - 19
+L = 2**252 + 27742317777372353535851937790883648493
+D = -121665 * pow(121666, P - 2, P) % P
+ROOT_OF_MINUS_1 = pow(2, (P - 1) // 4, P)
+
+
+def recover(encoded):
+    """The point (x, y, z, t) that 32 bytes encode, or None."""
+    y = int.from_bytes(encoded, "little")
+    sign, y = y >> 255, y & ((1 << 255) - 1)
+    if y >= P:
+        return None
+    square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
+    x = pow(square, (P + 3) // 8, P)
+    if (x * x - square) % P:
+        x = x * ROOT_OF_MINUS_1 % P
+    if (x * x - square) % P or (x == 0 and sign):
+        return None
+    x = P - x if x & 1 != sign else x
+    return (x, y, 1, x * y % P)
+
+
+def add(p, q):
+    a, b = (p[1] - p[0]) * (q[1] - q[0]) % P, (p[1] + p[0]) * (q[1] + q[0]) % P
+    c, d = 2 * p[3] * q[3] * D % P, 2 * p[2] * q[2] % P
+    e, f, g, h = b - a, d - c, d + c, b + a
+    return (e * f % P, g * h % P, f * g % P, e * h % P)
+
+
+def multiply(scalar, point):
+    total = (0, 1, 1, 0)
+    while scalar:
+        if scalar & 1:
+            total = add(total, point)
+        point, scalar = add(point, point), scalar >> 1
+    return total
+
+
+BASE = recover((4 * pow(5, P - 2, P) % P).to_bytes(32, "little"))
+
+
+def verifies(public, signature, text):
+    """RFC 8032 §5.1.7: whether the signature (64 bytes) over the text is the key's (32 bytes)."""
+    a, r = recover(public), recover(signature[:32])
+    s = int.from_bytes(signature[32:], "little")
+    if a is None or r is None or s >= L or len(signature) != 64:
+        return False
+    k = int.from_bytes(hashlib.sha512(signature[:32] + public + text).digest(), "little") % L
+    left, right = multiply(s, BASE), add(r, multiply(k, a))
+    return all((left[i] * right[2] - right[i] * left[2]) % P == 0 for i in (0, 1))
+
+
+def exact_base64(text, length):
+    value = base64.b64decode(text.encode(), validate=True)
+    demand(len(value) == length and base64.b64encode(value).decode() == text, "malformed", "base64")
+    return value
+
+
+class Key:
+    """A verifier key `<name>+<key id>+<base64(1 || 32 bytes)>`."""
+
+    def __init__(self, text):
+        name, _, rest = text.strip().partition("+")
+        key_id, _, encoded = rest.partition("+")
+        kind_and_key = exact_base64(encoded, 33)
+        self.text, self.name, self.public = text.strip(), name, kind_and_key[1:]
+        self.id = sha256(name.encode() + b"\n" + kind_and_key)[:4]
+        demand(kind_and_key[0] == 1 and self.id.hex() == key_id, "malformed", "key")
+
+    def signed(self, note):
+        """The text of a note (str) that this key signed, else None."""
+        text, gap, tail = note.rpartition("\n\n")
+        if not gap or not tail.endswith("\n"):
+            return None
+        for line in tail[:-1].split("\n"):
+            match = re.fullmatch("— ([^ ]+) ([A-Za-z0-9+/=]+)", line)
+            demand(match, "malformed", "note")
+            value = exact_base64(match[2], 68)
+            if match[1] == self.name and value[:4] == self.id:
+                return text + "\n" if verifies(self.public, value[4:], (text + "\n").encode()) else None
+        return None
+
+
+class Checkpoint:
+    """Origin, size, root of the log, root of the index of parties."""
+
+    def __init__(self, text):
+        lines = text.split("\n")
+        shaped = len(lines) == 5 and lines[3].startswith("parties ") and re.fullmatch("0|[1-9][0-9]{0,17}", lines[1])
+        demand(shaped, "malformed", "checkpoint")
+        self.origin, self.size, self.root = lines[0], int(lines[1]), exact_base64(lines[2], 32)
+        self.parties = exact_base64(lines[3][len("parties ") :], 32)
+
+
+def unhex(nodes):
+    """A path's nodes as bytes, each 32 long."""
+    path = [bytes.fromhex(node) for node in nodes]
+    demand(all(len(node) == 32 for node in path), "malformed", "path")
+    return path
+
+
+def leaf_hash(entry):
+    return sha256(b"\x00" + entry)
+
+
+def root_from(leaf, index, size, path):
+    """The root that an audit path leads to, or None."""
+    if not 0 <= index < size:
+        return None
+    node, last, found = index, size - 1, leaf
+    for sibling in path:
+        if last == 0:
+            return None
+        if node & 1 or node == last:
+            found = sha256(b"\x01" + sibling + found)
+            while node and not node & 1:
+                node, last = node >> 1, last >> 1
+        else:
+            found = sha256(b"\x01" + found + sibling)
+        node, last = node >> 1, last >> 1
+    return found if last == 0 else None
+
+
+def is_consistent(old, old_root, size, root, path):
+    """Whether the tree of `old` leaves is the beginning of the tree of `size` leaves."""
+    if old == size or not 0 < old < size or not path:
+        return old == size and old_root == root and not path
+    path = list(path) if old & (old - 1) else [old_root, *path]
+    node, last = old - 1, size - 1
+    while node & 1:
+        node, last = node >> 1, last >> 1
+    of_old = of_new = path[0]
+    for sibling in path[1:]:
+        if last == 0:
+            return False
+        if node & 1 or node == last:
+            of_old, of_new = sha256(b"\x01" + sibling + of_old), sha256(b"\x01" + sibling + of_new)
+            while node and not node & 1:
+                node, last = node >> 1, last >> 1
+        else:
+            of_new = sha256(b"\x01" + of_new + sibling)
+        node, last = node >> 1, last >> 1
+    return last == 0 and of_old == old_root and of_new == root
+
+
+def zip_of(entries):
+    """The one zip file that a pack of these entries (name, bytes) is: stored, no dates, no extras."""
+    body, directory, at = [], [], 0
+    for name, data in entries:
+        title = name.encode()
+        shared = struct.pack(
+            "<HHHHHIIIHH", 20, 0x800, 0, 0, 0x21, zlib.crc32(data), len(data), len(data), len(title), 0
+        )
+        directory.append(b"PK\x01\x02\x14\x03" + shared + struct.pack("<HHHII", 0, 0, 0, 0o100644 << 16, at) + title)
+        body += [b"PK\x03\x04" + shared + title, data]
+        at += 30 + len(title) + len(data)
+    central, count = b"".join(directory), len(directory)
+    end = struct.pack("<HHHHIIH", 0, 0, count, count, len(central), at, 0)
+    return b"".join(body) + central + b"PK\x05\x06" + end
+
+
+def entries_of(archive):
+    """The entries of a pack, in order. Rejected unless the file is exactly the one zip of these entries."""
+    entries, at = [], 0
+    while archive[at : at + 4] == b"PK\x03\x04":
+        size, name_size = struct.unpack("<I4xH", archive[at + 18 : at + 28])
+        start = at + 30 + name_size
+        entries.append((archive[at + 30 : start].decode("ascii"), archive[start : start + size]))
+        at = start + size
+    demand(len(dict(entries)) == len(entries) and zip_of(entries) == archive, "changed", "zip")
+    return dict(entries)
+
+
+class Event:
+    """An event from its canonical bytes: `kejin-event-1` and all stored fields, joined by U+0000."""
+
+    def __init__(self, entry):
+        head = entry.split(b"\0", 10)
+        demand(len(head) == 11 and head[0] == b"kejin-event-1", "malformed", "event")
+        words = [word.decode() for word in head[1:10]]
+        self.position, self.recorded_us, self.span, tag_count = (int(words[i]) for i in (0, 1, 7, 8))
+        self.effective_on, self.type, self.principal = words[2], words[3], words[4]
+        *tags, rest = head[10].split(b"\0", tag_count) if tag_count else [head[10]]
+        count, _, rest = rest.partition(b"\0")
+        *lines, self.data = rest.split(b"\0", 3 * int(count)) if int(count) else [rest]
+        texts = [line.decode() for line in lines]
+        self.tags = [tag.decode() for tag in tags]
+        self.postings = list(zip(texts[::3], map(int, texts[1::3]), texts[2::3]))
+        self.leaf = leaf_hash(entry)
+        again = [*words[:8], str(tag_count), *self.tags, str(len(self.postings))]
+        again += [part for account, fen, day in self.postings for part in (account, str(fen), day)]
+        numbers = [str(self.position), str(self.recorded_us), str(self.span)]
+        canonical = "\0".join(["kejin-event-1", *again]).encode() + b"\0" + self.data
+        demand(canonical == entry and numbers == [words[0], words[1], words[7]], "malformed", "event")
+        self.json = strict_json(self.data) if self.span else {}  # span 0: bytes that no command recorded
+        self.is_grant = "legs" in self.json and self.type not in ("ClaimRefused", "CommandRefused")
+
+
+def strict_json(data):
+    """A JSON object with each key once and no fractions."""
+
+    def pairs(items):
+        demand(len(dict(items)) == len(items), "malformed", "JSON")
+        return dict(items)
+
+    refuse = {name: lambda text: demand(False, "malformed", text) for name in ("parse_float", "parse_constant")}
+    value = json.loads(data.decode(), object_pairs_hook=pairs, **refuse)
+    demand(isinstance(value, dict), "malformed", "JSON")
+    return value
+
+
+class DaySums:
+    """An account's sums by business date."""
+
+    def __init__(self):
+        self.by_day, self.days, self.total = {}, [], 0
+
+    def add(self, day, fen):
+        if day not in self.by_day:
+            insort(self.days, day)
+        self.by_day[day] = self.by_day.get(day, 0) + fen
+        self.total += fen
+
+    def at(self, day):
+        """Everything effective on or before the day."""
+        return self.total - sum(self.by_day[d] for d in self.days[bisect_right(self.days, day) :])
+
+
+def room(limit, used, day):
+    """min over d >= day of (limit(d) - used(d)), never below 0."""
+    later = sorted({day, *limit.days[bisect_left(limit.days, day) :], *used.days[bisect_left(used.days, day) :]})
+    left = lowest = limit.at(day) - used.at(day)
+    for d in later[1:]:
+        left += limit.by_day.get(d, 0) - used.by_day.get(d, 0)
+        lowest = min(lowest, left)
+    return max(0, lowest)
+
+
+def clause_of(measure, call, instrument):
+    """The clause of an instrument: the measure's, narrowed by the call; codes of readings replaced by what they say."""
+    base = next(clause for clause in measure["clauses"] if clause["instrument"] == instrument)
+    over = next((clause for clause in (call or {}).get("clauses", ()) if clause["id"] == base["id"]), {})
+    reading = {**base.get("reading", {}), **over.get("reading", {})}
+
+    def read(parameters):
+        return {n: reading.get(v, v) if isinstance(v, str) else v for n, v in parameters.items()}
+
+    def merged(name):
+        parts = {}
+        for one in (*base.get(name, ()), *over.get(name, ())):
+            parts[one["part"]] = {**parts.get(one["part"], {}), **one}
+        return [read(one) for one in parts.values()]
+
+    terms = read({**base.get("terms", {}), **over.get("terms", {})})
+    caps = []
+    for cap in merged("caps"):
+        window = cap.get("window", "lifetime")
+        kinds = [*cap["key"], *([] if window == "lifetime" else [window])]
+        caps.append((cap, f"{measure['programme']}.{cap.get('name', instrument)}.{'+'.join(kinds)}"))
+    unit = terms.get("rounding_unit_fen", 1)
+    return {"id": base["id"], "legs": merged("legs"), "caps": caps, "unit": unit, "reading": reading}
+
+
+def shape_value(parameters, basis):
+    """The exact value, in fen, of a rule's shape."""
+    shape = parameters["shape"]
+    if shape == "fixed":
+        return Fraction(parameters["amount_fen"])
+    figure = basis[parameters["of"]]
+    if shape in ("share", "points"):
+        years = Fraction(basis["period_days"], parameters["year_days"]) if shape == "points" else 1
+        return Fraction(parameters["rate"]) * figure * years
+    demand(shape == "ladder", "malformed", shape)
+    steps = figure // parameters["step_fen"] - basis["mark"]
+    if steps <= 0 or basis["mark"] > 0:
+        return Fraction(max(0, steps) * parameters["further_fen"])
+    more = steps - 1 if parameters["first_reach"] == "each" else 0
+    return Fraction(parameters["first_fen"] + more * parameters["further_fen"])
+
+
+def check_grant(event, rules):
+    """The amount follows from the rules: each figure computed again, the least taken, rounded down once; the postings
+    move it. Returns the room that each cap left, by the cap's name."""
+    data, where = event.json, f"@{event.position}"
+    hashes = [data["rulebook"].get("measure_sha256"), data["rulebook"].get("call_sha256")]
+    demand(rules.keys() | {None} >= {*hashes} and hashes[0], "rules", where)
+    clause = clause_of(rules[hashes[0]], rules.get(hashes[1]), data["instrument"])
+    basis = {**data["inputs"], "mark": data["inputs"].get("mark_before", 0)}
+    if "period_from" in data:
+        first, last = date.fromisoformat(data["period_from"]), date.fromisoformat(data["period_to"])
+        basis["period_days"] = (last - first).days + 1
+    expected = [("decided", Fraction(data["decided_fen"]))] if "decided_fen" in data else []
+    expected += [(leg["part"], shape_value(leg, basis)) for leg in clause["legs"]]
+    legs = [(leg["part"], Fraction(leg.get("exact_fen", leg["value_fen"]))) for leg in data["legs"]]
+    least = min(value for _, value in legs)
+    binding = next(i for i, (_, value) in enumerate(legs) if value == least)
+    holds = (
+        legs[: len(expected)] == expected
+        and [part for part, _ in legs[len(expected) :]] == [cap["part"] for cap, _ in clause["caps"]]
+        and [leg["binding"] for leg in data["legs"]] == [i == binding for i in range(len(legs))]
+        and [leg["value_fen"] for leg in data["legs"]] == [value // 1 for _, value in legs]
+        and data["amount_fen"] == int(least // 1) // clause["unit"] * clause["unit"] > 0
+        and (data["clause"], data["reading"]) == (clause["id"], clause["reading"])
+    )
+    demand(holds, "amount", where)
+    amount, moved = data["amount_fen"], {}
+    for account, fen, _ in event.postings:
+        moved[account] = moved.get(account, 0) + fen
+    quotas = sorted(name.split("/")[1] for name, fen in moved.items() if name.startswith("quota/") and fen == amount)
+    available, committed = (f"public/round/{data['round']}/{part}" for part in ("available", "committed"))
+    holds = moved.get(available) == -amount and moved.get(committed) == amount
+    demand(holds and quotas == sorted(name for _, name in clause["caps"]), "amount", where)
+    return {name: int(legs[len(expected) + i][1]) for i, (_, name) in enumerate(clause["caps"])}
+
+
+def check_states(pack, events, rules):
+    """The use of each cap and each mark before and after, and that a cap's leg is the room that was left. Where the
+    pack has every event of a key it is computed again from the postings; else the difference must be the event's."""
+    whole, sums, stated = set(pack["whole"]), {}, {}
+    for state in pack["states"]:
+        stated.setdefault(state["position"], []).append(state)
+    for event in events:
+        legs = check_grant(event, rules) if event.is_grant else {}
+        states = stated.pop(event.position, [])
+        before = [figures(sums, state["account"], event) for state in states]
+        for account, fen, day in event.postings:
+            sums.setdefault(account, DaySums()).add(day, fen)
+        for state, then in zip(states, before):
+            after = figures(sums, state["account"], event)
+            if state["owner"] in whole:
+                holds = (state["before"], state["after"]) == (then, after)
+            else:  # the room hangs on events that are not here
+                names = after.keys() - {"room_fen"}
+                holds = all(state["after"][n] - state["before"][n] == after[n] - then[n] for n in names)
+            leg = legs.get(state["account"].split("/")[1])
+            holds = holds and (leg is None or leg == state["after"]["room_fen"] + event.json["amount_fen"])
+            demand(holds and owner_of(state["account"]) == state["owner"], "states", f"@{event.position}")
+    demand(not stated, "states")
+
+
+def figures(sums, account, event):
+    """What stands on an account on the event's date, as far as the pack's events say."""
+    tail, day = account[account.index("/") :], event.effective_on
+    limit, used, settled, mark = (sums.get(b + tail) or DaySums() for b in ("limit", "quota", "settled", "milestone"))
+    if account.startswith("milestone/"):
+        return {"mark_fen": mark.total}
+    held = {"limit_fen": limit.at(day), "used_fen": used.at(day), "settled_fen": settled.at(day)}
+    return {**held, "room_fen": room(limit, used, day)}
+
+
+def owner_of(account):
+    """The tag whose events hold every posting of an account."""
+    parts = account.split("/")
+    kind = parts[1].rpartition(".")[2].partition("+")[0]
+    return f"{kind}:{parts[2]}/{parts[3]}" if kind == "product" else f"{kind}:{parts[2]}"
+
+
+def check_complete(proof, pack, by_position, checkpoint):
+    """All events of a tag up to the checkpoint are here: the chain over them is the one in the signed index. Of those
+    after the pack's position only place and hash are told."""
+    tag, until, later = proof["tag"], pack["until"], [(at, bytes.fromhex(leaf)) for at, leaf in proof["later"]]
+    told = [(event.position, event.leaf) for event in by_position.values() if tag in event.tags] + later
+    head, places = bytes(32), [position for position, _ in told]
+    for position, leaf in told:
+        head = sha256(b"\x02" + head + position.to_bytes(8, "big") + leaf)
+    demand(places == sorted(set(places)) and all(until < at <= checkpoint.size for at, _ in later), "order", tag)
+    name = tag.encode()
+    entry = sha256(name) + sha256(b"\x03" + len(told).to_bytes(8, "big") + head + name)
+    bucket = bytes.fromhex(proof["bucket"])
+    entries = {bucket[i : i + 32]: bucket[i : i + 64] for i in range(0, len(bucket), 64)}
+    demand(b"".join(entries[key] for key in sorted(entries)) == bucket, "index", tag)
+    demand(entries.get(sha256(name)) == (entry if told else None), "left_out", tag)
+    number = int.from_bytes(sha256(name)[:2], "big") >> 6
+    root = root_from(leaf_hash(bucket), number, 1024, unhex(proof["path"]))
+    demand(root == checkpoint.parties, "index", tag)
+
+
+def handovers(events):
+    """Who handed the log over to whom: (old, new) keys, each handover signed by the old one and recorded."""
+    for event in events:
+        if event.type == "SigningKeyAdopted" and event.json["replaces"]:
+            old, new = Key(event.json["replaces"]), Key(event.json["key"])
+            signature = base64.b64decode(event.json["signature"], validate=True)
+            text = f"kejin-key-handover-1\n{old.text}\n{new.text}\n".encode()
+            demand(verifies(old.public, signature, text), "handover", f"@{event.position}")
+            yield old, new
+
+
+def check_trust(own, links, checkpoint, pack, given_key, given_note):
+    """Tie the pack's key to what the reader brought; say whether anything was."""
+    trusted = {own.text: own}
+    for old, new in reversed(links):  # the keys before the pack's own
+        if new.text in trusted:
+            trusted[old.text] = old
+    if given_key is not None:
+        demand(given_key in trusted, "other_key")
+    if given_note is not None:
+        text = next((text for text in (key.signed(given_note) for key in trusted.values()) if text), None)
+        demand(text, "other_key")
+        held = Checkpoint(text)
+        demand(held.size <= checkpoint.size, "older", f"{checkpoint.size} < {held.size}")
+        paths = {checkpoint.size: [], **{one["size"]: one["path"] for one in pack["consistency"]}}
+        demand(held.size in paths, "no_proof", held.size)
+        path = unhex(paths[held.size])
+        same = is_consistent(held.size, held.root, checkpoint.size, checkpoint.root, path)
+        demand(same and (held.size != checkpoint.size or held.parties == checkpoint.parties), "other_log")
+
+
+def check_manifest(files):
+    """The files are those that the manifest names, unchanged, and the pack's key signed it."""
+    pack = strict_json(files["pack.json"])
+    demand(pack["format"] == "kejin-pack-1", "malformed", pack["format"])
+    own = Key(pack["key"])
+    text = own.signed(files["MANIFEST"].decode())
+    demand(text, "signature", "MANIFEST")
+    lines = [f"{own.name}/pack", "kejin-pack-1"]
+    lines += [f"{sha256(d).hex()} {len(d)} {n}" for n, d in files.items() if n != "MANIFEST"]
+    demand(next(iter(files)) == "MANIFEST" and text == "\n".join(lines) + "\n", "changed")
+    return pack, own
+
+
+def read_events(pack, files, checkpoint):
+    """The pack's events, each shown to be in the log at its place."""
+    events, kept, at, last = [], files["events"], 0, (0, 0)
+    for told in pack["events"]:
+        start = kept.index(b"\n", at) + 1
+        at = start + int(kept[at:start])
+        event = Event(kept[start:at])
+        root = root_from(event.leaf, event.position - 1, checkpoint.size, unhex(told["path"]))
+        demand(event.position == told["position"] and root == checkpoint.root, "not_in_log", f"@{told['position']}")
+        demand(last[0] < event.position and last[1] <= event.recorded_us, "order")
+        last = (event.position, event.recorded_us)
+        for book in ("public/", "private/"):
+            total = sum(fen for account, fen, _ in event.postings if account.startswith(book))
+            demand(total == 0 or not event.span, "books", f"@{event.position}")
+        events.append(event)
+    demand(at == len(kept), "changed", "events")
+    return events
+
+
+def check_rules(events, files):
+    """The rulebooks that the log adopted, by hash; the files beside them are the same."""
+    rules, names = {}, set()
+    for event in events:
+        if event.type == "RulebookAdopted" and event.span:
+            content, name = event.json["content"], f"rules/{event.position}.json"
+            canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
+            demand(sha256(canonical).hex() == event.json["sha256"] and files.get(name) == canonical, "rules", name)
+            rules[event.json["sha256"]] = content
+            names.add(name)
+    demand(names == {name for name in files if name.startswith("rules/")}, "rules")
+    return rules
+
+
+def check_subject(pack, by_position):
+    """The pack is about what it says: the event, the claim, or all events of a party."""
+    subject, tags = pack["subject"], {proof["tag"] for proof in pack["complete"]}
+    if subject["kind"] == "event":
+        holds = subject["position"] in by_position
+    elif subject["kind"] == "claim":
+        holds = any(f"claim:{subject['claim']}" in event.tags for event in by_position.values())
+    else:
+        holds = tags == {f"{subject['kind']}:{subject['uscc']}", f"party:{subject['uscc']}"}
+    demand(holds, "subject")
+
+
+def verify(archive, given_key=None, given_note=None):
+    """Check a pack; returns (pack, events, checkpoint). Raises Rejected, or some other error for what is no pack."""
+    files = entries_of(archive)
+    pack, own = check_manifest(files)
+    text = own.signed(files["checkpoint"].decode())
+    demand(text, "signature", "checkpoint")
+    checkpoint = Checkpoint(text)
+    demand(checkpoint.origin == own.name, "other_log")
+    events = read_events(pack, files, checkpoint)
+    by_position = {event.position: event for event in events}
+    check_trust(own, list(handovers(events)), checkpoint, pack, given_key, given_note)
+    demand(pack["until"] <= checkpoint.size, "subject")
+    check_subject(pack, by_position)
+    for proof in pack["complete"]:
+        check_complete(proof, pack, by_position, checkpoint)
+    check_states(pack, events, check_rules(events, files))
+    return pack, events, checkpoint
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.error = lambda message: stop(f"kejin-verify: {message}")  # not argparse's own exit code, 2
+    parser.add_argument("pack", metavar="PACK")
+    brought = parser.add_mutually_exclusive_group()
+    brought.add_argument("--key", metavar="KEY")
+    brought.add_argument("--checkpoint", metavar="FILE")
+    arguments = parser.parse_args()
+    try:
+        key, note = arguments.key, arguments.checkpoint
+        key = None if key is None else Key(Path(key).read_text("utf-8") if Path(key).is_file() else key).text
+        note = None if note is None else Path(note).read_text("utf-8")
+        pack, events, checkpoint = verify(Path(arguments.pack).read_bytes(), key, note)
+    except Rejected as problem:
+        stop(say(f"REJECTED: {problem}", f"不成立：{problem}"))
+    except OSError as error:
+        stop(f"kejin-verify: {error.filename}: {error.strerror}")
+    except Exception as error:  # whatever a file that is no pack runs into
+        name = type(error).__name__
+        stop(say(f"REJECTED: not an evidence pack of Kejin ({name})", f"不成立：不是科金证据包（{name}）"))
+    what, known = (
+        " ".join(str(pack["subject"][name]) for name in sorted(pack["subject"], key="kind".__ne__)),
+        pack["until"],
+    )
+    en = f"{what}: {len(events)} events, as known at position {known}, in a log of {checkpoint.size}"
+    print(say(en, f"{what}：{len(events)} 条事件，所知截至第 {known} 条，日志共 {checkpoint.size} 条"))
+    if pack["complete"]:
+        print(say("complete: these are all its events up to there", "完整：截至该处的全部事件均在其中，无遗漏"))
+    en, zh = f"HOLDS: signed by {pack['key']}", f"成立：签名密钥 {pack['key']}"
+    if key is None and note is None:
+        en = "HOLDS, but the pack is only consistent with itself: bring a --key or --checkpoint from elsewhere"
+        zh = "仅自身一致：请另行取得 --key 或 --checkpoint，方可确认出自该账本"
+    print(say(en, zh))
+
+
+def stop(line):
+    """Say what does not hold, and leave."""
+    print(line)
+    sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,179 @@
+-- What the checks of the log and its tables read, by name.
+
+-- name: paths
+select id, path from accounts
+
+-- name: instant_at
+select timestamptz_send(recorded_at) from events where position = %(position)s
+
+-- name: fields
+-- A row for each batch: its events' fields joined in order. Batches are small, so that their memory is used again.
+select batch.*
+from generate_series(%(after)s::bigint, %(last)s::bigint, %(batch)s) as start
+cross join lateral (
+    select count(*),
+           coalesce(string_agg(int8send(position), ''), '') as positions,
+           coalesce(string_agg(timestamptz_send(recorded_at), ''), '') as instants,
+           coalesce(convert_to(string_agg(
+               effective_on::text || e'\x01' || type || e'\x01' || principal || e'\x01' || coalesce('=' || key, '-')
+               || e'\x01' || coalesce(nullif(encode(fingerprint, 'hex'), ''), '-') || e'\x01' || span
+               || e'\x01' || cardinality(tags)
+               || case when cardinality(tags) > 0 then e'\x01' || array_to_string(tags, e'\x01') else '' end,
+               e'\x02'), 'UTF8'), '') as heads,
+           coalesce(sum(cardinality(tags)), 0)::bigint as tags,
+           coalesce(string_agg(int4send(cardinality(posting_accounts)), ''), '') as postings,
+           coalesce(convert_to(string_agg(nullif(array_to_string(posting_accounts, e'\x01'), ''), e'\x01'), 'UTF8'), '')
+               as accounts,
+           coalesce(convert_to(string_agg(nullif(array_to_string(posting_amounts, e'\x01'), ''), e'\x01'), 'UTF8'), '')
+               as amounts,
+           coalesce(convert_to(string_agg(coalesce(array_to_string(posting_days, e'\x01'), ''), e'\x02'), 'UTF8'), '')
+               as days,
+           coalesce(string_agg(int4send(octet_length(data)), ''), '') as lengths,
+           coalesce(string_agg(data, ''), '') as data,
+           coalesce(string_agg(leaf, ''), '') as leaves,
+           coalesce(bool_and(
+               cardinality(posting_accounts) = cardinality(posting_amounts)
+               and (posting_days is null
+                    or cardinality(posting_days) = cardinality(posting_accounts) and effective_on <> any (posting_days))
+               and octet_length(leaf) = 32 and (fingerprint is null or octet_length(fingerprint) = 32)
+               and coalesce(array_lower(tags, 1), 1) = 1 and coalesce(array_ndims(tags), 1) = 1
+               and coalesce(array_lower(posting_accounts, 1), 1) = 1 and coalesce(array_ndims(posting_accounts), 1) = 1
+               and coalesce(array_lower(posting_amounts, 1), 1) = 1 and coalesce(array_ndims(posting_amounts), 1) = 1
+               and coalesce(array_lower(posting_days, 1), 1) = 1 and coalesce(array_ndims(posting_days), 1) = 1
+           ), false) as plain
+    from (
+        select * from events where position > start and position <= least(start + %(batch)s, %(until)s)
+        order by position
+    ) as event
+) as batch
+
+-- name: row_at
+select timestamptz_send(recorded_at) as instant, leaf,
+       coalesce(
+           cardinality(posting_accounts) = cardinality(posting_amounts)
+           and (posting_days is null
+                or cardinality(posting_days) = cardinality(posting_accounts) and effective_on <> any (posting_days))
+           and octet_length(leaf) = 32 and (fingerprint is null or octet_length(fingerprint) = 32)
+           and coalesce(array_lower(tags, 1), 1) = 1 and coalesce(array_ndims(tags), 1) = 1
+           and coalesce(array_lower(posting_accounts, 1), 1) = 1 and coalesce(array_ndims(posting_accounts), 1) = 1
+           and coalesce(array_lower(posting_amounts, 1), 1) = 1 and coalesce(array_ndims(posting_amounts), 1) = 1
+           and coalesce(array_lower(posting_days, 1), 1) = 1 and coalesce(array_ndims(posting_days), 1) = 1,
+           false) as plain
+from events where position = %(position)s
+
+-- name: outside_positions
+select count(*) from events where position is null or position < 1
+
+-- name: unique_indexes
+-- Which unique, valid indexes stand on the tables that everything follows from: table and columns.
+select c.relname, array_agg(a.attname::text order by k.n)
+from pg_index i
+join pg_class c on c.oid = i.indrelid
+join pg_namespace s on s.oid = c.relnamespace and s.nspname = 'public'
+cross join lateral unnest(i.indkey::int2[]) with ordinality as k (attnum, n)
+join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+where i.indisunique and i.indisvalid and i.indexprs is null
+group by c.relname, i.indexrelid
+
+-- name: repeated_keys
+select min(position), key from events where key is not null group by key having count(*) > 1 order by 1 limit 10
+
+-- name: kept_leaves
+select leaves from kejin_work.tree_blocks where block = %(block)s
+
+-- name: tags_digest
+-- Sums of hashes under a seed that was drawn just now: equal sums, equal rows. The recorder may repeat a tag.
+select
+    (select coalesce(sum(hashtextextended(tag, position + %(seed)s)), 0) from event_tags where position <= %(until)s)
+    = (select coalesce(sum(hashtextextended(tag, e.position + %(seed)s)), 0)
+       from events e, unnest(e.tags) as tag where e.span <> 0 and e.position <= %(until)s)
+    + (select coalesce(sum(hashtextextended(tag, position + %(seed)s)), 0)
+       from (select distinct position, unnest(tags) as tag from events where span = 0 and position <= %(until)s) as one)
+
+-- name: day_sums_recomputed
+select w.tag, line.account, coalesce(line.day, e.effective_on)::text, sum(line.amount)
+from events e, unnest(e.posting_accounts, e.posting_amounts, e.posting_days) as line (account, amount, day)
+join unnest(%(accounts)s::int[], %(tags)s::text[], %(stamps)s::bigint[]) as w (account, tag, stamp)
+     on w.account = line.account
+where e.position <= w.stamp
+group by 1, 2, 3
+
+-- name: tag_differences
+-- Each row of event_tags counts 1, each distinct tag of an event -1: what does not come to 0 differs.
+select position, tag, sum(n) + (sum(n) > 0 and bool_or(n < 0))::int as difference
+from (
+    select position, tag, 1 as n from event_tags where position > %(after)s and position <= %(until)s
+    union all
+    select distinct position, unnest(tags), -1 from events where position > %(after)s and position <= %(until)s
+) as both_sides
+group by position, tag having sum(n) <> 0
+order by position, tag limit 100
+
+-- name: tags_outside
+-- Events appended while this runs are not looked at.
+select position, tag from event_tags t
+where position is null or position < 1
+   or (position > %(until)s and not exists (select from events e where e.position = t.position))
+limit 100
+
+-- name: accounts_out_of_order
+-- An account's first line: its event's position, and its place among the lines.
+select a.id, a.path, f.n
+from accounts a
+full join (
+    select account, row_number() over (order by first) as n from (
+        select line.account, min((e.position << 20) + line.n) as first
+        from events e, unnest(e.posting_accounts) with ordinality as line (account, n)
+        where e.position <= %(until)s
+        group by line.account
+    ) as firsts
+) f on f.account = a.id
+where a.id is null or f.n <> a.id or (f.n is null and a.id <= (
+    select coalesce(max(account), 0) from events e, unnest(e.posting_accounts) as account where e.position <= %(until)s
+))
+order by coalesce(f.n, a.id) limit 100
+
+-- name: accounts_unused
+-- Those of events that were appended while this ran are in use.
+select a.id, a.path from accounts a
+where a.id > (
+    select coalesce(max(account), 0) from events e, unnest(e.posting_accounts) as account where e.position <= %(until)s
+) and not exists (
+    select from events e where e.position > %(until)s and a.id = any (e.posting_accounts)
+)
+order by a.id limit 100
+
+-- name: accounts_repeated
+select id, path from accounts
+where id in (select id from accounts group by id having count(*) > 1)
+   or path in (select path from accounts group by path having count(*) > 1)
+order by id limit 100
+
+-- name: day_sum_stamps
+select tag, position from day_sum_stamps order by tag
+
+-- name: kept_day_sums
+select tag, position from kejin_work.kept_day_sums
+
+-- name: day_sums
+select tag, account_id, effective_on::text, amount_fen from day_sums
+
+-- name: party_tags
+select e.position, e.leaf, t.tag
+from events e, lateral (select distinct tag from unnest(e.tags) as tag) as t
+where e.position > %(after)s and e.position <= %(until)s
+  and split_part(t.tag, ':', 1) = any (%(kinds)s)
+order by e.position
+
+-- name: newest_position
+select coalesce(max(position), 0) from events
+
+-- name: accounts_unconfirmed
+select distinct line.account, a.path
+from events e cross join lateral unnest(e.posting_accounts) as line (account)
+left join accounts a on a.id = line.account
+where e.position = any (%(wrong)s) and not exists (
+    select from events sound
+    where sound.position <= %(until)s and sound.position <> all (%(wrong)s) and line.account = any (sound.posting_accounts)
+)
+order by line.account limit 20

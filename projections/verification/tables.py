@@ -1,0 +1,157 @@
+"""Tables: what follows from the log row by row (tags, accounts, day sums), and the signed index of parties."""
+
+from __future__ import annotations
+
+import secrets
+from collections import Counter
+from collections.abc import Iterator
+from typing import Final
+
+from ledger.accounts import owner_of
+from ledger.party_index import BUCKET_COUNT, INDEXED_KINDS, PartyIndex
+from ledger.sql import load
+from ledger.store import Store
+from projections.verification.checkpoints import Outside, signed
+from projections.verification.reading import Reading
+from projections.verification.report import Finding, Report
+
+_QUERIES: Final = load("projections", "verification/queries.sql")
+_FINDINGS_MAX: Final = 100
+_EVENTS_AT_ONCE: Final = 50_000
+
+
+def check(reading: Reading) -> Report:
+    """Every row of the tables beside the log, recomputed from it."""
+    findings: list[Finding] = []
+    for found in _all(reading.store, reading.until, reading.outside):
+        findings.append(found)
+        if len(findings) >= _FINDINGS_MAX:
+            findings.append(Finding("tables", f"more than {_FINDINGS_MAX} findings; stopped here"))
+            break
+    return Report(findings=findings)
+
+
+def _all(store: Store, until: int, outside: Outside) -> Iterator[Finding]:
+    yield from _tags(store, until)
+    yield from _accounts(store, until)
+    yield from _day_sums(store, until)
+    yield from _parties(store, until, outside)
+
+
+def _tags(store: Store, until: int) -> Iterator[Finding]:
+    """Both sides are summed up first; only where they differ is each row looked for."""
+    execute = store.connection.execute
+    digest = execute(_QUERIES["tags_digest"], {"until": until, "seed": secrets.randbits(62)}).fetchone()
+    if digest is None or not digest[0]:
+        for first in range(0, until, _EVENTS_AT_ONCE):
+            span = {"after": first, "until": min(first + _EVENTS_AT_ONCE, until)}
+            for position, tag, difference in execute(_QUERIES["tag_differences"], span).fetchall():
+                if difference > 1:
+                    what = "stands more than once"
+                else:
+                    what = "is no tag of its event" if difference > 0 else "is missing"
+                yield Finding("tables", f"the row {tag!r} {what}", "event_tags", position)
+    for position, tag in execute(_QUERIES["tags_outside"], {"until": until}).fetchall():
+        yield Finding("tables", f"the row {tag!r} belongs to no event", "event_tags", position)
+
+
+def _accounts(store: Store, until: int) -> Iterator[Finding]:
+    execute = store.connection.execute
+    for account_id, path, first in execute(_QUERIES["accounts_out_of_order"], {"until": until}).fetchall():
+        what = f"account {account_id} ({path}) is not the one that appears as number {first} in the log"
+        yield Finding("tables", what, "accounts")
+    for account_id, path in execute(_QUERIES["accounts_unused"], {"until": until}).fetchall():
+        yield Finding("tables", f"account {account_id} ({path}) is in no event", "accounts")
+    for account_id, path in execute(_QUERIES["accounts_repeated"]).fetchall():
+        yield Finding("tables", f"account {account_id} ({path}) stands more than once", "accounts")
+
+
+Sums = dict[tuple[int, str], int]  # by account and day
+
+
+def _day_sums(store: Store, until: int) -> Iterator[Finding]:
+    execute = store.connection.execute
+    stamps = execute(_QUERIES["day_sum_stamps"]).fetchall()
+    kept = dict(execute(_QUERIES["kept_day_sums"]).fetchall())
+    for tag, times in Counter(tag for tag, _ in stamps).items():
+        if times > 1 or tag not in kept:
+            yield Finding("tables", f"the stamp of {tag} was never made, or stands twice", "day_sum_stamps")
+    for tag in sorted(kept.keys() - {tag for tag, _ in stamps}):
+        yield Finding("tables", f"the stamp of {tag} is missing", "day_sum_stamps")
+    right = {
+        tag: position
+        for tag, position in stamps
+        if position is not None and kept.get(tag) == position <= until
+    }
+    for tag, position in stamps:
+        if tag in kept and tag not in right:
+            yield Finding(
+                "tables", f"the stamp of {tag} is not the one that was set", "day_sum_stamps", position
+            )
+    yield from _sums(store, kept | right)
+
+
+def _sums(store: Store, stamps: dict[str, int]) -> Iterator[Finding]:
+    """Each owner's stored sums against those of the log up to its stamp."""
+    stored: dict[str | None, Sums] = {}
+    for tag, account, day, amount_fen in store.connection.execute(_QUERIES["day_sums"]).fetchall():
+        sums = stored.setdefault(tag, {})
+        if tag not in stamps:
+            yield Finding("tables", f"a sum of {tag} that was never made", "day_sums")
+        elif (account, day) in sums:
+            yield Finding("tables", f"a sum of {tag} stands twice", "day_sums")
+        sums[account, day] = amount_fen
+    recomputed = _recomputed(store, stamps)
+    for tag, position in stamps.items():
+        if recomputed.get(tag, {}) != stored.get(tag, {}):
+            yield Finding("tables", f"the sums of {tag} are not those of the log", "day_sums", position)
+
+
+def _recomputed(store: Store, stamps: dict[str, int]) -> dict[str, Sums]:
+    watched = [
+        (account, owner)
+        for account, path in store.connection.execute(_QUERIES["paths"])
+        if (owner := owner_or_none(path)) in stamps
+    ]
+    parameters = {
+        "accounts": [account for account, _ in watched],
+        "tags": [tag for _, tag in watched],
+        "stamps": [stamps[tag or ""] for _, tag in watched],
+    }
+    sums: dict[str, Sums] = {}
+    for tag, account, day, amount_fen in store.connection.execute(
+        _QUERIES["day_sums_recomputed"], parameters
+    ):
+        sums.setdefault(tag, {})[account, day] = int(amount_fen)
+    return sums
+
+
+def owner_or_none(path: str) -> str | None:
+    """Whose account it is, as far as its path, which anybody may have changed, says."""
+    try:
+        return owner_of(path)
+    except (IndexError, AttributeError):
+        return None
+
+
+def _parties(store: Store, until: int, outside: Outside) -> Iterator[Finding]:
+    """The index of parties, from the tags of the log, against the newest checkpoint and those brought."""
+    wanted = sorted(
+        (c.size, name, c.parties) for name, c in signed(store, outside).compared() if c.size <= until
+    )
+    index, done = PartyIndex(), 0
+    for number in range(BUCKET_COUNT):
+        index.load(number, {})
+    for size, name, parties in wanted:
+        for first in range(done, size, _EVENTS_AT_ONCE):
+            span = {
+                "after": first,
+                "until": min(first + _EVENTS_AT_ONCE, size),
+                "kinds": sorted(INDEXED_KINDS),
+            }
+            for position, leaf, tag in store.connection.execute(_QUERIES["party_tags"], span, binary=True):
+                index.add(position, leaf, [tag])
+        done = max(done, size)
+        if index.root() != parties:
+            what = f"the events of parties are not those that {name} was signed over, up to position {size}"
+            yield Finding("tables", what, "events", size)

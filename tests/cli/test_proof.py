@@ -1,0 +1,228 @@
+"""The command line of proof: keys, checkpoints, packs, and verification against what is held outside."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from tests.cli.program import BANK, FIRM, OPENING, ROOT, Program, claim, data_folder, pay, publicise, repay
+
+KEY_FILE = "signing-key"
+
+
+@pytest.fixture(scope="module")
+def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
+    """A data folder with a short history; its server stays up meanwhile."""
+    folder = tmp_path_factory.mktemp("folder") / "data"
+    with data_folder(folder) as kejin:
+        kejin.ask("database")
+        kejin.record(*OPENING, claim(), publicise(), pay())
+        yield kejin
+
+
+def verifier(kejin: Program, folder: Path) -> Path:
+    """kejin-verify.py as `kejin prove --verifier` gives it."""
+    file = folder / "kejin-verify.py"
+    assert kejin("prove", "--verifier", "-o", file).code == 0
+    return file
+
+
+def holds(program: Path, *arguments: object) -> tuple[int, str]:
+    """The verifier's exit code and what it says."""
+    done = subprocess.run(
+        [sys.executable, "-I", str(program), *map(str, arguments)],
+        capture_output=True,
+        text=True,
+        env={"KEJIN_LANG": "en"},
+        check=False,
+    )
+    return done.returncode, done.stdout
+
+
+def folder_of(kejin: Program) -> Path:
+    """The data folder."""
+    assert kejin.data is not None
+    return kejin.data
+
+
+def test_at_rest_the_whole_log_is_signed(told: Program) -> None:
+    """After a run the newest checkpoint covers every event, and lies outside the database, private to its owner."""
+    events = len(told.events())
+    state = told.ask("checkpoint")
+    assert (state["size"], state["root"]) == (events, told.ask("verify", "log")["root"])
+    kept = folder_of(told) / f"{KEY_FILE}.checkpoint"
+    assert kept.read_text(encoding="utf-8") == state["note"]
+    assert [oct(file.stat().st_mode & 0o777) for file in (kept, folder_of(told) / KEY_FILE)] == [
+        "0o600",
+        "0o600",
+    ]
+
+
+def test_a_slow_sender_is_signed_line_by_line(tmp_path: Path) -> None:
+    """Each outcome is followed by a checkpoint when no more lines wait."""
+    with data_folder(tmp_path / "data") as kejin:
+        kejin.record(*OPENING)
+        process = kejin.start("run", "-", "--json")
+        assert process.stdin and process.stdout
+        process.stdin.write(json.dumps(claim()).encode() + b"\n")
+        process.stdin.flush()
+        position = json.loads(process.stdout.readline())["positions"][-1]
+        process.stdin.write(json.dumps(publicise()).encode() + b"\n")
+        process.stdin.flush()
+        json.loads(process.stdout.readline())  # the batch before was signed before this one was read
+        kept = (tmp_path / "data" / f"{KEY_FILE}.checkpoint").read_text(encoding="utf-8")
+        assert int(kept.split("\n")[1]) >= position
+        assert kejin.finish(process).code == 0
+
+
+@pytest.mark.parametrize("what", [(6,), ("--claim", "C1"), ("--firm", FIRM), ("--bank", BANK)])
+def test_prove(told: Program, tmp_path: Path, what: tuple[object, ...]) -> None:
+    """A pack of each kind holds under the ledger's key and under a published checkpoint; the page is in it."""
+    pack = tmp_path / "pack.zip"
+    document = told.ask("prove", *what, "-o", pack)
+    assert document["file"] == str(pack) and document["events"] >= 1
+    program, key = verifier(told, tmp_path), told.ask("key")["key"]
+    assert holds(program, pack, "--key", key)[0] == 0
+    published = told.ask("checkpoint", "publish", "--to", tmp_path / "held")["file"]
+    assert holds(program, pack, "--checkpoint", published)[0] == 0
+    code, said = holds(program, pack)
+    assert code == 0 and "only consistent with itself" in said
+    assert b"page.html" in pack.read_bytes() and "证据包".encode() in pack.read_bytes()
+
+
+def test_published_checkpoints_stay_provable(tmp_path: Path) -> None:
+    """A checkpoint that was given away fits later packs, across a rotation of the key; the old key does as well."""
+    with data_folder(tmp_path / "data") as kejin:
+        kejin.ask("database")
+        kejin.record(*OPENING)
+        old = kejin.ask("key")["key"]
+        held = kejin.ask("checkpoint", "publish", "--to", tmp_path / "held")["file"]
+        kejin.record(claim())
+        rotated = kejin.ask("key", "rotate")
+        assert rotated["key"] != old
+        assert [entry["replaces"] for entry in rotated["adopted"]] == [old]
+        (event,) = kejin.events("--type", "SigningKeyAdopted")
+        assert (event["position"], event["span"], event["postings"]) == (rotated["position"], 1, [])
+        kejin.record(publicise())
+        pack = tmp_path / "pack.zip"
+        kejin.ask("prove", "--claim", "C1", "-o", pack)
+        program = verifier(kejin, tmp_path)
+        for brought in (("--checkpoint", held), ("--key", old), ("--key", rotated["key"])):
+            assert holds(program, pack, *brought)[0] == 0
+        report = kejin.ask("verify", "all", "--checkpoint", held)
+        assert (report["ok"], report["notices"]) == (True, [])
+        assert kejin.ask("verify", "all", "--key", old)["ok"]
+
+
+def test_a_rotation_that_was_cut_off_goes_on(tmp_path: Path) -> None:
+    """Interrupted after its event was recorded, a rotation run again ends with that same key, and no second event."""
+    with data_folder(tmp_path / "data") as kejin:
+        kejin.ask("database")
+        kejin.record(*OPENING)
+        folder = tmp_path / "data"
+        before = (folder / KEY_FILE).read_bytes()
+        rotated = kejin.ask("key", "rotate")
+        (folder / f"{KEY_FILE}.next").write_bytes((folder / KEY_FILE).read_bytes())
+        (folder / KEY_FILE).write_bytes(before)  # as it stood before the new key took its place
+        assert kejin.ask("key", "rotate")["key"] == rotated["key"]
+        assert len(kejin.events("--type", "SigningKeyAdopted")) == 1
+        assert not (folder / f"{KEY_FILE}.next").exists()
+        assert kejin.ask("verify", "all")["ok"]
+
+
+def test_adopt_records_the_key_once(tmp_path: Path) -> None:
+    """The public half goes into the log; adopted again it is already there. A name can only be given to a new key."""
+    with data_folder(tmp_path / "data") as kejin:
+        kejin.ask("database")
+        first = kejin.ask("key", "adopt", "--name", "kjt.example.cn/ledger")
+        assert first["key"].startswith("kjt.example.cn/ledger+") and first["position"] == 1
+        assert "position" not in kejin.ask("key", "adopt")
+        assert kejin.ask("key")["adopted"] == [{"position": 1, "key": first["key"], "replaces": None}]
+        assert kejin("key", "adopt", "--name", "other").code == 2
+        assert kejin("key", "rotate", "--name", "other").code == 2
+
+
+def test_a_tail_cut_off_is_found(tmp_path: Path) -> None:
+    """The newest events deleted with all that follows from them: found by the note in the folder, and by one held."""
+    with data_folder(tmp_path / "data") as kejin:
+        address = kejin.ask("database")["address"]
+        kejin.record(*OPENING, claim())
+        held = kejin.ask("checkpoint", "publish", "--to", tmp_path / "held")["file"]
+        with psycopg.connect(address, autocommit=True) as owner:
+            for table in ("events", "event_tags", "accounts"):
+                owner.execute(f"alter table {table} disable trigger all".encode())
+            owner.execute("delete from events where position > 5; delete from event_tags where position > 5")
+            owner.execute(
+                "delete from accounts where id not in (select unnest(posting_accounts) from events)"
+            )
+            owner.execute("delete from kejin_work.checkpoints")
+        for options in ((), ("--checkpoint", held)):
+            answer = kejin("verify", "all", "--json", *options)
+            assert answer.code == 1
+            assert ("events", 6) in {(f.get("table"), f.get("position")) for f in answer.document["findings"]}
+        again = kejin.run(repay())
+        assert again.code == 0, again
+        assert "run kejin verify log" in again.err  # recorded, and said that it is not signed
+        assert kejin("prove", 5, "-o", tmp_path / "pack.zip").code == 2
+
+
+def test_a_database_by_address_signs_with_a_named_key(database: str, tmp_path: Path) -> None:
+    """Without KEJIN_SIGNING_KEY nothing is signed and nothing complains; with it, made by adopt, all is."""
+    kejin, file = Program(database), tmp_path / "the-key"
+    kejin.record(*OPENING)
+    assert "KEJIN_SIGNING_KEY" in kejin("prove", 2, "-o", tmp_path / "pack.zip").complaint
+    assert kejin("checkpoint").code == kejin("key").code == 2
+    named = Program(database, environment={"KEJIN_SIGNING_KEY": str(file)})
+    assert named("key").code == 2 and not file.exists()
+    named.ask("key", "adopt")
+    named.record(claim())
+    assert named.ask("checkpoint")["size"] == len(named.events())
+    named.ask("prove", 2, "-o", tmp_path / "pack.zip")
+    assert named.ask("verify")["ok"]
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("prove", 1),
+        ("prove", "-o", "x.zip"),
+        ("prove", 1, "--claim", "C1", "-o", "x.zip"),
+        ("prove", 100000, "-o", "x.zip"),
+        ("prove", 0, "-o", "x.zip"),
+        ("prove", "--claim", "C9", "-o", "x.zip"),
+        ("prove", "--firm", "nonsense", "-o", "x.zip"),
+        ("prove", "--firm", "911101066976941872", "-o", "x.zip"),
+        ("prove", 1, "--checkpoint", os.devnull, "-o", "x.zip"),
+        ("prove", 1, "--known-position", 100000, "-o", "x.zip"),
+        ("checkpoint", "--to", "x"),
+        ("checkpoint", "nonsense"),
+        ("key", "nonsense"),
+        ("verify", "--key", "nonsense"),
+        ("verify", "--checkpoint", "absent"),
+    ],
+)
+def test_unusable_input(told: Program, arguments: tuple[object, ...]) -> None:
+    """Exit 2, one clear line, and no file is left."""
+    answer = told(*arguments)
+    assert answer.code == 2
+    assert answer.complaint
+    assert not (ROOT / "x.zip").exists()
+
+
+def test_a_damaged_key_is_said(tmp_path: Path) -> None:
+    """A key file that is no key stops what needs it with one clear line, and is never overwritten."""
+    with data_folder(tmp_path / "data") as kejin:
+        kejin.ask("database")
+        kejin.record(*OPENING)
+        file = tmp_path / "data" / KEY_FILE
+        file.write_text("nonsense\n")
+        for arguments in (("checkpoint",), ("prove", 1, "-o", tmp_path / "x.zip"), ("key", "rotate")):
+            assert str(file) in kejin(*arguments).complaint
+        assert file.read_text() == "nonsense\n"

@@ -1,0 +1,395 @@
+"""Whatever a superuser does to any table outside kejin_work, `kejin verify all` finds it and names the table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager, nullcontext
+from pathlib import Path
+from typing import Any
+
+import psycopg
+import pytest
+from psycopg import sql
+
+from ledger.codec import leaf_hash, preimage
+from ledger.dates import microseconds
+from ledger.key_events import adoption
+from ledger.notes import SigningKey
+from ledger.store import Store
+from projections.runner import ensure
+from projections.verification import CHECKS, run
+from projections.verification.checkpoints import Held, Outside
+from projections.verification.report import Report
+from tests.cli.program import (
+    BANK,
+    OTHER_FIRM,
+    certify,
+    claim,
+    draw,
+    open_round,
+    pay,
+    publicise,
+    register,
+)
+from tests.evidence import KEY, append, signer_of
+from tests.support import Ledger, fresh_database
+
+HISTORY = (
+    open_round(),
+    register(),
+    register(OTHER_FIRM),
+    register(BANK, "bank"),
+    draw(),
+    draw("L2", 300_000_000, OTHER_FIRM),
+    claim("C1"),
+    claim("C2", 5_000_000, "2023-03-02", loan="L2"),
+    publicise("C1"),
+    pay("C1"),
+    certify(),
+    claim("C3", 90_000_000, "2023-03-03"),
+)
+
+
+class Signed:
+    """A ledger of every table in use, its checkpoints, and what lies outside the database."""
+
+    def __init__(self, address: str, folder: Path) -> None:
+        self.ledger = Ledger(address)
+        self.store = self.ledger.store
+        # What is to be undone is not committed: only this connection sees it.
+        self.store.beside = lambda: nullcontext(self.store)  # type: ignore[method-assign, assignment, return-value]
+        self.folder = folder
+        for line in HISTORY:
+            assert self.ledger.submit(line)[0]["outcome"] in ("accepted", "refused")
+        many = [claim(f"M{n}", 100, f"2022-{n // 28 + 1:02}-{n % 28 + 1:02}", loan="L2") for n in range(300)]
+        self.ledger.submit(*many)
+        self.ledger.submit(*[line | {"claim": f"N{n}", "round": "R1"} for n, line in enumerate(many)])
+        append(self.store, 3)
+        signer_of(self.store, folder).checkpoint()
+        ensure(self.store, self.store.head().position)
+
+    def outside(self) -> Outside:
+        """The key, and the checkpoint beside it."""
+        note = (self.folder / "signing-key.checkpoint").read_text(encoding="utf-8")
+        return Outside([KEY.verifier], [Held("held", note)])
+
+    def verify(self, names: list[str] | None = None) -> Report:
+        """`kejin verify`."""
+        return run(self.store, names or list(CHECKS), outside=self.outside())
+
+    @contextmanager
+    def changed(self, *statements: sql.Composed | str) -> Iterator[None]:
+        """A superuser's change, undone at the end: triggers, keys and constraints of the table were no obstacle."""
+        with self.store.connection.transaction(force_rollback=True):
+            self.store.connection.execute("set local role none")
+            for table in ("events", "event_tags", "accounts"):
+                self.store.connection.execute(f"alter table {table} disable trigger all".encode())
+            for statement in statements:
+                text = statement.encode() if isinstance(statement, str) else statement
+                self.store.connection.execute(text)
+            yield
+
+
+@pytest.fixture(scope="module")
+def told(embedded_server: str, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Signed]:
+    """The ledger of these tests."""
+    with fresh_database(embedded_server) as address:
+        signed = Signed(address, tmp_path_factory.mktemp("keys"))
+        yield signed
+        signed.store.close()
+
+
+def tables(store: Store) -> list[tuple[str, str, list[tuple[str, str]]]]:
+    """Every table outside kejin_work that has rows: schema, name, columns with their types."""
+    rows = store.connection.execute(
+        """
+        select n.nspname, c.relname, array_agg(array[a.attname::text, format_type(a.atttypid, null)] order by a.attnum)
+        from pg_class c join pg_namespace n on n.oid = c.relnamespace
+        join pg_attribute a on a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+        where c.relkind in ('r', 'p') and n.nspname !~ '^(pg_|information_schema|kejin_work$)'
+        group by 1, 2 order by 1, 2
+        """
+    ).fetchall()
+    return [
+        (schema, name, [tuple(c) for c in columns])
+        for schema, name, columns in rows
+        if _filled(store, schema, name)
+    ]
+
+
+def _filled(store: Store, schema: str, name: str) -> bool:
+    statement = sql.SQL("select exists (select from {})").format(sql.Identifier(schema, name))
+    row = store.connection.execute(statement).fetchone()
+    return row is not None and bool(row[0])
+
+
+#: For each type another value than the one that stands there.
+OTHER = {
+    "bigint": "{0} + 1",
+    "integer": "{0} + 1",
+    "smallint": "{0} + 1",
+    "numeric": "{0} + 1",
+    "text": "coalesce({0}, '') || 'x'",
+    "date": "{0} + 1",
+    "timestamp with time zone": "{0} + interval '1 microsecond'",
+    "bytea": "coalesce({0}, '') || '\\x00'",
+    "boolean": "not {0}",
+    "text[]": "{0} || 'x'::text",
+    "integer[]": "coalesce({0}, '{{}}') || 1",
+    "bigint[]": "coalesce({0}, '{{}}') || 1::bigint",
+    "date[]": "array_fill(effective_on, array[greatest(1, cardinality(posting_accounts))])",
+}
+
+
+def unconstrained(schema: str, name: str) -> sql.Composed:
+    """The table without keys, indexes and constraints, so that anything can be put into it."""
+    return sql.SQL(
+        """
+        do $$ declare one record; begin
+            for one in select conname from pg_constraint where conrelid = {table}::regclass and contype <> 'n' loop
+                execute format('alter table {name} drop constraint %I cascade', one.conname);
+            end loop;
+            for one in select indexrelid::regclass::text as name from pg_index where indrelid = {table}::regclass loop
+                execute 'drop index ' || one.name;
+            end loop;
+        end $$
+        """
+    ).format(table=sql.Literal(f'"{schema}"."{name}"'), name=sql.Identifier(schema, name))
+
+
+def place(store: Store, schema: str, name: str) -> str:
+    """The ctid of a row in the middle of a table."""
+    statement = sql.SQL("select ctid::text from {0} offset (select count(*) / 2 from {0}) limit 1").format(
+        sql.Identifier(schema, name)
+    )
+    row = store.connection.execute(statement).fetchone()
+    assert row is not None
+    ctid: str = row[0]
+    return ctid
+
+
+def named(report: Report) -> set[str]:
+    """The tables that the findings name, without schema."""
+    return {finding.table.rpartition(".")[2] for finding in report.findings if finding.table}
+
+
+def test_untouched(told: Signed) -> None:
+    """Nothing is wrong with the ledger itself, and every table of the store is in use."""
+    report = told.verify()
+    assert (report.findings, report.notices) == ([], [])
+    assert {name for schema, name, _ in tables(told.store) if schema == "public"} == {
+        "accounts",
+        "day_sum_stamps",
+        "day_sums",
+        "event_tags",
+        "events",
+    }
+
+
+def test_every_column_of_every_table(told: Signed) -> None:
+    """One value of one row changed, in each column of each table."""
+    missed = []
+    for schema, name, columns in tables(told.store):
+        row = place(told.store, schema, name)
+        for column, kind in columns:
+            other = sql.SQL(OTHER[kind]).format(sql.Identifier(column))
+            change = sql.SQL("update {} set {} = {} where ctid = {}").format(
+                sql.Identifier(schema, name), sql.Identifier(column), other, sql.Literal(row)
+            )
+            with told.changed(unconstrained(schema, name), change):
+                if name not in named(told.verify()):
+                    missed.append((schema, name, column))
+    assert not missed
+
+
+def test_rows_deleted_doubled_cut_and_swapped(told: Signed) -> None:
+    """In each table: a row deleted, doubled, all rows deleted, the table truncated, two rows' values exchanged."""
+    missed = []
+    for schema, name, columns in tables(told.store):
+        table, row = sql.Identifier(schema, name), sql.Literal(place(told.store, schema, name))
+        changes = {
+            "deleted": sql.SQL("delete from {} where ctid = {}").format(table, row),
+            "doubled": sql.SQL("insert into {0} select * from {0} where ctid = {1}").format(table, row),
+            "emptied": sql.SQL("delete from {}").format(table),
+            "truncated": sql.SQL("truncate {}").format(table),
+        }
+        if len(columns) > 1:
+            first, rest = columns[0][0], [column for column, _ in columns[1:]]
+            changes["swapped"] = swap(table, first, rest)
+        for what, change in changes.items():
+            with told.changed(unconstrained(schema, name)):
+                done = told.store.connection.execute(change)
+                if done.rowcount != 0 and name not in named(told.verify()):
+                    missed.append((schema, name, what))
+    assert not missed
+
+
+def swap(table: sql.Identifier, first: str, rest: list[str]) -> sql.Composed:
+    """The values of two neighbouring rows exchanged under their first columns, if they differ."""
+    pairs = sql.SQL(", ").join(sql.SQL("{0} = other.{0}").format(sql.Identifier(column)) for column in rest)
+    differ = sql.SQL(" or ").join(
+        sql.SQL("a.{0} is distinct from b.{0}").format(sql.Identifier(column)) for column in rest
+    )
+    return sql.SQL(
+        """
+        with two as (
+            select a.ctid as one, b.ctid as two from {table} a, {table} b
+            where a.{first} <> b.{first} and ({differ}) limit 1
+        ), rows as (
+            select t.ctid as at, o.* from two, {table} t, {table} o
+            where (t.ctid = two.one and o.ctid = two.two) or (t.ctid = two.two and o.ctid = two.one)
+        )
+        update {table} set {pairs} from rows other where {table}.ctid = other.at
+        """
+    ).format(table=table, first=sql.Identifier(first), differ=differ, pairs=pairs)
+
+
+#: The columns of an event but for its position and key, to be inserted again.
+COPIED = (
+    "recorded_at, effective_on, type, tags, data, posting_accounts, posting_amounts, posting_days, principal"
+)
+COLUMNS = f"(position, {COPIED}, key, fingerprint, span, leaf)"
+CRAFTED = [
+    (
+        "events",
+        "update events set posting_days = array_fill(effective_on, array[cardinality(posting_accounts)])",
+    ),
+    ("events", "update events set fingerprint = '' where fingerprint is null"),
+    ("events", "update events set tags = array[tags] where position = 8"),
+    ("events", "update events set tags = ('[5:' || cardinality(tags) + 4 || ']=' || tags::text)::text[]"),
+    ("events", "update events set tags = array_append(tags, null) where position = 8"),
+    ("events", "alter table events alter position drop not null; update events set position = null"),
+    ("events", "alter table events alter principal drop not null; update events set principal = null"),
+    ("events", "update events set recorded_at = 'infinity' where position > 8"),
+    ("events", "update events set effective_on = '-infinity' where position = 8"),
+    ("events", "update events set type = type || e'\\x01' || principal where position = 8"),
+    ("events", "update events set position = position + 1 where position >= 8"),
+    (
+        "events",
+        f"insert into events {COLUMNS} select -5, {COPIED}, null, fingerprint, span, leaf from events limit 1",
+    ),
+    (
+        "events",
+        f"insert into events {COLUMNS} select 617, {COPIED}, null, fingerprint, span, leaf from events limit 1",
+    ),
+    ("events", "delete from events where position > 500"),
+    ("accounts", "insert into accounts values ((select max(id) + 1 from accounts), 'public/recovered/R9')"),
+    ("accounts", "update accounts set path = 'nonsense' where id = 2"),
+    ("event_tags", "insert into event_tags values ('firm:x', 8)"),
+    ("event_tags", "insert into event_tags values ('firm:x', 100000)"),
+    ("day_sums", "insert into day_sums values ('round:R1', 1, '2024-01-01', 5)"),
+    ("day_sums", "delete from day_sums; delete from day_sum_stamps"),
+    ("day_sum_stamps", "insert into day_sum_stamps values ('loan:L1', 5)"),
+]
+
+
+@pytest.mark.parametrize("keyless", [True, False])
+@pytest.mark.parametrize(("table", "change"), CRAFTED)
+def test_crafted_changes(told: Signed, table: str, change: str, keyless: bool) -> None:
+    """Changes that leave the text of a row the same, or that readers trip over, or whole rows that never were: with
+    the table's keys dropped, and with them as they are where these allow it."""
+    before = [unconstrained("public", table)] if keyless else []
+    try:
+        with told.changed(*before, change):
+            assert table in named(told.verify())
+    except psycopg.errors.IntegrityError:
+        assert not keyless
+    except (psycopg.errors.InvalidTableDefinition, psycopg.errors.InvalidColumnReference):
+        assert "drop not null" in change  # a primary key cannot be null
+
+
+def forged(store: Store, position: int, amount_fen: int) -> list[Any]:
+    """What makes an event say another amount, with the leaf that goes with it: statement parameters."""
+    (event,) = store.stored_events_at([position])
+    data = event.data.replace(b'"amount_fen":6000000', b'"amount_fen":%d' % amount_fen)
+    assert data != event.data
+    entry = preimage(
+        position,
+        microseconds(event.recorded_at),
+        event.effective_on,
+        event.type,
+        event.tags,
+        event.postings,
+        event.principal,
+        event.key,
+        event.fingerprint.hex() if event.fingerprint else "-",
+        event.span,
+        data,
+    )
+    return [data, leaf_hash(entry), position]
+
+
+def rewrite(told: Signed, position: int = 8) -> None:
+    """An amount changed together with its leaf."""
+    told.store.connection.execute(
+        "update events set data = %s, leaf = %s where position = %s", forged(told.store, position, 6_000_001)
+    )
+
+
+def test_an_amount_changed_with_its_leaf(told: Signed) -> None:
+    """The leaf is that of the changed fields, so only the signed root tells: a finding at or before that position."""
+    with told.changed():
+        rewrite(told)
+        (finding,) = told.verify(["log"]).findings[:1]
+        assert finding.table == "events" and finding.position is not None and finding.position <= 8
+
+
+def test_the_first_wrong_position_is_named(embedded_server: str, tmp_path: Path) -> None:
+    """In a full block the kept leaves tell exactly where a log was rewritten, leaf and all."""
+    with fresh_database(embedded_server) as address, Store.open(address) as store:
+        append(store, 9000)
+        store.beside = lambda: nullcontext(store)  # type: ignore[method-assign, assignment, return-value]
+        signer_of(store, tmp_path).checkpoint()
+        note = (tmp_path / "signing-key.checkpoint").read_text(encoding="utf-8")
+        outside = Outside([KEY.verifier], [Held("held", note)])
+        with store.connection.transaction(force_rollback=True):
+            store.connection.execute("set local role none; alter table events disable trigger all")
+            for position in (4200, 4300):
+                (event,) = store.stored_events_at([position])
+                entry = preimage(
+                    position, microseconds(event.recorded_at), event.effective_on, "Forged", event.tags, (),
+                    event.principal, None, "-", 0, event.data,
+                )  # fmt: skip
+                store.connection.execute(
+                    "update events set type = 'Forged', leaf = %s where position = %s",
+                    [leaf_hash(entry), position],
+                )
+            findings = run(store, ["log"], outside=outside).findings
+            assert {finding.position for finding in findings} == {4200}
+
+
+def test_a_tail_cut_off(told: Signed) -> None:
+    """The last events and all that follows from them deleted: only a checkpoint held outside tells, and it does."""
+    last = told.store.head().position
+    cut = (
+        f"delete from events where position > {last - 3}",
+        f"delete from event_tags where position > {last - 3}",
+        "delete from kejin_work.checkpoints",
+    )
+    with told.changed(*cut):
+        assert "events" in named(told.verify())
+        without = run(told.store, ["log", "tables"], outside=Outside([KEY.verifier]))
+        assert without.findings == []
+
+
+def test_what_is_not_signed_yet_is_a_notice(told: Signed) -> None:
+    """Events after the newest checkpoint are told, so that nobody takes them for signed."""
+    with told.changed():
+        append(told.store, 2)
+        report = told.verify(["log"])
+        assert report.findings == []
+        assert [(notice.table, notice.position) for notice in report.notices] == [
+            ("events", told.store.head().position - 1)
+        ]
+
+
+def test_a_checkpoint_of_someone_else(told: Signed) -> None:
+    """A checkpoint that is brought and not signed by a known key is a finding; a handover makes a new key known."""
+    new = SigningKey(KEY.name, b"n" * 32)
+    note = (told.folder / "signing-key.checkpoint").read_text(encoding="utf-8")
+    outside = Outside([new.verifier], [Held("brought", note)])
+    assert "not signed by a key" in run(told.store, ["log"], outside=outside).findings[0].detail
+    with told.store.connection.transaction(force_rollback=True):
+        with told.store.turn() as turn:
+            turn.append([adoption(new.verifier, "2026-01-01", KEY)], "tester")
+        assert run(told.store, ["log"], outside=outside).findings == []

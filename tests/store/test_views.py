@@ -1,0 +1,313 @@
+"""Rounds, portfolio, parties and milestones on a real server: on both clocks what a naive reading of the log says, and
+every changed row found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import asdict
+from random import Random
+from typing import Any
+
+import psycopg
+import pytest
+
+from projections import measures, shelves
+from projections.clocks import AsOf
+from projections.measures import SumsTooLarge
+from projections.milestones import ladder, ladders, milestones
+from projections.parties import find, names, party
+from projections.portfolio import portfolio, total
+from projections.rebuilding import rebuild
+from projections.reports.round import UnknownRound, round_report
+from projections.rounds import life, payees, rounds
+from projections.runner import Runner, ensure, statuses
+from projections.verification import run
+from tests.histories import Mix, history
+from tests.naive import Naive
+from tests.support import Ledger
+
+DAYS = (None, "2022-06-01", "2023-12-31", "2024-07-01", "2025-03-15", "2026-06-30")
+#: More of what becomes of loans and parties than elsewhere.
+BUSY = Mix(
+    steps={
+        **Mix().steps,
+        "repay": 8,
+        "default": 8,
+        "loss": 6,
+        "payout": 8,
+        "recovery": 10,
+        "rename": 6,
+        "certify_firm": 6,
+        "assert_total": 4,
+        "merge": 5,
+        "reverse_fact": 14,
+    }
+)
+
+
+def questions(ledger: Ledger, seed: int, length: int = 150) -> Iterator[tuple[AsOf, Naive]]:
+    """Random clocks on a random history, and the naive reading of the log as of them."""
+    ledger.submit(*history(seed, length, BUSY))
+    newest, random = ledger.store.head().position, Random(seed)
+    ensure(ledger.store, newest)
+    clocks = [AsOf(random.choice(DAYS), random.randint(1, newest)) for _ in range(10)]
+    for as_of in (AsOf(None, newest), *clocks):
+        yield as_of, Naive(ledger.store, as_of.known_position, as_of.on)
+
+
+def some(row: dict[str, Any]) -> dict[str, Any]:
+    """A row without what is 0."""
+    return {name: value for name, value in row.items() if value}
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_rounds_are_what_their_claims_came_to(ledger: Ledger, seed: int) -> None:
+    """Per round and instrument, on both clocks: grants, money, payees, refusals, and the round's own life."""
+    for as_of, naive in questions(ledger, seed):
+        found = {(row.round, row.instrument): asdict(row) for row in rounds(ledger.store, as_of)}
+        expected = naive.rounds()
+        for key in found.keys() | expected.keys():
+            ours = {n: v for n, v in found.get(key, {}).items() if n not in ("round", "instrument")}
+            assert some(ours) == some(expected[key]), (key, as_of)
+        for round_id in {key[0] for key in expected}:
+            assert payees(ledger.store, as_of, round_id) == naive.payees(round_id)
+            told = [(fact["position"], fact["event"]) for fact in life(ledger.store, as_of, round_id)]
+            assert told == naive.life(round_id)
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_report_of_a_round_ties(ledger: Ledger, seed: int) -> None:
+    """Appropriated is available, committed, paid, recovered or returned; committed is that of the grants."""
+    for as_of, naive in questions(ledger, seed):
+        for round_id in {key[0] for key in naive.rounds()}:
+            if not any(kind == "RoundOpened" for _, kind in naive.life(round_id)):
+                with pytest.raises(UnknownRound):
+                    round_report(ledger.store, as_of, round_id)
+                continue
+            report = round_report(ledger.store, as_of, round_id)
+            parts = ("available_fen", "committed_fen", "paid_net_fen", "recovered_fen", "returned_fen")
+            assert report["appropriated_fen"] == sum(report[part] for part in parts)
+            assert report["committed_fen"] == sum(row["committed_fen"] for row in report["instruments"])
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_the_portfolio_is_what_was_told_of_loans(ledger: Ledger, seed: int) -> None:
+    """Per bank, on both clocks: lent, repaid, defaulted, lost, recovered, paid out; outstanding is what is left."""
+    for as_of, naive in questions(ledger, seed):
+        rows = portfolio(ledger.store, as_of)
+        expected = naive.portfolio()
+        found = {row.bank: asdict(row) for row in rows}
+        for bank in found.keys() | expected.keys():
+            ours = {n: v for n, v in found.get(bank, {}).items() if n not in ("bank", "outstanding_fen")}
+            assert some(ours) == some(expected[bank or ""]), (bank, as_of)
+        for row in (*rows, total(rows)):
+            assert row.outstanding_fen == row.lent_fen - row.repaid_fen - row.lost_fen - row.recovered_fen
+        for row in rows:
+            assert portfolio(ledger.store, as_of, row.bank) == [row]
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_parties_are_what_was_told_of_them(ledger: Ledger, seed: int) -> None:
+    """On both clocks: the name of the day, certificates that were not taken back, mergers and splits."""
+    for as_of, naive in questions(ledger, seed):
+        expected = naive.names()
+        assert names(ledger.store, as_of) == expected
+        for uscc, name in expected.items():
+            known = party(ledger.store, as_of, uscc)
+            assert known is not None
+            assert known.name == name
+            assert [entry["position"] for entry in known.certificates] == naive.certificates(uscc)
+            assert [entry["position"] for entry in known.mergers] == naive.mergers(uscc)
+            assert known in find(ledger.store, as_of, name, 100)
+            assert find(ledger.store, as_of, uscc[3:].lower(), 1) == [known]
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_ladders_are_what_was_certified_and_awarded(ledger: Ledger, seed: int) -> None:
+    """As known at any position: the awards that stand, also inherited ones, and the total in force of each year."""
+    mix = Mix(steps={**Mix().steps, "certify": 20, "claim_award": 30, "merge": 6, "void": 10})
+    ledger.submit(*history(seed, 150, mix))
+    newest, random = ledger.store.head().position, Random(seed)
+    ensure(ledger.store, newest)
+    for known in (newest, *(random.randint(1, newest) for _ in range(10))):
+        naive = Naive(ledger.store, known, None)
+        awards, certified = naive.awards(), naive.certified()
+        rows = {(row.bank, row.product): row for row in milestones(ledger.store, known)}
+        assert awards.keys() <= rows.keys()
+        for key, row in rows.items():
+            found = ladder(ledger.store, known, *key)
+            assert found is not None
+            left = {a["claim"]: a["amount_fen"] - a["recovered_error_fen"] for a in found.awards}
+            assert left == awards.get(key, {}), (key, known)
+            assert {c["year"]: c["total_fen"] for c in found.certified} == certified.get(key, {})
+            assert found.row == row
+            highest_fen = max((c["total_fen"] for c in found.certified), default=0)
+            assert found.missing_fen == max(0, found.row.next_at_fen - highest_fen)
+            assert found in ladders(ledger.store, known, key[0])
+
+
+def test_names_of_chinese_parties_are_found_in_order_of_their_sound(ledger: Ledger) -> None:
+    """By a part of a name, of a former name or of the code; as many as were asked for."""
+    codes = ("91350100M000100Y43", "91110000600037341L", "91110108551385082Q", "911101066976941872")
+    named = ("中信科技", "阿里科技", '重庆"银行"', "Éclair Baidu 科技")
+    ledger.submit(
+        *(
+            {"command": "register-party", "uscc": code, "kind": "firm", "name": name}
+            for code, name in zip(codes, named, strict=True)
+        ),
+        {"command": "rename-party", "uscc": codes[0], "name": "安泰", "effective_on": "2099-01-01"},
+    )
+    as_of = ledger.as_of("2098-12-31")
+    assert [p.name for p in find(ledger.store, as_of, "科技", 9)] == [
+        "Éclair Baidu 科技",
+        "阿里科技",
+        "中信科技",
+    ]
+    assert [p.name for p in find(ledger.store, as_of, "BAIDU", 9)] == ["Éclair Baidu 科技"]
+    assert [p.name for p in find(ledger.store, as_of, '"银行"', 9)] == ['重庆"银行"']
+    assert [p.uscc for p in find(ledger.store, as_of, "Éclair bai", 9)] == [codes[3]]
+    assert len(find(ledger.store, as_of, "", 2)) == 2
+    assert find(ledger.store, as_of, "安泰", 9) == []
+    later = ledger.as_of("2099-01-01")
+    assert [p.name for p in find(ledger.store, later, "中信", 9)] == ["安泰"]
+
+
+def test_a_merger_is_known_from_its_position_and_effective_on_its_day(ledger: Ledger) -> None:
+    """Who absorbed whom depends on both clocks."""
+    one, other = "91350100M000100Y43", "91110000600037341L"
+    ledger.submit(
+        {"command": "register-party", "uscc": one, "kind": "firm", "name": "甲"},
+        {"command": "register-party", "uscc": other, "kind": "firm", "name": "乙"},
+        {
+            "command": "merge-parties",
+            "survivor": one,
+            "absorbed": other,
+            "document": "d",
+            "effective_on": "2026-02-01",
+        },
+    )
+    found = []
+    for on, known in (("2026-01-31", 3), ("2026-02-01", 3), ("2026-02-01", 2), (None, 3)):
+        gone = party(ledger.store, ledger.as_of(on, known), other)
+        found.append(gone and gone.absorbed_into)
+    assert found == [None, one, None, one]
+    assert party(ledger.store, ledger.as_of(None, 1), other) is None
+
+
+def test_reads_go_on_when_another_generation_was_swapped_in(ledger: Ledger, database: str) -> None:
+    """A connection that read a generation which a rebuild dropped reads the new one."""
+    ledger.submit(*history(21, 90))
+    as_of = ledger.as_of()
+
+    def everything() -> list[Any]:
+        bank = milestones(ledger.store, as_of.known_position)[0]
+        (first, *_) = names(ledger.store, as_of)
+        (round_id, *_) = (row.round for row in rounds(ledger.store, as_of))
+        return [
+            ladders(ledger.store, as_of.known_position),
+            ladder(ledger.store, as_of.known_position, bank.bank, bank.product),
+            party(ledger.store, as_of, first),
+            find(ledger.store, as_of, "", 100),
+            life(ledger.store, as_of, round_id),
+            portfolio(ledger.store, as_of),
+        ]
+
+    for read in (everything, lambda: names(ledger.store, as_of), lambda: rounds(ledger.store, as_of)):
+        before: Any = read()
+        with Runner(database) as runner:
+            rebuild(runner, list(runner.known), lambda *progress: None)
+        assert read() == before
+
+
+FORGERIES = {
+    "a document": "update {} set document = replace(document, '\"', '''') where {}",
+    "a digit": "update {} set document = regexp_replace(document, '([0-9])', '7\\1') where {}",
+    "a position": "update {} set position = position + 1 where {}",
+    "a key": "update {} set key = key || 'x' where {}",
+    "a document gone": "delete from {} where {}",
+    "a document more": "insert into {0} select key, position + 1, document from {0} d where {1}",
+    "a line": "update {} set lines = set_byte(lines, 8, get_byte(lines, 8) # 1) where {}",
+    "a measure": "update {} set lines = set_byte(lines, 16, get_byte(lines, 16) # 3) where {}",
+    "a day": "update {} set lines = set_byte(lines, 20, get_byte(lines, 20) # 1) where {}",
+    "a folio": "update {} set folio = folio || 'x' where {}",
+    "a page gone": "delete from {} where {}",
+    "a page more": "insert into {0} select folio, page + 1, first_position, opening, lines from {0} f where {1}",
+}
+_TABLES = {
+    "milestones": ("documents",),
+    "parties": ("documents",),
+    "portfolio": ("folios",),
+    "rounds": ("documents", "folios"),
+}
+CASES = [
+    (name, table, forgery)
+    for name, tables in _TABLES.items()
+    for table in tables
+    for forgery in list(FORGERIES)[slice(0, 6) if table == "documents" else slice(6, None)]
+]
+
+
+@pytest.mark.parametrize(("name", "table", "forgery"), CASES)
+def test_a_changed_row_is_found_and_its_table_named(
+    ledger: Ledger, database: str, name: str, table: str, forgery: str
+) -> None:
+    """Whatever an administrator changes in any table of these projections, the check names the table."""
+    ledger.submit(*history(21, 90))
+    ensure(ledger.store, ledger.store.head().position)
+    shelf = shelves.live(ledger.store, name)
+    assert shelf is not None
+    path = f"{shelf.schema}.{table}"
+    one = f"ctid = (select ctid from {path} order by random() limit 1)"
+    with psycopg.connect(database, autocommit=True) as owner:
+        assert owner.execute(FORGERIES[forgery].format(path, one).encode()).rowcount == 1
+    assert path in {finding.table for finding in run(ledger.store, ["projections"]).findings}
+
+
+def test_nothing_is_found_where_nothing_was_changed(ledger: Ledger) -> None:
+    """The history of the forgeries itself is sound, and fills every table."""
+    ledger.submit(*history(21, 90))
+    ensure(ledger.store, ledger.store.head().position)
+    assert run(ledger.store, ["projections"]).findings == []
+    for name, tables in _TABLES.items():
+        shelf = shelves.live(ledger.store, name)
+        assert shelf is not None
+        for table in tables:
+            counted = ledger.store.connection.execute(f"select count(*) from {shelf.schema}.{table}".encode())
+            assert counted.fetchone() != (0,)
+
+
+@pytest.mark.parametrize("number", [-3, -1, 0, 1, 5, 10**6])
+@pytest.mark.parametrize("fen", [0, 1, -1, measures._SUM_FEN_MAX - 1, 1 - measures._SUM_FEN_MAX])
+def test_a_count_and_a_sum_are_told_apart(number: int, fen: int) -> None:
+    """Up to the bound that a fold guards, whatever the count."""
+    assert measures.split(number * measures.COUNT + fen) == (number, fen)
+
+
+def test_more_money_on_a_day_than_a_folio_can_hold_stops_the_projection(
+    ledger: Ledger,
+) -> None:
+    """Never a wrong sum: the fold stops with a clear state, and everything else goes on."""
+    firm, bank = "91350100M000100Y43", "91110108551385082Q"
+    lines: list[dict[str, Any]] = [
+        {"command": "register-party", "uscc": firm, "kind": "firm", "name": "甲"},
+        {"command": "register-party", "uscc": bank, "kind": "bank", "name": "乙"},
+    ]
+    draw: dict[str, Any] = {"command": "draw-loan", "firm": firm, "bank": bank, "security": "credit"}
+    draw |= {"drawn_on": "2024-01-01", "principal_fen": 2**53 - 1}
+    lines += [draw | {"loan": f"L{i}"} for i in range(140)]
+    ledger.submit(*lines[:100])
+    ledger.as_of()
+    ledger.submit(*lines[100:])
+    as_of = ledger.as_of()
+    found = {status.name: status for status in statuses(ledger.store)}
+    stopped = found.pop("portfolio")
+    # 2^60 is 128 principals of 2^53.
+    assert stopped.stopped_at is not None
+    assert SumsTooLarge.__name__ in str(stopped.problem)
+    assert stopped.position == stopped.stopped_at - 1
+    assert portfolio(ledger.store, AsOf(None, stopped.position))[0].lent_fen == (stopped.position - 2) * (
+        2**53 - 1
+    )
+    assert all(status.lag == 0 for status in found.values())
+    with pytest.raises(shelves.NotProjected):
+        portfolio(ledger.store, as_of)
