@@ -68,10 +68,11 @@ def read_key(text: str) -> VerifierKey:
 class Signing:
     """Checkpoints while commands are recorded. What cannot be signed is said once and stops nothing."""
 
-    def __init__(self, store: Store, data: Path | None) -> None:
+    def __init__(self, store: Store, data: Path | None, appending: Store | None = None) -> None:
+        """Signs over `store` what is appended over `appending` (default: the same)."""
         own = own_key(data, make=True)
-        self._store = store
-        self._signer = Signer(store, *own) if own else None
+        self._appending = appending or store
+        self._signer = Signer(store, *own, self._appending) if own else None
 
     def committed(self, *, at_rest: bool) -> None:
         """To be called after commits."""
@@ -87,4 +88,4 @@ class Signing:
 
     def _stop(self, line: str) -> None:
         print(f"kejin: {line}", file=sys.stderr)
-        self._signer = self._store.follower = None
+        self._signer = self._appending.follower = None

@@ -29,7 +29,9 @@ class DaySums:
         self.total_fen = 0
         self._falls_until: Day = ""  # no day after this one has a sum below 0
         self._rises_until: Day = ""  # nor after this one a sum above 0
-        self._months: dict[str, _Run | None] | None = None  # in order, once there are many days; None: sum it anew
+        self._months: dict[str, _Run | None] | None = (
+            None  # in order, once there are many days; None: sum it anew
+        )
 
     def add(self, day: Day, amount_fen: int) -> None:
         """Post `amount_fen` (signed) on `day`."""
@@ -41,8 +43,7 @@ class DaySums:
             amount_fen += known
         self.by_day[day] = amount_fen
         if amount_fen < 0:
-            if day > self._falls_until:
-                self._falls_until = day
+            self._falls_until = max(self._falls_until, day)
         elif day > self._rises_until:
             self._rises_until = day
         if self._months is not None:

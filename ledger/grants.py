@@ -95,7 +95,7 @@ def _needs(instrument: Instrument, fields: Mapping[str, Any], state: State) -> I
         return tags
     rulebooks = rulebook_tags(round_)
     tags += rulebooks
-    if all([state.peek(Adoptions, tag) is not None for tag in rulebooks]):
+    if all(state.peek(Adoptions, tag) is not None for tag in rulebooks):
         clause = rulebook_of(round_, state).clause_for(instrument.key)
         counted = [cap.kinds[0] for cap in clause.caps] if clause else ()
         tags += [f"{kind}:{keys[kind]}" for kind in counted if kind in keys]

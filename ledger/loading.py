@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Final
 
@@ -20,6 +20,9 @@ REMEMBERED_TAGS_MAX: Final = 60_000
 CATCH_UP_MAX: Final = 20_000
 
 
+_NO_KEYS: Final[Mapping[str, Known]] = {}
+
+
 class Loader:
     """The state that commands are decided on, and the lengths of the histories behind its day sums."""
 
@@ -32,14 +35,21 @@ class Loader:
         """Remember nothing."""
         self.state = State(self._catalogue.memories)
         self.tails: dict[str, int] = {}  # by owner: events since its day sums were last stored
+        self.unwritten: Sequence[Event] = ()  # taken in, but perhaps not in the log yet
 
-    def begin(self, head: Head, commands: Sequence[Command]) -> tuple[dict[str, Known], list[Command]]:
+    def begin(
+        self, head: Head, commands: Sequence[Command], unwritten: Mapping[str, Known] = _NO_KEYS
+    ) -> tuple[dict[str, Known], list[Command]]:
         """In a reading transaction at `head`: the keys of commands that were used before, and the other
-        commands, with everything that these need loaded."""
+        commands, with everything that these need loaded. `unwritten` are keys of commands that are being written."""
         if head.position - self.state.position > CATCH_UP_MAX:
             self.forget()
         self.catch_up(head)
         known = self.known_keys(commands)
+        if unwritten:
+            known.update(
+                (c.key, unwritten[c.key]) for c in commands if c.key is not None and c.key in unwritten
+            )
         fresh = [command for command in commands if command.key not in known]
         self.load(fresh, head.position)
         return known, fresh
@@ -51,7 +61,7 @@ class Loader:
 
     def catch_up(self, head: Head) -> list[KeyedEvent]:
         """Take in what was appended since the state's position, by whomever."""
-        if head.position == self.state.position:
+        if head.position <= self.state.position:
             return []
         if not len(self.state):
             self.state.position = head.position
@@ -80,7 +90,9 @@ class Loader:
             missing: dict[str, None] = {}
             absent: list[tuple[Command, list[str]]] = []
             for command in pending:
-                tags = [tag for tag in handlers[command.name].needs(command.fields, state) if tag not in state]
+                tags = [
+                    tag for tag in handlers[command.name].needs(command.fields, state) if tag not in state
+                ]
                 if tags:
                     missing.update(dict.fromkeys(tags))
                     absent.append((command, tags))
@@ -122,8 +134,21 @@ class Loader:
         self.tails.update(counts)
         for tail in summed:
             evolve(state, Event(0, "", "", (), {}, tail.postings), (tail.tag,))
-        told = {f"position:{position}" for position in named}
-        return told.union(*(event.tags for event in events.values())) & loading
+        told = {f"position:{position}" for position in named}.union(*[e.tags for e in events.values()])
+        return (told | self._replay_unwritten(tags, position)) & loading
+
+    def _replay_unwritten(self, tags: Sequence[str], position: int) -> set[str]:
+        """Take what is beyond the log as it was read into tags that were loaded now; all tags of those events."""
+        loading, told = frozenset(tags), set[str]()
+        named = {int(tag.removeprefix("position:")) for tag in tags if tag.startswith("position:")}
+        for event in self.unwritten:
+            if event.position > position and (not loading.isdisjoint(event.tags) or event.position in named):
+                evolve(self.state, event, loading)
+                told.update(event.tags)
+                for tag in loading.intersection(event.tags):
+                    if tag in self.tails:
+                        self.tails[tag] += 1
+        return told
 
 
 def known(keyed: KeyedEvent) -> Known:

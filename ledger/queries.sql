@@ -18,6 +18,20 @@ select version, worker_role from kejin_work.schema_version
 -- Whoever takes it appends: the notification, sent at commit, costs no round trip of its own here.
 select pg_advisory_xact_lock(%(lock)s), pg_notify('kejin_appended', '')
 
+-- name: hold_append_lock
+select pg_advisory_lock(%(lock)s)
+
+-- name: release_append_lock
+select pg_advisory_unlock(%(lock)s)
+
+-- name: somebody_waits
+select exists (
+    select from pg_locks
+    where locktype = 'advisory' and not granted and objsubid = 1
+      and database = (select oid from pg_database where datname = current_database())
+      and classid::bigint = %(lock)s::bigint >> 32 and objid::bigint = %(lock)s::bigint & 4294967295
+)
+
 -- name: wait_for_append_lock
 select pg_advisory_xact_lock_shared(%(lock)s)
 

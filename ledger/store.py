@@ -108,9 +108,9 @@ class Store:
             raise
         return cls(connection, address)
 
-    def beside(self) -> Self:
+    def beside(self, *, by_index: bool = False) -> Self:
         """Another connection to the same ledger, to read at the same time. Raises StoreError."""
-        return type(self).open(self.address)
+        return type(self).open(self.address, by_index=by_index)
 
     def close(self) -> None:
         """Close the connection."""
@@ -152,6 +152,18 @@ class Store:
         self._ids.update(turn.ids)
         if self.follower is not None and turn.appended is not None:
             self.follower(turn.appended)
+
+    def hold_append_lock(self) -> None:
+        """Wait for the append lock and keep it from turn to turn, until it is let go or the connection ends."""
+        self.query_nothing("hold_append_lock", lock=APPEND_LOCK)
+
+    def release_append_lock(self) -> None:
+        """Let the append lock go that was held."""
+        self.query_nothing("release_append_lock", lock=APPEND_LOCK)
+
+    def somebody_waits_to_append(self) -> bool:
+        """Whether anybody waits for the append lock."""
+        return bool(self.query("somebody_waits", lock=APPEND_LOCK)[0][0])
 
     def query_nothing(self, name: str, **parameters: Any) -> None:
         """Run a named query for its effect."""
