@@ -36,11 +36,12 @@ for name, version, marker in re.findall(r"^([\w.-]+)==(\S+) *(;)?", pathlib.Path
 endef
 export CHECK
 
-.PHONY: help install demo test lint clean
+.PHONY: help install demo serve test lint clean
 
 help:
 	@echo 'make install  安装到 .venv，得到 .venv/bin/kejin · install into .venv, which gives .venv/bin/kejin'
 	@echo 'make demo     演示：建账、记账、查询、核验 · a demonstration; its last line is the folder of its ledger'
+	@echo 'make serve    演示账本的 HTTP 服务 · the demo'"'"'s ledger over HTTP (run make demo first)'
 	@echo 'make test     静态检查与全部测试 · lint and all tests (as root on Debian also on its PostgreSQL)'
 	@echo 'make lint     只做静态检查：ruff、mypy、import-linter · the static checks alone'
 	@echo 'make clean    删除 .venv 与缓存，不动账本数据 · remove .venv and caches; ledgers stay'
@@ -91,6 +92,9 @@ install:
 	    pip install $(QUIET) --no-deps --no-build-isolation --no-index -e .; \
 	    echo "$$project" > $(INSTALLED); \
 	fi
+
+serve: install
+	@$(BIN)/python scripts/serve.py
 
 demo: install
 	@$(BIN)/python scripts/demo.py

@@ -13,12 +13,15 @@ from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from ledger import codec
+from ledger.commands import InvalidCommand
+
 CHUNK_BYTES: Final = 1 << 20
 CHUNKS_WAITING_MAX: Final = 4
 LINE_BYTES_MAX: Final = 1 << 20
 BATCH_LINES_MAX: Final = 4_000
 
-_BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
+BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,6 +36,14 @@ class Line:
     def too_long(self) -> bool:
         """Whether it was cut because no command is that long."""
         return len(self.text) > LINE_BYTES_MAX
+
+
+def not_json(error: codec.NotStrictJson) -> InvalidCommand:
+    """What is told of a line that is no JSON object."""
+    return InvalidCommand(
+        f"not a JSON object: {error}; write one object with double quotes on one line",
+        f"不是 JSON 对象：{error}；每行须为一个对象，使用双引号",
+    )
 
 
 def batches(descriptor: int, seed: bytes = b"") -> Iterator[tuple[list[Line], int]]:
@@ -113,7 +124,7 @@ def _batches(
             read_bytes += len(raw) + 1
             text = raw.removesuffix(b"\r")
             if number == 1:
-                text = text.removeprefix(_BYTE_ORDER_MARK)
+                text = text.removeprefix(BYTE_ORDER_MARK)
             hasher.update(text + b"\n")
             if text and not text.isspace():
                 batch.append(Line(number, text, _key_of(hasher.copy())))

@@ -17,7 +17,7 @@ from typing import Annotated, Any, Protocol
 import orjson
 import typer
 
-from api.intake import BATCH_LINES_MAX, LINE_BYTES_MAX, Line, batches
+from api.intake import BATCH_LINES_MAX, LINE_BYTES_MAX, Line, batches, not_json
 from api.language import language, say
 from api.problems import Problem
 from api.session import ledger
@@ -204,10 +204,7 @@ def _read(line: Line, known: Catalogue, today: Day, reading: Reading) -> Command
     try:
         return commands.read(reading(line.text), known.specs, today, line.key)
     except codec.NotStrictJson as error:
-        return InvalidCommand(
-            f"not a JSON object: {error}; write one object with double quotes on one line",
-            f"不是 JSON 对象：{error}；每行须为一个对象，使用双引号",
-        )
+        return not_json(error)
     except InvalidCommand as error:
         return error
 

@@ -64,14 +64,14 @@ def share_server(data: Path | None) -> Server:
 
 
 @contextlib.contextmanager
-def ledger(data: Path | None, *, by_index: bool = False) -> Iterator[Store]:
+def ledger(data: Path | None, *, by_index: bool = False, as_owner: bool = False) -> Iterator[Store]:
     """The store of `--data`, else of KEJIN_DATABASE_URL, else of the user's own data folder. Raises Problem."""
     address = None if data else database_address()
     with contextlib.ExitStack() as stack:
         if address is None:
             address = stack.enter_context(share_server(data)).address()
         try:
-            store = stack.enter_context(Store.open(address, by_index=by_index))
+            store = stack.enter_context(Store.open(address, by_index=by_index, as_owner=as_owner))
         except StoreError as error:
             raise Problem(say(str(error), error.zh)) from None
         yield store

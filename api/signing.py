@@ -31,13 +31,20 @@ def keyring_of(data: Path | None) -> Keyring | None:
 
 
 def own_key(data: Path | None, *, make: bool) -> tuple[Keyring, SigningKey] | None:
-    """The key that signs for a ledger, if there is one; with `make` a data folder gets one. Raises Problem."""
+    """The key that signs for a ledger, if there is one; with `make` a new data folder gets one. Raises Problem."""
     keyring = keyring_of(data)
     if keyring is None:
         return None
-    in_folder = keyring.path.name == KEY_FILE and not os.environ.get(KEY_VARIABLE)
+    in_folder = data is not None or database_address() is None
     try:
-        key = keyring.made() if make and in_folder else keyring.key()
+        key = keyring.key()
+        if key is None and make and in_folder:
+            if keyring.note_path.exists():  # it has signed before: another key must not take its place unseen
+                raise KeyringError(
+                    f"the signing key {keyring.path} is gone; restore it, or begin with another: kejin key adopt",
+                    f"签名密钥 {keyring.path} 已丢失；请恢复，或用 kejin key adopt 启用新密钥",
+                )
+            key = keyring.made()
     except KeyringError as error:
         raise Problem(say(str(error), error.zh)) from None
     return None if key is None else (keyring, key)
@@ -70,8 +77,13 @@ class Signing:
 
     def __init__(self, store: Store, data: Path | None, appending: Store | None = None) -> None:
         """Signs over `store` what is appended over `appending` (default: the same)."""
-        own = own_key(data, make=True)
         self._appending = appending or store
+        self._signer: Signer | None = None
+        try:
+            own = own_key(data, make=True)
+        except Problem as problem:
+            self._stop(str(problem))
+            return
         self._signer = Signer(store, *own, self._appending) if own else None
 
     def committed(self, *, at_rest: bool) -> None:

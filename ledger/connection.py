@@ -10,8 +10,10 @@ from psycopg import sql
 
 from ledger.sql import load
 
-SCHEMA_VERSION: Final = 3
+SCHEMA_VERSION: Final = 4
 WORKER_ROLE: Final = "kejin_worker"
+#: The role of readers that must not be able to write: those of the HTTP service.
+READER_ROLE: Final = "kejin_reader"
 
 #: The advisory lock of setting up the schema.
 SETUP_LOCK: Final = 0x6B656A696E02
@@ -32,9 +34,10 @@ class StoreError(Exception):
         self.zh = zh
 
 
-def connect(address: str, *, by_index: bool = False) -> psycopg.Connection[Any]:
-    """A connection in autocommit mode. Raises StoreError."""
+def connect(address: str, *, by_index: bool = False, settings: str = "") -> psycopg.Connection[Any]:
+    """A connection in autocommit mode; `settings` are options of the server. Raises StoreError."""
     options = "-c timezone=UTC -c client_min_messages=warning -c datestyle=ISO"
+    options += f" {settings}" if settings else ""
     if by_index:
         options += " " + _PLAN_BY_INDEX
     try:
@@ -58,7 +61,7 @@ def ensure_schema(connection: psycopg.Connection[Any]) -> str | None:
         if found is None:
             connection.execute("select pg_advisory_xact_lock(%s)", (SETUP_LOCK,))
             found = _schema_version(connection) or _create_schema(connection)
-        if found[0] < SCHEMA_VERSION:
+        if 1 <= found[0] < SCHEMA_VERSION:
             connection.execute("select pg_advisory_xact_lock(%s)", (SETUP_LOCK,))
             found = _migrated(connection)
     version, role = found
@@ -140,6 +143,8 @@ def _migrated(connection: psycopg.Connection[Any]) -> tuple[int, str | None]:
             grants = "grant select on all tables in schema kejin_work to {role};" + _GRANTS.get(number, "")
             connection.execute(sql.SQL(grants).format(role=sql.Identifier(role)))
         connection.execute("update kejin_work.schema_version set version = %s", (number,))
+    if role:
+        _make_reader(connection)
     return max(version, SCHEMA_VERSION), role
 
 
@@ -150,25 +155,43 @@ def _run_migration(connection: psycopg.Connection[Any], number: int) -> None:
 
 
 def _create_worker_role(connection: psycopg.Connection[Any]) -> str | None:
-    """The role of normal work. Roles belong to the whole server: another ledger may have made it already.
+    """The role of normal work."""
+    return _create_role(connection, WORKER_ROLE)
 
-    Where the owner may not create roles, normal work is done as the owner, whose right to change was revoked.
+
+def _make_reader(connection: psycopg.Connection[Any]) -> None:
+    """The role of readers: it sees everything but tokens, and changes nothing. What exists is granted here; later
+    generations of projections grant themselves."""
+    if _create_role(connection, READER_ROLE):
+        connection.execute(_QUERIES["grant_reader"])
+
+
+def may_read_only(connection: psycopg.Connection[Any]) -> bool:
+    """Whether the reader's role exists and may be taken."""
+    row = connection.execute(_QUERIES["may_take_role"], {"role": READER_ROLE}).fetchone()
+    return row is not None and bool(row[0])
+
+
+def _create_role(connection: psycopg.Connection[Any], role: str) -> str | None:
+    """A role without login. Roles belong to the whole server: another ledger may have made it already.
+
+    Where the owner may not create roles, work is done as the owner, whose right to change was revoked.
     """
     try:
         with connection.transaction():
             # Roles are made one at a time on a server: this lock is its own, whatever the database.
-            exists = connection.execute("select from pg_roles where rolname = %s", (WORKER_ROLE,)).fetchone()
+            exists = connection.execute("select from pg_roles where rolname = %s", (role,)).fetchone()
             if exists is None:
-                connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(WORKER_ROLE)))
+                connection.execute(sql.SQL("create role {} nologin").format(sql.Identifier(role)))
     except (psycopg.errors.DuplicateObject, psycopg.errors.UniqueViolation):
         pass  # another database's setup made it in this very moment
     except psycopg.errors.InsufficientPrivilege:
         return None
     try:
         with connection.transaction():
-            connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(WORKER_ROLE)))
-            connection.execute(sql.SQL("set local role {}").format(sql.Identifier(WORKER_ROLE)))
+            connection.execute(sql.SQL("grant {} to current_user").format(sql.Identifier(role)))
+            connection.execute(sql.SQL("set local role {}").format(sql.Identifier(role)))
             connection.execute("reset role")
     except psycopg.errors.InsufficientPrivilege:
         return None
-    return WORKER_ROLE
+    return role

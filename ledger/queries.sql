@@ -14,6 +14,29 @@ select to_regclass('kejin_work.schema_version') is not null as ours,
 -- name: schema_version
 select version, worker_role from kejin_work.schema_version
 
+-- name: may_take_role
+select exists (
+    select from pg_roles where rolname = %(role)s and pg_has_role(rolname, 'member')
+      and has_schema_privilege(rolname, 'kejin_work', 'usage')
+)
+
+-- name: grant_reader
+do $$
+declare found text;
+begin
+    grant usage on schema public to kejin_reader;
+    grant select on all tables in schema public to kejin_reader;
+    -- The schemas of projections that were filled before this role existed, too.
+    for found in
+        select nspname from pg_namespace
+        where nspname like 'kejin\_%' and pg_get_userbyid(nspowner) = current_user
+    loop
+        execute format('grant usage on schema %I to kejin_reader', found);
+        execute format('grant select on all tables in schema %I to kejin_reader', found);
+    end loop;
+    revoke all on kejin_work.tokens from kejin_reader;
+end $$
+
 -- name: take_append_lock
 -- Whoever takes it appends: the notification, sent at commit, costs no round trip of its own here.
 select pg_advisory_xact_lock(%(lock)s), pg_notify('kejin_appended', '')
@@ -50,7 +73,7 @@ from events where position > %(after)s and position <= %(until)s order by positi
 select position, type, effective_on::text, tags, data, posting_accounts, posting_amounts, posting_days::text[],
        key, fingerprint, span
 from events
-where position in (select position from event_tags where tag = any(%(tags)s) and position <= %(until)s)
+where position in (select position from event_tags where tag = any(%(tags)s::text[]) and position <= %(until)s)
 order by position
 
 -- name: events_at_positions
@@ -61,13 +84,13 @@ from events where position = any(%(positions)s) and position <= %(until)s
 -- name: events_of_keys
 select position, type, effective_on::text, tags, data, posting_accounts, posting_amounts, posting_days::text[],
        key, fingerprint, span
-from events where key = any(%(keys)s)
+from events where key = any(%(keys)s::text[])
 
 -- name: stamps_of_tags
-select tag, position from day_sum_stamps where tag = any(%(tags)s)
+select tag, position from day_sum_stamps where tag = any(%(tags)s::text[])
 
 -- name: day_sums_of_tags
-select tag, account_id, effective_on::text, amount_fen from day_sums where tag = any(%(tags)s)
+select tag, account_id, effective_on::text, amount_fen from day_sums where tag = any(%(tags)s::text[])
 
 -- name: postings_of_tags_since
 select s.tag, e.effective_on::text, e.posting_accounts, e.posting_amounts, e.posting_days::text[]
@@ -76,7 +99,7 @@ join event_tags t on t.tag = s.tag and t.position > s.stamp and t.position <= %(
 join events e on e.position = t.position
 
 -- name: account_ids
-select path, id from accounts where path = any(%(paths)s)
+select path, id from accounts where path = any(%(paths)s::text[])
 
 -- name: account_paths
 select id, path from accounts where id = any(%(ids)s)

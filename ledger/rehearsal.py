@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import replace
 
 from ledger import accounts
 from ledger.batch import Batch, Known
@@ -49,7 +48,7 @@ class Rehearsal:
         for decided in batch.decided:
             self._keep(decided.event)
         return [
-            o if o.positions and o.positions[-1] <= self._head_position else replace(o, positions=())
+            o if o.positions and o.positions[-1] <= self._head_position else o._replace(positions=())
             for o in outcomes
         ]
 

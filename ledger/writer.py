@@ -29,7 +29,7 @@ class Writer:
     """Decides and appends for one principal over one store. Not for several threads at once."""
 
     def __init__(self, store: Store, catalogue: Catalogue, principal: str) -> None:
-        self._store = store
+        self.store = store
         self._catalogue = catalogue
         self._principal = principal
         self._loader = Loader(store, catalogue)
@@ -50,11 +50,11 @@ class Writer:
 
     def _submit(self, commands: Sequence[Command], veto: Veto | None) -> list[Outcome]:
         loader = self._loader
-        with self._store.reading() as head:
+        with self.store.reading() as head:
             keys, fresh = loader.begin(head, commands)
         if not fresh:
             return Batch(self._catalogue, loader.state, keys, _nothing_to_fetch).decide(commands)
-        with self._store.turn() as turn:
+        with self.store.turn() as turn:
             since = loader.catch_up(turn.head)
             if since:
                 keys.update((k.key, known(k)) for k in since if k.key is not None)

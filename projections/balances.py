@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -16,17 +15,15 @@ from ledger.accounts import BOOKS, is_account
 from ledger.dates import Day
 from ledger.store import Store
 from projections import folios
-from projections.base import Content, Damaged, Log, distinct, places
+from projections.base import Content, Log, distinct, places
 from projections.chart import Chart, has_folio, is_above_folios
 from projections.clocks import AsOf
 from projections.columns import Columns, day_number, iso_day
 from projections.fold import fold, fold_binary
-from projections.page_checks import check_pages
 from projections.pages import (
     LINE,
     NO_SUMS,
     Page,
-    Pages,
     Records,
     extended,
     summed_by_day,
@@ -46,7 +43,7 @@ class Balances:
     """Every line of the log in the folio of its account's subject, and summed in those of the subtrees above it."""
 
     name = "balances"
-    version = 1
+    version = 2
 
     def create(self, shelf: Shelf) -> None:
         """The table of folios."""
@@ -59,78 +56,23 @@ class Balances:
         folios.write(shelf, extended(folios.last_pages(shelf, names), names, folio, lines))
 
     def stored(self, shelf: Shelf, until: int) -> Content:
-        """The lines by account and by subtree, after a look whether every page agrees with those before it."""
-        pages, first_positions = folios.all_pages(shelf)
-        table = f"{shelf.schema}.folios"
-        check_pages(pages, first_positions, table)
-        _check_folios(shelf, pages, table)
-        folio = np.repeat(pages.folio, pages.line_counts)
-        own = pages.lines["account"] != 0
-        content = {"folios": _by_account(pages.lines[own])}
-        names = np.array(pages.names, object)
-        for place in np.unique(folio[~own]).tolist():
-            content[f"folios {names[place]}"] = pages.lines[~own & (folio == place)]
-        return _content(content, len(pages))
+        """Every row of the table, hashed where it lies."""
+        digest, rows = folios.digest_of_stored(shelf)
+        return Content({"folios": digest}, rows)
 
     def expected(self, log: Log, until: int) -> Content:
-        """The same from the log: its lines by account, and for each subtree the sums of those below it."""
+        """The same rows from the log: which folio an account stands in by SQL, each subtree from the accounts below
+        it, the pages cut from each folio's lines as a whole."""
         columns = log.columns(0, until)
-        content = {"folios": _by_account(_lines(columns, columns.account)[1])}
-        for path in _subtrees(log):
+        last = int(columns.account.max(initial=0))
+        names = (fold(log.store, "folios_of_accounts", last=last)[0][0] or "").split("\n")
+        if last and len(names) != last:
+            raise LookupError(f"of {last} accounts {len(names)} have a path")
+        parts = [(names, columns.account - 1, _lines(columns, columns.account)[1])]
+        for (path,) in fold(log.store, "subtrees_of_accounts"):
             lines = _below(log, columns, path)
-            if len(lines):
-                content[f"folios {path}"] = lines
-        return _content(content, None)
-
-
-def _content(lines: Mapping[str, Records], rows: int | None) -> Content:
-    return Content({name: hashlib.sha256(lines[name].tobytes()).hexdigest() for name in sorted(lines)}, rows)
-
-
-def _by_account(lines: Records) -> Records:
-    """Lines by account, those of one in the order of the log."""
-    packed = (lines["account"].astype(np.int64) << 32) + np.arange(len(lines))
-    packed.sort()
-    return np.ascontiguousarray(lines[packed & 0xFFFFFFFF])
-
-
-def _check_folios(shelf: Shelf, pages: Pages, table: str) -> None:
-    """Raises Damaged where a line stands in another folio than that of its account."""
-    folio, account = np.repeat(pages.folio, pages.line_counts), pages.lines["account"].astype(np.int64)
-    last = int(account.max(initial=0))
-    folio_of = np.full(last + 1, -1)
-    folio_of[account] = folio
-    if (folio_of[account] != folio)[account != 0].any():
-        raise Damaged(table, "the lines of an account stand in two folios")
-    right = (fold(shelf.store, "folios_of_accounts", last=last)[0][0] or "").split("\n")
-    if len(right) != last and last:
-        raise Damaged(table, "it holds accounts that are not in the log")
-    for number, (place, name) in enumerate(zip(folio_of[1:].tolist(), right, strict=False), start=1):
-        if place >= 0 and pages.names[place] != name:
-            raise Damaged(table, f"{pages.names[place]} holds lines of account {number}")
-
-
-def _subtrees(log: Log) -> list[str]:
-    return [row[0] for row in fold(log.store, "subtrees_of_accounts")]
-
-
-def _below(log: Log, columns: Columns, path: str) -> Records:
-    """The lines below a path, one per event and day, without those that sum to 0."""
-    ((sent,),) = fold_binary(log.store, "account_ids_below", path=path, end=path[:-1] + "0")
-    ids = np.frombuffer(sent or b"", ">i4")
-    inside = np.zeros(int(columns.account.max(initial=0)) + 1, bool)
-    inside[ids[ids < len(inside)]] = True
-    at = inside[columns.account]
-    packed = (columns.position[at] << 22) + (columns.day[at] + 2**21)
-    order = np.argsort(packed)
-    packed, amount_fen = packed[order], columns.amount_fen[at][order]
-    starts = np.flatnonzero(np.append(True, packed[1:] != packed[:-1])) if len(packed) else order
-    sums = np.add.reduceat(amount_fen, starts) if len(starts) else amount_fen
-    lines = np.zeros(len(starts), LINE)
-    lines["position"], lines["day"] = packed[starts] >> 22, (packed[starts] & (2**22 - 1)) - 2**21
-    lines["amount_fen"] = sums
-    kept: Records = lines[sums != 0]
-    return kept
+            parts.append(([path], np.zeros(len(lines), np.int32), lines))
+        return Content({"folios": folios.digest_of_lines(parts)})
 
 
 def _sorted_lines(log: Log, columns: Columns) -> tuple[list[str], NDArray[np.int32], Records]:
@@ -163,6 +105,25 @@ def _subtree_lines(columns: Columns, folio: NDArray[np.int32]) -> tuple[NDArray[
     lines = np.empty(len(folio), LINE)
     lines["position"], lines["amount_fen"], lines["account"], lines["day"] = position, amount_fen, 0, day
     return folio, lines
+
+
+def _below(log: Log, columns: Columns, path: str) -> Records:
+    """The lines below a path, one per event and day, without those that sum to 0."""
+    ((sent,),) = fold_binary(log.store, "account_ids_below", path=path, end=path[:-1] + "0")
+    ids = np.frombuffer(sent or b"", ">i4")
+    inside = np.zeros(int(columns.account.max(initial=0)) + 1, bool)
+    inside[ids[ids < len(inside)]] = True
+    at = inside[columns.account]
+    packed = (columns.position[at] << 22) + (columns.day[at] + 2**21)
+    order = np.argsort(packed)
+    packed, amount_fen = packed[order], columns.amount_fen[at][order]
+    starts = np.flatnonzero(np.append(True, packed[1:] != packed[:-1])) if len(packed) else order
+    sums = np.add.reduceat(amount_fen, starts) if len(starts) else amount_fen
+    lines = np.zeros(len(starts), LINE)
+    lines["position"], lines["day"] = packed[starts] >> 22, (packed[starts] & (2**22 - 1)) - 2**21
+    lines["amount_fen"] = sums
+    kept: Records = lines[sums != 0]
+    return kept
 
 
 @begins_again

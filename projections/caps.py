@@ -1,15 +1,17 @@
 """Caps: per cap and key the limit, what is consumed and reserved, the room that is left, the highest use ever.
 
-The table keeps per key whose it is, its use by day as known now, and the highest it ever was. What a cap was on any
-day, as known at any position, is read from the folios of its accounts.
+What a cap was on any day, as known at any position, is read from the folios of its accounts. The table keeps, for
+every key but those of loans, the use by day as known now and the highest that it ever was: a party's use may be long.
+That of a loan is short, and there are as many as loans: it is read when somebody asks.
 """
 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import compress
+from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -18,6 +20,8 @@ from numpy.typing import NDArray
 from ledger.accounts import book_of
 from ledger.day_sums import DaySums, room_fen
 from ledger.store import Store
+from ledger.subjects.inheritance import PARTY_KINDS
+from projections import folios
 from projections.adopted import clause_of_caps
 from projections.balances import account_pages, accounts_of
 from projections.base import Content, Damaged, Log, distinct
@@ -35,7 +39,6 @@ _SAFE_SUM: Final = float(2**62)
 _KEYS_AT_ONCE: Final = 5_000
 #: Up to so many ids are asked for by name; of more all between the first and the last.
 _FEW: Final = 5_000
-_NULL: Final = "\\N"
 
 Name = tuple[str, str]  # cap, key
 
@@ -67,7 +70,7 @@ class Caps:
     """Whose each key is, its use by day, the highest that it ever was."""
 
     name = "caps"
-    version = 1
+    version = 2
 
     def create(self, shelf: Shelf) -> None:
         """The table of keys."""
@@ -81,19 +84,13 @@ class Caps:
         touched = list(dict.fromkeys(names))
         before = _kept(shelf, touched) if after else {}
         used, highest = _folded(columns, ids, paths, names, touched, before)
-        drawn = _drawn(log, columns)
-        if after and drawn:
-            shelf.run("save_borrowers", loans=list(drawn), firms=list(drawn.values()))
-        parties = _parties(log, columns, [name for name in touched if name not in before], drawn)
         rows = {
             name: _Kept(
-                before[name].party if name in before else parties.get(name),
-                used[i],
-                max(highest[i], before[name].highest_fen if name in before else 0),
+                _party(name), used[i], max(highest[i], before[name].highest_fen if name in before else 0)
             )
             for i, name in enumerate(touched)
         }
-        _save(shelf, rows, new=after == 0)
+        _save(shelf, rows)
 
     def stored(self, shelf: Shelf, until: int) -> Content:
         """Every row of the table."""
@@ -105,28 +102,28 @@ class Caps:
 
     def expected(self, log: Log, until: int) -> Content:
         """The same from the log: day by day sums, and line after line where a use ever fell."""
-        columns = log.columns(0, until)
         rows: dict[Name, _Kept] = {}
-        firms = dict(row for row in fold(log.store, "firms_of_loans", until=until))
-        used = _sums_by_account(log, columns)
-        for path, (days, highest_fen) in used.items():
-            cap, key = _name(path)
-            kind, subject = cap.rpartition(".")[2].partition("+")[0], key.partition("/")[0]
-            party = (
-                firms.get(subject)
-                if kind == "loan"
-                else subject
-                if kind in ("firm", "bank", "product")
-                else None
-            )
-            if book_of(path) == "quota" or (cap, key) not in rows:
-                rows[cap, key] = _Kept(party, days, highest_fen)
+        for path, (days, highest_fen) in _sums_by_account(log, log.columns(0, until)).items():
+            name = _name(path)
+            if book_of(path) == "quota" or name not in rows:
+                rows[name] = _Kept(_party(name), days, highest_fen)
         return _content(rows)
 
 
 def _name(path: str) -> Name:
     _, cap, key = path.split("/", 2)
     return cap, key
+
+
+def _kind(cap: str) -> str:
+    """The kind of subject that the keys of a cap begin with."""
+    return cap.rpartition(".")[2].partition("+")[0]
+
+
+def _party(name: Name) -> str | None:
+    """Whose a key is that is not a loan's."""
+    cap, key = name
+    return key.partition("/")[0] if _kind(cap) in PARTY_KINDS else None
 
 
 def _content(rows: Mapping[Name, _Kept]) -> Content:
@@ -198,56 +195,12 @@ def _by_day(key: NDArray[np.int32], day: NDArray[np.int32], fen: NDArray[np.int6
     return [whole[begins[i] : begins[i + 1]] for i in range(keys)]
 
 
-def _drawn(log: Log, columns: Columns) -> dict[str, str]:
-    """Loan to firm of the loans that were drawn in a range; of one that was drawn again the last."""
-    drawn = np.flatnonzero(log.is_type(columns, "LoanDrawn")) + columns.after + 1
-    if not len(drawn):
-        return {}
-    ((sent,),) = fold(log.store, "tags_at", positions=drawn.tolist())
-    return dict(_borrower(line) for line in (sent or "").split("\n"))
-
-
-def _borrower(tags: str) -> tuple[str, str]:
-    """Loan and firm from the tags of a draw, joined by blanks: ids hold neither blanks nor colons."""
-    return tags.partition("loan:")[2].partition(" ")[0], tags.partition("firm:")[2].partition(" ")[0]
-
-
-def _parties(
-    log: Log, columns: Columns, names: Sequence[Name], drawn: Mapping[str, str]
-) -> dict[Name, str | None]:
-    """Whose cap each new key is: a firm's or bank's own code, a loan's borrower."""
-    parties: dict[Name, str | None] = {}
-    earlier: list[Name] = []
-    for name in names:
-        kind, subject = name[0].rpartition(".")[2].partition("+")[0], name[1].partition("/")[0]
-        if kind in ("firm", "bank", "product"):
-            parties[name] = subject
-        elif kind == "loan":
-            parties[name] = drawn.get(subject)
-            if subject not in drawn:
-                earlier.append(name)
-    if earlier:
-        tags = [f"loan:{key.partition('/')[0]}" for _, key in earlier]
-        rows = fold(log.store, "tags_of_draws", tags=tags, until=columns.until)
-        firms = dict(_borrower(line) for (line,) in rows)
-        parties.update({name: firms.get(name[1].partition("/")[0]) for name in earlier})
-    return parties
-
-
 def _kept(shelf: Shelf, names: Sequence[Name]) -> dict[Name, _Kept]:
     rows = shelf.rows("cap_keys_named", caps=[cap for cap, _ in names], keys=[key for _, key in names])
     return {(cap, key): _Kept(*rest) for cap, key, *rest in rows}
 
 
-def _save(shelf: Shelf, rows: Mapping[Name, _Kept], *, new: bool) -> None:
-    """Into an empty table by COPY, else row by row."""
-    if new:
-        lines = (
-            f"{cap}\t{key}\t{row.party or _NULL}\t\\\\x{row.used.hex()}\t{row.highest_fen}\n"
-            for (cap, key), row in rows.items()
-        )
-        shelf.copy_in("copy_cap_keys", ["".join(lines).encode()])
-        return
+def _save(shelf: Shelf, rows: Mapping[Name, _Kept]) -> None:
     columns: tuple[list[Any], ...] = ([], [], [], [], [])
     for (cap, key), row in rows.items():
         for column, value in zip(columns, (cap, key, row.party, row.used, row.highest_fen), strict=True):
@@ -325,6 +278,10 @@ def cap_rows(
     balances = reaching(store, "balances", as_of.known_position)
     clauses = clause_of_caps(store, as_of.known_position)
     named = own.rows("cap_keys_of", party=party, kind=kind)
+    if kind in (None, "loan"):
+        named = sorted(
+            [*named, *_loan_keys(store, balances, as_of.known_position, party)], key=itemgetter(0, 1)
+        )
     for first in range(0, len(named), _KEYS_AT_ONCE):
         some = named[first : first + _KEYS_AT_ONCE]
         accounts = accounts_of(store, [f"{book}/{cap}/{key}" for cap, key, _ in some for book in _BOOKS])
@@ -337,6 +294,40 @@ def cap_rows(
                     books[book] = page.iso_day_sums()
             if books:
                 yield _row(cap, key, owner, books, as_of, clauses.get(cap))
+
+
+def _loan_keys(
+    store: Store, balances: Shelf, position: int, party: str | None = None
+) -> list[tuple[str, str, str | None]]:
+    """(cap, key, borrower) of the caps per loan, or of those of one borrower's loans."""
+    heads = {
+        folio.split("/")[1]
+        for book in ("quota", "limit")
+        for (folio,) in balances.rows("folios_below", path=f"{book}/", end=f"{book}0")
+    }
+    caps = sorted(cap for cap in heads if _kind(cap) == "loan")
+    if party is not None:
+        loans = [row[0] for row in fold(store, "loans_of_firm", tag=f"firm:{party}", until=position)]
+        borrowers = _borrowers(store, loans, position)
+        loans = [loan for loan in loans if borrowers.get(loan) == party]
+        keys = [row[0] for row in fold(store, "cap_keys_of_loans", caps=caps, loans=loans)]
+    else:
+        keys = [row[0] for cap in caps for row in fold(store, "cap_keys_below", cap=cap)]
+        borrowers = _borrowers(store, {key.split("/")[1] for key in keys}, position)
+    return [
+        (cap, key, borrowers.get(key.partition("/")[0]))
+        for cap, key in (path.split("/", 1) for path in dict.fromkeys(keys))
+    ]
+
+
+def _borrowers(store: Store, loans: Iterable[str], position: int) -> dict[str, str]:
+    """Loan to firm; of one that was drawn again after a reversal the last borrower."""
+    firms: dict[str, str] = {}
+    wanted = [f"loan:{loan}" for loan in loans]
+    for first in range(0, len(wanted), _KEYS_AT_ONCE):
+        tags = wanted[first : first + _KEYS_AT_ONCE]
+        firms.update(fold(store, "borrowers_of_loans", tags=tags, until=position))
+    return firms
 
 
 def _row(
@@ -353,12 +344,33 @@ def _row(
 
 @begins_again
 def highest_uses(store: Store, position: int, party: str | None = None) -> dict[Name, int]:
-    """Per cap and key (of a party) the highest use on any day at any time, in fen, up to where the projection is.
+    """Per cap and key the highest use on any day at any time, in fen, up to where the projections are: of one party
+    and of the loans that it drew; without one of all keys but those of loans.
 
     Raises NotProjected where that is before `position`.
     """
     shelf = reaching(store, PROJECTION.name, position)
-    return {(cap, key): int(fen) for cap, key, fen in shelf.rows("highest_uses", party=party)}
+    highest = {(cap, key): int(fen) for cap, key, fen in shelf.rows("highest_uses", party=party)}
+    if party is not None:
+        balances = reaching(store, "balances", position)
+        keys = [(cap, key) for cap, key, _ in _loan_keys(store, balances, position, party)]
+        highest |= _highest_of_loans(store, balances, keys)
+    return highest
+
+
+def _highest_of_loans(store: Store, balances: Shelf, names: Sequence[Name]) -> dict[Name, int]:
+    """Of each key the highest sum of its whole history."""
+    accounts = accounts_of(store, [f"quota/{cap}/{key}" for cap, key in names])
+    highest = dict.fromkeys(names, 0)
+    for path, account in accounts.items():
+        name = _name(path)
+        lines = [
+            page.of(account).lines for page in folios.whole(balances, f"loan:{name[1].partition('/')[0]}")
+        ]
+        whole = np.concatenate(lines)
+        key = np.zeros(len(whole), np.int32)
+        (highest[name],) = peaks(key, whole["position"], whole["day"], whole["amount_fen"], 1).tolist()
+    return highest
 
 
 PROJECTION = Caps()

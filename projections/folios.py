@@ -2,17 +2,33 @@
 
 from __future__ import annotations
 
+import hashlib
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from projections.base import Damaged
-from projections.pages import DAY_SUM, LINE, NO_LINES, NO_SUMS, Index, Page, Pages, Records
+from projections.pages import (
+    DAY_SUM,
+    LINE,
+    LINES_MAX,
+    NO_LINES,
+    NO_SUMS,
+    Index,
+    Page,
+    Pages,
+    Records,
+    advanced,
+)
 from projections.shelves import Shelf
 
 _ROWS_AT_ONCE: Final = 2_000
+#: So many rows are hashed at once, here and in the query.
+_ROWS_HASHED: Final = 16_384
+_NEWEST: Final = 2**62
 #: Up to so many pages one statement is cheaper than a temporary table.
 _FEW_PAGES: Final = 2_000
 
@@ -35,6 +51,69 @@ def last_pages(shelf: Shelf, names: Sequence[str]) -> Pages:
     if not shelf.rows("folios_indexed")[0][0]:
         return _pages(names, [])
     return _pages(names, shelf.rows("last_pages", folios=list(names)))
+
+
+def digest_of_stored(shelf: Shelf) -> tuple[str, int]:
+    """SHA-256 (hex) over every row of the table, and how many there are. PostgreSQL hashes the bytes where they lie,
+    those of some thousand rows at once."""
+    rows: list[Any] = shelf.rows("digests_of_folios")
+    columns = list(zip(*rows, strict=True)) if rows else [()] * 8
+    names, *others, counts = columns
+    return _digest_of_columns("\n".join(names), *(b"".join(column) for column in others)), sum(counts)
+
+
+def digest_of_lines(parts: Sequence[tuple[Sequence[str], NDArray[np.int32], Records]]) -> str:
+    """The digest that `digest_of_stored` gives where the table holds these lines. Each part has names, per line an
+    index into them, and the lines in the order of the log; no name stands in two parts."""
+    names = sorted({name for some, _, _ in parts for name in some})
+    place = {name: i for i, name in enumerate(names)}
+    folio = np.concatenate([np.array([place[name] for name in some])[index] for some, index, _ in parts])
+    packed = (folio << 32) + np.arange(len(folio))
+    packed.sort()
+    lines = np.concatenate([lines for _, _, lines in parts])[packed & 0xFFFFFFFF]
+    ends = np.searchsorted(packed >> 32, np.arange(len(names)), "right")
+    sizes = np.diff(np.append(0, ends))
+    pages = -(-sizes // LINES_MAX)
+    page = np.arange(pages.sum()) - np.repeat(np.cumsum(pages) - pages, pages)
+    starts = np.repeat(ends - sizes, pages) + page * LINES_MAX
+    row_ends = np.minimum(starts + LINES_MAX, np.repeat(ends, pages))
+    sizes_of_openings, openings = _openings(lines, page, starts)
+    blocks = range(0, len(page), _ROWS_HASHED)
+    opening_ends = np.cumsum(sizes_of_openings)
+    return _digest_of_columns(
+        "\n".join([names[i] for i in np.repeat(np.arange(len(names)), pages).tolist()]),
+        page.astype(">i4").tobytes(),
+        lines["position"][starts].astype(">i8").tobytes(),
+        sizes_of_openings.astype(">i4").tobytes(),
+        ((row_ends - starts) * LINE.itemsize).astype(">i4").tobytes(),
+        b"".join(_block_hashes(openings, opening_ends, blocks)),
+        b"".join(_block_hashes(lines.tobytes(), row_ends * LINE.itemsize, blocks)),
+    )
+
+
+def _block_hashes(whole: bytes, row_ends: Index, blocks: range) -> Iterator[bytes]:
+    """The SHA-256 of the bytes of every so many rows, which stand one after the other."""
+    start = 0
+    for block in blocks:
+        end = int(row_ends[min(block + blocks.step, len(row_ends)) - 1])
+        yield hashlib.sha256(whole[start:end]).digest()
+        start = end
+
+
+def _openings(lines: Records, page: Index, starts: Index) -> tuple[Index, bytes]:
+    """Per row how many bytes it opens with, and all these bytes."""
+    sizes, parts, opening = np.zeros(len(page), np.int64), [], NO_SUMS
+    for row in np.flatnonzero(page).tolist():
+        before = NO_SUMS if page[row] == 1 else opening
+        opening = advanced(before, lines[starts[row] - LINES_MAX : starts[row]])
+        sizes[row] = opening.nbytes
+        parts.append(opening.tobytes())
+    return sizes, b"".join(parts)
+
+
+def _digest_of_columns(names: str, *columns: bytes) -> str:
+    hashed = (hashlib.sha256(column).digest() for column in (names.encode(), *columns))
+    return hashlib.sha256(b"".join(hashed)).hexdigest()
 
 
 def all_pages(shelf: Shelf) -> tuple[Pages, Sequence[int]]:
@@ -153,7 +232,7 @@ def _copy_rows(pages: Pages) -> Iterator[bytes]:
     yield b"".join(parts)
 
 
-def whole(shelf: Shelf, name: str, position: int) -> Iterator[Page]:
+def whole(shelf: Shelf, name: str, position: int = _NEWEST) -> Iterator[Page]:
     """Every page of a folio up to a position, in order, the last one cut there."""
     rows = shelf.rows("whole_folio", folio=name, position=position)
     for opening, lines in rows:

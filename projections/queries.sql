@@ -164,6 +164,16 @@ with recursive below (folio) as (
 )
 select folio from below where folio is not null
 
+-- name: digests_of_folios
+select string_agg(folio, E'\n'), string_agg(int4send(page), ''), string_agg(int8send(first_position), ''),
+       string_agg(int4send(octet_length(opening)), ''), string_agg(int4send(octet_length(lines)), ''),
+       sha256(string_agg(opening, '')), sha256(string_agg(lines, '')), count(*)
+from (
+    select folio, page, first_position, opening, lines, row_number() over () as n
+    from (select * from {schema}.folios order by folio, first_position, page) as sorted
+) as row
+group by (n - 1) / 16384 order by (n - 1) / 16384
+
 -- name: all_pages
 -- Some thousand rows joined into one: their columns, one after the other.
 select string_agg(folio, E'\n'), string_agg(int4send(page), ''), string_agg(int8send(first_position), ''),
@@ -270,44 +280,17 @@ from accounts
 where id between %(first)s and %(last)s and (%(ids)s::int[] is null or id = any(%(ids)s::int[]))
   and ((path >= 'quota/' and path < 'quota0') or (path >= 'limit/' and path < 'limit0')
        or (path >= 'settled/' and path < 'settled0'))
+  and split_part(split_part(split_part(path, '/', 2), '.', -1), '+', 1) <> 'loan'
 
 -- name: cap_account_paths
 select string_agg(id || E'\t' || path, E'\n') from accounts
 where split_part(path, '/', 1) in ('quota', 'limit', 'settled') and id <= %(last)s
-
--- name: tags_at
-select string_agg(array_to_string(tags, ' '), E'\n' order by position) from events
-where position = any(%(positions)s)
-
--- name: tags_of_draws
-select array_to_string(e.tags, ' ') from event_tags t join events e on e.position = t.position
-where t.tag = any(%(tags)s) and e.type = 'LoanDrawn' and e.span > 0 and e.position <= %(until)s
-order by e.position
-
--- name: save_borrowers
--- Of loans that were drawn before, reversed, and drawn again.
-update {schema}.keys k set party = drawn.firm
-from unnest(%(loans)s::text[], %(firms)s::text[]) as drawn (loan, firm)
-where k.key = drawn.loan collate "C" and split_part(split_part(k.cap, '.', -1), '+', 1) = 'loan'
-  and k.party is distinct from drawn.firm
-
--- name: firms_of_loans
--- By other means than the fold's: from the tags one by one.
-select distinct on (loan) substr(loan, 6), substr(firm, 6)
-from (
-    select position, (select t from unnest(tags) t where t like 'loan:%%') as loan,
-           (select t from unnest(tags) t where t like 'firm:%%') as firm
-    from events where type = 'LoanDrawn' and span > 0 and position <= %(until)s
-) as drawn
-order by loan, position desc
+  and split_part(path, '/', 2) !~ '[.]loan([+]|$)'
 
 -- name: cap_keys_named
 select k.cap, k.key, party, used, highest_fen
 from unnest(%(caps)s::text[], %(keys)s::text[]) as wanted (cap, key)
 join {schema}.keys k on k.cap = wanted.cap collate "C" and k.key = wanted.key collate "C"
-
--- name: copy_cap_keys
-copy {schema}.keys (cap, key, party, used, highest_fen) from stdin
 
 -- name: save_cap_keys
 insert into {schema}.keys (cap, key, party, used, highest_fen)
@@ -495,3 +478,31 @@ where position in (select position from event_tags where tag = %(tag)s and posit
       select from unnest(tags) as tag where starts_with(tag, 'claim:') and tag = any(%(voided)s::text[])
   ))
 group by type
+
+-- name: loans_of_firm
+select distinct (select substr(t.tag, 6) from unnest(e.tags) as t (tag) where t.tag like 'loan:%%') as loan
+from event_tags t join events e on e.position = t.position
+where t.tag = %(tag)s and t.position <= %(until)s and e.type = 'LoanDrawn' and e.span > 0
+order by loan
+
+-- name: borrowers_of_loans
+select distinct on (t.tag) substr(t.tag, 6), (select substr(f.tag, 6) from unnest(e.tags) as f (tag) where f.tag like 'firm:%%')
+from event_tags t join events e on e.position = t.position
+where t.tag = any(%(tags)s) and t.position <= %(until)s and e.type = 'LoanDrawn' and e.span > 0
+order by t.tag, t.position desc
+
+-- name: cap_keys_below
+-- <cap>/<key> of a cap's accounts.
+select substr(path, 7) from accounts where path >= 'quota/' || %(cap)s || '/' and path < 'quota/' || %(cap)s || '0'
+union all
+select substr(path, 7) from accounts where path >= 'limit/' || %(cap)s || '/' and path < 'limit/' || %(cap)s || '0'
+
+-- name: cap_keys_of_loans
+select substr(a.path, 7)
+from unnest(%(caps)s::text[]) as cap (id), unnest(%(loans)s::text[]) as loan (id), unnest('{quota,limit}'::text[]) as book (name)
+cross join lateral (
+    select path from accounts where path = book.name || '/' || cap.id || '/' || loan.id
+    union all
+    select path from accounts
+    where path > book.name || '/' || cap.id || '/' || loan.id || '/' and path < book.name || '/' || cap.id || '/' || loan.id || '0'
+) as a

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -130,11 +130,10 @@ class Runner:
         """Rebuild what the code of another version filled; until it is swapped in, the old one is read."""
         from projections.rebuilding import RebuildUnderWay, rebuild  # which is made of runners
 
-        versions = {row[0]: row[2] for row in shelves.generations(self.store) if row[3]}
-        outdated = [p.name for p in self.known.values() if versions.get(p.name, p.version) != p.version]
-        if outdated:
+        names = outdated(statuses(self.store), self.known)
+        if names:
             with contextlib.suppress(RebuildUnderWay):  # then it is being done
-                rebuild(self, outdated, progress)
+                rebuild(self, names, progress)
 
     def _live_or_begun(self, projection: Projection) -> Shelf | None:
         """The generation to go on with; None where another version's is still the one that is read."""
@@ -214,8 +213,19 @@ def ensure(
 
 
 def _reach(store: Store, position: int) -> bool:
-    """Whether every projection reaches a position, or will not because it stopped."""
-    found = {status.name: status for status in statuses(store)}
-    return found.keys() >= discover().keys() and all(
-        status.position >= position or status.problem for status in found.values()
+    """Whether every projection, filled by code of this version, reaches a position or will not because it stopped."""
+    found, known = {status.name: status for status in statuses(store)}, discover()
+    return (
+        found.keys() >= known.keys()
+        and not outdated(found.values(), known)
+        and all(status.position >= position or status.problem for status in found.values())
     )
+
+
+def outdated(found: Iterable[Status], known: Mapping[str, Projection]) -> list[str]:
+    """The projections that code of another version filled."""
+    return [
+        status.name
+        for status in found
+        if status.name in known and status.version != known[status.name].version
+    ]

@@ -79,8 +79,9 @@ def _outside(data: Path | None, files: list[Path], key: str | None) -> Outside:
     keys = [own[1].verifier] if own else []
     held = [Held(str(path), path.read_text(encoding="utf-8", errors="replace")) for path in files]
     if own:
-        newest = own[0].newest(keys)
-        held += [Held(str(own[0].note_path), newest[0])] if newest else []
+        beside = own[0].note_path
+        if beside.exists():
+            held.append(Held(str(beside), beside.read_text(encoding="utf-8", errors="replace")))
     if key is not None:
         keys = [read_key(key)]
     elif held and not keys:

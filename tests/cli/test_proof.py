@@ -216,6 +216,33 @@ def test_unusable_input(told: Program, arguments: tuple[object, ...]) -> None:
     assert not (ROOT / "x.zip").exists()
 
 
+def test_a_lost_key_is_not_replaced_unseen(tmp_path: Path) -> None:
+    """Where a key has signed before and is gone, nothing is signed and that is said, until a new one is adopted."""
+    with data_folder(tmp_path / "data") as kejin:
+        kejin.ask("database")
+        kejin.record(*OPENING)
+        (tmp_path / "data" / KEY_FILE).unlink()
+        recorded = kejin.run(claim())
+        assert recorded.code == 0
+        assert "is gone" in recorded.complaint
+        assert "is gone" in kejin("checkpoint").complaint
+        kejin.ask("key", "adopt")
+        assert kejin.ask("checkpoint")["size"] == len(kejin.events())
+        assert kejin.ask("verify")["ok"]
+
+
+def test_a_damaged_note_is_found(tmp_path: Path) -> None:
+    """A note beside the key that the key did not sign is a finding of verify."""
+    with data_folder(tmp_path / "data") as kejin:
+        kejin.ask("database")
+        kejin.record(*OPENING)
+        note = tmp_path / "data" / f"{KEY_FILE}.checkpoint"
+        note.write_text(note.read_text(encoding="utf-8").replace("\n5\n", "\n4\n"), encoding="utf-8")
+        answer = kejin("verify", "log", "--json")
+        assert answer.code == 1
+        assert "not signed" in answer.document["findings"][0]["detail"]
+
+
 def test_a_damaged_key_is_said(tmp_path: Path) -> None:
     """A key file that is no key stops what needs it with one clear line, and is never overwritten."""
     with data_folder(tmp_path / "data") as kejin:

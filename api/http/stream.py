@@ -1,0 +1,132 @@
+"""GET /v1/events/stream: events as they are recorded, as server-sent events that can be resumed.
+
+Each event has its position as `id`; a client that comes back with Last-Event-ID gets what came after it, from whatever
+server. Nothing is skipped or doubled, since what is sent next depends on that position alone.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from typing import Final
+
+from api.roles import READ
+from api.service.limits import Limits
+from api.service.live import FeedEvent
+from api.service.operations import Answer, Operation, Parameter, Try
+from api.service.parameters import position, text, whole_number
+from api.service.problems import HttpProblem
+from api.service.requests import Reply, Request
+from ledger.catalogue import Catalogue
+from ledger.money import MAX_FEN
+
+_HEARTBEAT_SECONDS: Final = 15.0
+#: A reader that takes nothing for so long is let go; it can resume.
+_STALLED_SECONDS: Final = 60.0
+_LAST: Final = Parameter(
+    "Last-Event-ID",
+    "header",
+    {"type": "integer", "minimum": 0, "maximum": MAX_FEN},
+    whole_number(0),
+    "The last position that was received: the stream goes on after it. 最后收到的序号。",
+    f"an integer from 0 to {MAX_FEN}",
+    f"0 至 {MAX_FEN} 的整数",
+)
+
+
+def operations(known: Catalogue, limits: Limits) -> list[Operation]:
+    """The stream."""
+    return [
+        Operation(
+            "stream",
+            "GET",
+            "/v1/events/stream",
+            "live",
+            "Events as they are recorded (server-sent events). Begins after Last-Event-ID or `after`, else with what "
+            "is recorded from now on.",
+            "实时事件流，可由 Last-Event-ID 续传。",
+            READ,
+            _stream,
+            (
+                Answer(
+                    200, "Events; `id` is the position.", {"type": "string"}, media_type="text/event-stream"
+                ),
+            ),
+            (
+                position(
+                    "after", "Begin after this position; 0 is the whole log. 从此序号之后开始。", least=0
+                ),
+                text("tag", "Only events with this tag. 标签。", "round:R1"),
+                text("type", "Only events of this type. 类型。", "GrantPaid"),
+                _LAST,
+            ),
+            codes=("too_many_streams",),
+            tries=(
+                Try(422, "invalid_parameter", query={"after": -1}),
+                Try(422, "invalid_parameter", headers={"Last-Event-ID": "yesterday"}),
+            ),
+        )
+    ]
+
+
+async def _stream(request: Request) -> Reply | None:
+    service, given = request.service, request.parameters
+    if service.feed.streams >= service.limits.streams_max:
+        raise HttpProblem(
+            "too_many_streams", "too many streams are open; try again", "事件流连接过多；请稍后再试"
+        )
+    after = given["Last-Event-ID"] if given["Last-Event-ID"] is not None else given["after"]
+    if after is None:
+        after = await service.quick.ask(lambda store: store.head().position)
+    service.feed.streams += 1
+    left = asyncio.ensure_future(_left(request))
+    sending = asyncio.ensure_future(_send_all(request, after))
+    try:
+        await asyncio.wait((left, sending), return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        service.feed.streams -= 1
+        for task in (left, sending):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError, TimeoutError):
+                await task
+    return None
+
+
+async def _left(request: Request) -> None:
+    """Returns when the reader is gone."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+
+
+async def _send_all(request: Request, after: int) -> None:
+    service, given = request.service, request.parameters
+    headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
+    await request.send({"type": "http.response.start", "status": 200, "headers": headers})
+    await _send(request, b": kejin\n\n")
+    while not service.feed.ended:
+        try:
+            seen, found = await service.feed.next(after, given["tag"], given["type"], _HEARTBEAT_SECONDS)
+        except HttpProblem:  # the database is away: the reader waits with us
+            await asyncio.sleep(service.limits.retry_seconds)
+            continue
+        if found:
+            await _send(request, b"".join(map(_shown, found)))
+        elif seen == after:
+            await _send(request, b": still here\n\n")
+        after = seen
+        request.noted["position"] = after
+    await request.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+async def _send(request: Request, data: bytes) -> None:
+    async with asyncio.timeout(_STALLED_SECONDS):
+        await request.send({"type": "http.response.body", "body": data, "more_body": True})
+
+
+def _shown(event: FeedEvent) -> bytes:
+    return b"id: %d\nevent: %s\ndata: %s\n\n" % (event.position, _one_line(event.type), event.data)
+
+
+def _one_line(text: str) -> bytes:
+    """Another recorder may name its events as it likes."""
+    return " ".join(text.split()).encode()

@@ -1,0 +1,58 @@
+"""GET /v1/verification: recompute from the log what must hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from api.roles import VERIFY
+from api.service import schemas
+from api.service.asking import resolve
+from api.service.limits import Limits
+from api.service.operations import Answer, Operation, Try
+from api.service.parameters import CLOCKS, word
+from api.service.reads import clocks_of, echo
+from api.service.requests import Reply, Request, json_bytes
+from ledger.catalogue import Catalogue
+from ledger.store import Store
+from projections.clocks import AsOf
+from projections.verification import CHECKS, run
+
+_ALL: Final = "all"
+
+
+def operations(known: Catalogue, limits: Limits) -> list[Operation]:
+    """The checks. They look at every business date and the whole log, whatever the clocks say; these are echoed."""
+    return [
+        Operation(
+            "verification",
+            "GET",
+            "/v1/verification",
+            "reads",
+            "Recompute leaves, books, caps and projections from the log. Takes long on a long log; not kept.",
+            "由日志重新计算并校验。",
+            VERIFY,
+            _verify,
+            (Answer(200, "What was found; `ok` says whether everything holds.", schemas.VERIFICATION),),
+            (word("check", "One check; default: all. 校验项。", (*CHECKS, _ALL)), *CLOCKS),
+            codes=("not_known",),
+            tries=(
+                Try(200, query={"check": "books"}),
+                Try(422, "invalid_parameter", query={"check": "everything"}),
+                Try(404, "not_known", query={"known_position": 999_999}),
+            ),
+        )
+    ]
+
+
+async def _verify(request: Request) -> Reply:
+    check = request.parameters["check"] or _ALL
+    names = list(CHECKS) if check == _ALL else [check]
+
+    def question(store: Store) -> tuple[AsOf, Mapping[str, Any]]:
+        as_of = resolve(store, clocks_of(request))
+        request.service.projected.ensure(store, store.head().position)
+        return as_of, run(store, names).document()
+
+    as_of, report = await request.service.checks.ask(question)
+    return Reply(200, json_bytes({**echo(request, as_of), **report}))

@@ -1,0 +1,88 @@
+"""Access: who a request's sender is and what they may do. Tokens are kept in memory and read again when they change."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final
+
+from api.roles import EVERYTHING, permissions_of
+from api.service.problems import HttpProblem
+from api.tokens import Token, all_tokens, hash_of
+from ledger.store import Store
+
+#: A token that is not known may be new: look again, but not more often than this.
+_LOOK_AGAIN_SECONDS: Final = 0.25
+
+
+@dataclass(frozen=True, slots=True)
+class Sender:
+    """Who sent a request: the principal that is bound into events, the token's id, what they may do."""
+
+    principal: str | None  # None: the server's own
+    token: str | None
+    may: frozenset[str]
+
+    def check(self, permission: str) -> None:
+        """Raises HttpProblem `forbidden`."""
+        if permission not in self.may:
+            raise HttpProblem(
+                "forbidden",
+                f"this token does not have the permission {permission!r}",
+                f"该令牌没有 {permission!r} 权限",
+            )
+
+
+_ANYBODY: Final = Sender(None, None, EVERYTHING)
+
+
+class Access:
+    """The tokens as this process knows them. Read by the event loop, written by the listener's thread."""
+
+    def __init__(self) -> None:
+        self._by_hash: Mapping[bytes, Token] = {}
+        self._looked_at = 0.0
+        self._guard = threading.Lock()
+        self.exist = False
+
+    def read(self, store: Store) -> None:
+        """Take in the tokens as they are now."""
+        with self._guard:
+            tokens = all_tokens(store)
+            self._by_hash = {token.secret_sha256: token for token in tokens}
+            # Once one was made, revoking or expiring it must not open the service to everybody.
+            self.exist = bool(tokens)
+            self._looked_at = time.monotonic()
+
+    @property
+    def may_be_stale(self) -> bool:
+        """Whether it is worth to look again for a token that is not known."""
+        return time.monotonic() - self._looked_at > _LOOK_AGAIN_SECONDS
+
+    def sender(self, authorization: bytes | None) -> Sender | None:
+        """Who sends a request with this Authorization header; None for an unknown or unusable token.
+
+        Without tokens everybody may do everything: the service listens on loopback only then.
+        """
+        if not self.exist:
+            return _ANYBODY
+        scheme, _, secret = (authorization or b"").partition(b" ")
+        if scheme.lower() != b"bearer" or not secret:
+            return None
+        token = self._by_hash.get(hash_of(secret.strip().decode("latin-1")))
+        if token is None or not token.valid_at(datetime.now(UTC)):
+            return None
+        return Sender(token.principal, token.id, permissions_of(token.roles))
+
+
+def unauthorized() -> HttpProblem:
+    """No token, or one that is not valid."""
+    return HttpProblem(
+        "unauthorized",
+        "send a valid token: Authorization: Bearer …; kejin token makes them",
+        "请提供有效令牌：Authorization: Bearer …；由 kejin token 生成",
+        {"WWW-Authenticate": 'Bearer realm="kejin"'},
+    )

@@ -1,0 +1,249 @@
+"""The one place where the service calls the reads of projections/ and ledger/: the two clocks, and each question.
+
+Every function here runs in a lane's thread, on that thread's store.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from api.service.problems import HttpProblem
+from ledger.dates import Day
+from ledger.events import StoredEvent
+from ledger.explain import NothingToExplain, explain
+from ledger.store import NotKnown, Store
+from projections import runner
+from projections.balances import UnknownAccount, balance_fen
+from projections.caps import caps
+from projections.clocks import AsOf
+from projections.envelopes import envelope
+from projections.milestones import milestones
+from projections.replay import replay
+from projections.reports.duplicates import duplicates
+from projections.reports.duties import duties
+from projections.reports.near_caps import near_caps
+from projections.reports.party import UnknownParty, party_report
+from projections.reports.round import UnknownRound, round_report
+
+#: While another process fills the projections, look this often.
+_POLL_SECONDS: Final = 0.01
+
+
+@dataclass(frozen=True, slots=True)
+class Clocks:
+    """The two clocks as a request gave them, unresolved; and the position that it wants to see at least."""
+
+    on: Day | None = None
+    known_at: datetime | None = None
+    known_position: int | None = None
+    min_position: int | None = None
+
+
+class Projected:
+    """Brings the projections up to a position when a read needs it, and remembers how far they are known to be.
+
+    Safe for many threads: one works, the others wait for it.
+    """
+
+    def __init__(self, seconds_max: float) -> None:
+        self._seconds_max = seconds_max
+        self._reached = -1  # also an empty log has projections, once they were begun
+        self._guard = threading.Lock()
+        self._runner: runner.Runner | None = None
+
+    @property
+    def reached(self) -> int:
+        """Every projection is known to reach this position."""
+        return self._reached
+
+    def ensure(self, store: Store, position: int) -> None:
+        """Return once every projection reaches a position, or stopped before it. Raises HttpProblem `behind`."""
+        if position <= self._reached:
+            return
+        with self._guard:
+            if position > self._reached:
+                try:
+                    self._catch_up(store, position)
+                except BaseException:
+                    self._close()
+                    raise
+
+    def close(self) -> None:
+        """Close the connection that fills them."""
+        with self._guard:
+            self._close()
+
+    def _close(self) -> None:
+        if self._runner is not None:
+            self._runner.close()
+            self._runner = None
+
+    def _catch_up(self, store: Store, position: int) -> None:
+        self._runner = self._runner or runner.Runner(store.address)
+        deadline = time.monotonic() + self._seconds_max
+        while not self._reach(store, position):
+            with self._runner.leading() as leads:
+                if leads:
+                    self._runner.catch_up()
+                    continue
+            if time.monotonic() > deadline:  # another process works, and is slow
+                raise HttpProblem(
+                    "behind",
+                    f"the projections do not reach position {position} yet; try again",
+                    f"投影尚未到达第 {position} 条；请稍后再试",
+                )
+            time.sleep(_POLL_SECONDS)
+
+    def _reach(self, store: Store, position: int) -> bool:
+        found = {status.name: status for status in runner.statuses(store)}
+        known = self._runner.known if self._runner is not None else {}
+        if not found.keys() >= known.keys() or runner.outdated(found.values(), known):
+            return False
+        moving = [status.position for status in found.values() if not status.problem]
+        self._reached = min(moving, default=position)
+        return self._reached >= position
+
+
+def resolve(store: Store, clocks: Clocks, recorded: int = 0) -> AsOf:
+    """The position that a request means; up to `recorded` the log is known to be there without asking.
+
+    Raises HttpProblem `not_known`.
+    """
+    wanted = clocks.known_position
+    if wanted is not None and max(wanted, clocks.min_position or 0) <= min(wanted, recorded):
+        return AsOf(clocks.on, wanted)
+    try:
+        known = store.known_position(clocks.known_position, clocks.known_at)
+        if clocks.min_position is not None and clocks.min_position > known:
+            store.known_position(clocks.min_position)
+            raise NotKnown(
+                f"min_position {clocks.min_position} is after what the request asks to be known, {known}",
+                f"min_position {clocks.min_position} 晚于请求所知的序号 {known}",
+            )
+    except NotKnown as error:
+        raise HttpProblem("not_known", str(error), error.zh) from None
+    return AsOf(clocks.on, known)
+
+
+def balance(store: Store, as_of: AsOf, account: str) -> int:
+    """The balance of an account or subtree. Raises HttpProblem `unknown_account`."""
+    try:
+        return balance_fen(store, account, as_of)
+    except UnknownAccount:
+        raise HttpProblem(
+            "unknown_account",
+            f"{account!r} is no account of a known shape",
+            f"{account!r} 不是已知形式的账户",
+        ) from None
+
+
+def cap_rows(store: Store, as_of: AsOf, party: str | None) -> list[dict[str, Any]]:
+    """Every cap and key, or those of a party."""
+    return [asdict(row) for row in caps(store, as_of, party)]
+
+
+def milestone_rows(store: Store, as_of: AsOf, bank: str | None) -> list[dict[str, Any]]:
+    """Every product's climb, or those of a bank."""
+    return [asdict(row) for row in milestones(store, as_of.known_position, bank)]
+
+
+def events(
+    store: Store, after: int, until: int, limit: int, tag: str | None, event_type: str | None, on: Day | None
+) -> list[dict[str, Any]]:
+    """At most `limit` envelopes with after < position <= until, effective on or before a day."""
+    return [envelope(event) for event in _stored(store, after, until, limit, tag, event_type, on)]
+
+
+def replayed(
+    store: Store, after: int, until: int, limit: int, tag: str | None, on: Day | None
+) -> list[dict[str, Any]]:
+    """What each of at most `limit` events changed. Events effective after `on` change nothing by then: left out."""
+    return replay(store, _stored(store, after, until, limit, tag, None, on), on)
+
+
+def _stored(
+    store: Store, after: int, until: int, limit: int, tag: str | None, event_type: str | None, on: Day | None
+) -> list[StoredEvent]:
+    found: list[StoredEvent] = []
+    stream = store.stored_events(after, until, tag=tag, event_type=event_type)
+    try:
+        for event in stream:
+            if on is None or event.effective_on <= on:
+                found.append(event)
+                if len(found) == limit:
+                    break
+    finally:
+        stream.close()  # type: ignore[attr-defined]
+    return found
+
+
+def event(store: Store, as_of: AsOf, position: int) -> dict[str, Any]:
+    """One envelope. Raises HttpProblem `not_known`: beyond what is known, or effective later."""
+    found = (
+        events(store, position - 1, position, 1, None, None, None) if position <= as_of.known_position else []
+    )
+    if not found or (as_of.on is not None and found[0]["effective_on"] > as_of.on):
+        raise HttpProblem(
+            "not_known",
+            f"position {position} is not known at {as_of.known_position}, or effective later",
+            f"在 {as_of.known_position} 时序号 {position} 尚不可知，或尚未生效",
+        )
+    return found[0]
+
+
+def explanation(store: Store, as_of: AsOf, position: int) -> dict[str, Any]:
+    """Why this amount. Raises HttpProblem `not_known`, `nothing_to_explain`."""
+    found = event(store, as_of, position)
+    try:
+        return explain(position, found["type"], found["data"])
+    except NothingToExplain as error:
+        raise HttpProblem("nothing_to_explain", str(error), f"第 {position} 条未计算金额") from None
+
+
+def round_document(store: Store, as_of: AsOf, round_id: str) -> Mapping[str, Any]:
+    """The report of a round. Raises HttpProblem `unknown_round`."""
+    try:
+        return round_report(store, as_of, round_id)
+    except UnknownRound:
+        raise HttpProblem(
+            "unknown_round", f"there is no round {round_id!r} as known then", f"当时没有轮次 {round_id!r}"
+        ) from None
+
+
+def party_document(store: Store, as_of: AsOf, uscc: str, kind: str) -> Mapping[str, Any]:
+    """The report of a party in its role. Raises HttpProblem `unknown_party`."""
+    try:
+        return party_report(store, as_of, uscc, kind)
+    except UnknownParty:
+        raise HttpProblem(
+            "unknown_party",
+            f"{uscc} is not registered as {kind} as known then",
+            f"当时 {uscc} 未登记为 {kind}",
+        ) from None
+
+
+WHOLE_REPORTS = {"near-caps": near_caps, "duties": duties, "duplicates": duplicates}
+
+
+def projection_status(store: Store) -> list[dict[str, Any]]:
+    """How far each projection is, and what stopped it."""
+    return [asdict(status) for status in runner.statuses(store)]
+
+
+def ready(store: Store) -> dict[str, Any]:
+    """Whether the database answers, and how far the log and its projections are."""
+    started = time.perf_counter()
+    head = store.head()
+    row = store.connection.execute("select version from kejin_work.schema_version").fetchone()
+    return {
+        "database": "ok",
+        "database_seconds": round(time.perf_counter() - started, 6),
+        "schema": None if row is None else row[0],
+        "position": head.position,
+        "projections": projection_status(store),
+    }

@@ -1,0 +1,148 @@
+"""The OpenAPI document, made from the operations: every status that can happen, with examples."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any, Final
+
+from api.service import schemas
+from api.service.operations import Answer, Operation, Parameter
+from api.service.problems import KINDS, MEDIA_TYPE, head
+
+Document = dict[str, Any]
+
+#: Problems that any operation that wants a permission can answer.
+_GUARDED: Final = ("unauthorized", "forbidden", "stopping", "busy", "misdirected")
+_OPEN: Final = ("busy", "misdirected")
+_ASKING: Final = ("database_unavailable", "too_slow", "behind")
+_COMPONENTS: Final[Mapping[str, Any]] = {
+    "Outcome": schemas.OUTCOME,
+    "OutcomeLine": schemas.OUTCOME_LINE,
+    "Problem": schemas.PROBLEM,
+    "Refusal": schemas.REFUSAL,
+    "Event": schemas.ENVELOPE,
+}
+
+
+def openapi(operations: Sequence[Operation], version: str) -> Document:
+    """The whole document (OpenAPI 3.1)."""
+    paths: dict[str, Document] = {}
+    for operation in operations:
+        paths.setdefault(operation.path.replace(":path}", "}"), {})[operation.method.lower()] = _operation(
+            operation
+        )
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "Kejin 科金",
+            "version": version,
+            "description": "An event-sourced ledger of public fund flows. 公共资金流的事件溯源账本。 "
+            "Money is whole fen; dates are YYYY-MM-DD. Problems are RFC 9457, in the language of Accept-Language.",
+            "license": {"name": "Apache-2.0", "identifier": "Apache-2.0"},
+        },
+        "paths": paths,
+        "components": {
+            "schemas": dict(_COMPONENTS),
+            "securitySchemes": {"bearer": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def codes_of(operation: Operation) -> list[str]:
+    """Every problem code that an operation can answer."""
+    codes = list(_GUARDED if operation.may is not None else _OPEN)
+    if operation.may is not None:
+        codes += _ASKING
+    codes += ["invalid_parameter", "unknown_parameter"]
+    if operation.method != "GET":
+        codes += ["cross_site", "timeout", "body_too_large"]
+    return list(dict.fromkeys([*codes, *operation.codes]))
+
+
+def _operation(operation: Operation) -> Document:
+    described: Document = {
+        "operationId": operation.name,
+        "tags": [operation.tag],
+        "summary": operation.en,
+        "description": operation.zh,
+        "parameters": [_parameter(parameter) for parameter in operation.parameters],
+        "responses": _responses(operation),
+    }
+    if operation.may is not None:
+        # Where no tokens exist none is wanted.
+        described["security"] = [{"bearer": []}, {}]
+        described["x-permission"] = operation.may
+    if operation.body is not None:
+        body = operation.body
+        examples = {name: {"value": value} for name, value in body.examples.items()}
+        described["requestBody"] = {
+            "required": body.required,
+            "content": {body.media_type: {"schema": body.schema, "examples": examples}},
+        }
+    return described
+
+
+def _parameter(parameter: Parameter) -> Document:
+    described: Document = {
+        "name": parameter.name,
+        "in": parameter.place,
+        "description": f"{parameter.en} {parameter.wanted_en}",
+        "required": parameter.place == "path",
+        "schema": dict(parameter.schema),
+    }
+    if parameter.example is not None and parameter.place == "path":
+        described["example"] = parameter.example
+    return described
+
+
+def _responses(operation: Operation) -> Document:
+    responses: Document = {}
+    for answer in operation.answers:
+        responses[str(answer.status)] = _answer(answer)
+    by_status: dict[int, list[str]] = {}
+    for code in codes_of(operation):
+        by_status.setdefault(KINDS[code].status, []).append(code)
+    for status, codes in sorted(by_status.items()):
+        responses.setdefault(str(status), _problem(codes))
+    return dict(sorted(responses.items()))
+
+
+def _answer(answer: Answer) -> Document:
+    described: Document = {"description": answer.en}
+    if answer.media_type:
+        content: Document = {"schema": dict(answer.schema)}
+        if answer.example is not None:
+            content["example"] = answer.example
+        described["content"] = {answer.media_type: content}
+    if answer.headers:
+        described["headers"] = {
+            name: {"description": says, "schema": {"type": "string"}} for name, says in answer.headers.items()
+        }
+    return described
+
+
+def _problem(codes: Iterable[str]) -> Document:
+    listed = list(codes)
+    described: Document = {
+        "description": "; ".join(f"`{code}`: {KINDS[code].en}" for code in listed),
+        "content": {
+            MEDIA_TYPE: {
+                "schema": {"$ref": "#/components/schemas/Problem"},
+                "examples": {code: {"value": example(code)} for code in listed},
+            }
+        },
+    }
+    if any(KINDS[code].again for code in listed):
+        described["headers"] = {
+            "Retry-After": {
+                "description": "seconds to wait",
+                "schema": {"type": "integer"},
+                "required": False,
+            }
+        }
+    return described
+
+
+def example(code: str) -> Document:
+    """A problem of a kind as the document shows it."""
+    return {**head(code, "en"), "detail": KINDS[code].en, "code": code, "clause": None}

@@ -1,0 +1,210 @@
+"""The front of the service: every request passes here first and last. Plain ASGI, since it is on the hottest path.
+
+It gives each request an id, refuses what must not come in (a stopping or overfull server, another site's page, an
+unknown token), calls the operation, turns whatever goes wrong into a problem document, and notes what became of it.
+"""
+
+from __future__ import annotations
+
+import re
+import time
+import traceback
+from collections.abc import Mapping
+from secrets import token_hex
+from typing import Final
+
+from starlette.types import Message, Receive, Scope, Send
+
+from api.service.access import Sender, unauthorized
+from api.service.operations import Operation
+from api.service.parameters import read_parameters
+from api.service.problems import HttpProblem
+from api.service.requests import ClientLeft, Reply, Request, language_of, problem_reply
+from api.service.service import Service
+from api.tokens import PREFIX
+
+#: What the answers of an API need: never sniffed, framed, or run as a page. Few, since each costs every answer.
+_SECURITY: Final = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
+#: A secret that somebody put into an address.
+_SECRET: Final = re.compile(re.escape(PREFIX) + r"[A-Za-z0-9_-]+")
+_NO_STORE: Final = (b"cache-control", b"no-store")
+_SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS"})
+_LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
+
+
+class Exchange:
+    """One request and its answer: the headers that every answer has, and what is noted in the end."""
+
+    __slots__ = ("_send", "request_id", "started", "status")
+
+    def __init__(self, send: Send) -> None:
+        self._send = send
+        self.request_id = token_hex(8)
+        self.started = time.perf_counter()
+        self.status = 0
+
+    async def send(self, message: Message) -> None:
+        """Send on, with the headers of every answer."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            headers = message["headers"]
+            headers += _SECURITY
+            headers.append((b"x-request-id", self.request_id.encode()))
+            if not any(name == b"cache-control" for name, _ in headers):
+                headers.append(_NO_STORE)
+        await self._send(message)
+
+
+async def handle(
+    service: Service,
+    operation: Operation,
+    path: Mapping[str, str],
+    scope: Scope,
+    receive: Receive,
+    send: Send,
+) -> None:
+    """Answer one request to an operation."""
+    exchange = Exchange(send)
+    language, request, problem = "en", None, None
+    service.in_flight += 1
+    try:
+        headers = _first_of_each(scope)
+        language = language_of(headers.get(b"accept-language"))
+        sender = await _admitted(service, operation, scope, headers)
+        request = Request(service, scope, receive, exchange.send, sender, language, exchange.request_id)
+        request.parameters = read_parameters(
+            operation.parameters, path, scope["query_string"], headers.get, service.limits
+        )
+        reply = await operation.handle(request)
+    except ClientLeft:
+        reply = None
+    except HttpProblem as error:
+        problem, reply = error.code, problem_reply(error, language, service.limits.retry_seconds)
+    except Exception as error:
+        problem, reply = "failed", _failed(service, exchange, error)
+    finally:
+        service.in_flight -= 1
+    if reply is not None and exchange.status == 0:
+        await reply.send(exchange.send)
+    _note(service, operation, scope, exchange, request, problem)
+
+
+async def refuse(service: Service, problem: HttpProblem, scope: Scope, send: Send) -> None:
+    """Answer a request to no operation with a problem."""
+    exchange = Exchange(send)
+    language = language_of(_first_of_each(scope).get(b"accept-language"))
+    await problem_reply(problem, language, service.limits.retry_seconds).send(exchange.send)
+    _note(service, None, scope, exchange, None, problem.code)
+
+
+def _first_of_each(scope: Scope) -> dict[bytes, bytes]:
+    return dict(reversed(scope["headers"]))
+
+
+async def _admitted(
+    service: Service, operation: Operation, scope: Scope, headers: Mapping[bytes, bytes]
+) -> Sender:
+    """Who sends the request, if it may come in at all. Raises HttpProblem."""
+    if service.draining and operation.may is not None:
+        raise HttpProblem(
+            "stopping",
+            "the server is stopping; try again",
+            "服务器正在停止；请稍后再试",
+            {"Connection": "close"},
+        )
+    if service.in_flight > service.limits.requests_max:
+        raise HttpProblem("busy", "too many requests are waiting; try again", "等待的请求过多；请稍后再试")
+    _check_origin(service, scope, headers)
+    authorization = headers.get(b"authorization")
+    sender = service.access.sender(authorization)
+    if sender is None and operation.may is not None:
+        if authorization is not None and service.access.may_be_stale:
+            await service.look_at_tokens()
+            sender = service.access.sender(authorization)
+        if sender is None:
+            raise unauthorized()
+    if sender is None:
+        return Sender(None, None, frozenset())
+    if operation.may is not None:
+        sender.check(operation.may)
+    return sender
+
+
+def _check_origin(service: Service, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
+    """Refuse what a page of another site makes a browser send. Without tokens the address itself is the only guard,
+    so the name it was asked by must be a loopback name (or a page could rebind its own name to us)."""
+    host = headers.get(b"host", b"").decode("latin-1").lower()
+    if scope["method"] not in _SAFE:
+        origin = headers.get(b"origin")
+        site = headers.get(b"sec-fetch-site", b"none")
+        if site not in (b"none", b"same-origin") or (
+            origin is not None and origin.decode("latin-1").lower().partition("://")[2] != host
+        ):
+            raise HttpProblem(
+                "cross_site",
+                "requests from pages of other sites are not taken",
+                "不接受来自其他站点页面的请求",
+            )
+    if not service.access.exist and host and _name_of(host) not in _LOOPBACK_NAMES:
+        raise HttpProblem(
+            "misdirected",
+            "this server answers on localhost only; make tokens to serve other names",
+            "本服务器仅以 localhost 应答；若用其他名称，请先生成令牌",
+        )
+
+
+def _name_of(host: str) -> str:
+    if host.startswith("["):
+        return host.partition("]")[0] + "]"
+    return host.partition(":")[0]
+
+
+def _failed(service: Service, exchange: Exchange, error: Exception) -> Reply:
+    """A fault of ours. It is logged whole; the client gets the request's id to ask about."""
+    service.lines.add(
+        "error", "fault", request_id=exchange.request_id, error="".join(traceback.format_exception(error))
+    )
+    body = (
+        b'{"type":"about:blank","title":"Internal Server Error","status":500,"code":"failed","clause":null,'
+        b'"detail":"a fault of the server; its log has it under this request id","request_id":"%s"}'
+        % exchange.request_id.encode()
+    )
+    return Reply(500, body, [], b"application/problem+json")
+
+
+def redacted(path: str) -> str:
+    """An address as it may be logged."""
+    return _SECRET.sub(PREFIX + "…", path) if PREFIX in path else path
+
+
+def _note(
+    service: Service,
+    operation: Operation | None,
+    scope: Scope,
+    exchange: Exchange,
+    request: Request | None,
+    problem: str | None,
+) -> None:
+    seconds = time.perf_counter() - exchange.started
+    name = operation.name if operation is not None else "none"
+    service.metrics.answered(name, exchange.status, seconds)
+    members = {} if request is None else request.noted
+    if request is not None and request.sender.token is not None:
+        members["principal"] = request.sender.principal
+        members["token"] = request.sender.token
+    if problem is not None:
+        members["problem"] = problem
+    service.lines.add(
+        "error" if exchange.status >= 500 and problem == "failed" else "info",
+        "request",
+        request_id=exchange.request_id,
+        operation=name,
+        method=scope["method"],
+        path=redacted(scope["path"]),
+        status=exchange.status,
+        seconds=round(seconds, 6),
+        **members,
+    )

@@ -1,0 +1,77 @@
+"""Pages of lists: an opaque cursor that pins the filters, the position that was known, and how far the reader is."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+import orjson
+
+from api.service.problems import HttpProblem
+
+
+@dataclass(frozen=True, slots=True)
+class Cursor:
+    """Where the next page begins: after `after` (a position, or how many rows were given), as known at
+    `known_position`, for the same filters."""
+
+    filters: Mapping[str, Any]
+    known_position: int
+    after: int
+
+    def text(self) -> str:
+        """The cursor as a client gets it."""
+        raw = orjson.dumps([self.filters, self.known_position, self.after], option=orjson.OPT_SORT_KEYS)
+        return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
+
+
+def read_cursor(text: str, filters: Mapping[str, Any], parameters: Mapping[str, Any]) -> Cursor:
+    """The cursor of a request. Its filters hold; those that the request repeats must be the same.
+
+    `filters` are the names of the list with what the request gave (None: not given). Raises HttpProblem.
+    """
+    try:
+        raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) if text.isascii() else b""
+        pinned, known_position, after = orjson.loads(raw)
+        right = (
+            type(pinned) is dict
+            and pinned.keys() == filters.keys()
+            and all(value is None or type(value) is str or type(value) is int for value in pinned.values())
+            and type(known_position) is int
+            and 0 <= known_position < 2**53
+            and type(after) is int
+            and 0 <= after < 2**53
+        )
+    except (ValueError, TypeError, binascii.Error):
+        right = False
+    if not right:
+        raise _unusable("the cursor was not made by this list", "该游标不是此列表生成的")
+    for name, value in filters.items():
+        if value is not None and value != pinned[name]:
+            raise _unusable(
+                f"the cursor pins {name}; leave it out or give the same",
+                f"游标已固定 {name}；请省略或保持一致",
+            )
+    if parameters.get("known_position") not in (None, known_position):
+        raise _unusable("the cursor pins known_position", "游标已固定 known_position")
+    return Cursor(pinned, known_position, after)
+
+
+def _unusable(en: str, zh: str) -> HttpProblem:
+    return HttpProblem("invalid_cursor", en, zh)
+
+
+def shown_instant(instant: datetime | None) -> str | None:
+    """An instant as it is echoed."""
+    return None if instant is None else instant.isoformat().replace("+00:00", "Z")
+
+
+def cut(rows: Sequence[Any], after: int, limit: int) -> tuple[Sequence[Any], int | None]:
+    """The rows of a page of a whole list, and how many were given after it; None at the end."""
+    page = rows[after : after + limit]
+    given = after + len(page)
+    return page, (given if given < len(rows) else None)

@@ -1,0 +1,265 @@
+"""Parameters: those that many operations share, and how they are read. What a client sends is never trusted."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, Final
+from urllib.parse import parse_qsl
+
+from api.service.limits import Limits
+from api.service.operations import Parameter
+from api.service.problems import HttpProblem
+from ledger.commands import ID, KEY
+from ledger.dates import SHANGHAI, is_day
+from ledger.money import MAX_FEN
+from ledger.parties import ALPHABET, is_well_formed
+
+_DIGITS: Final = re.compile(r"[0-9]{1,16}")
+_INSTANT: Final = re.compile(
+    r"[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}(:[0-9]{2}(\.[0-9]{1,6})?)?(Z|[+-][0-9]{2}:[0-9]{2})?"
+)
+_PLAIN: Final = re.compile(r"[^\x00-\x1f\x7f]{1,300}")
+
+USCC_SCHEMA: Final = {"type": "string", "pattern": f"^[{ALPHABET}]{{18}}$"}
+
+
+def _checked(accepts: Callable[[str], bool]) -> Callable[[str], str]:
+    def read(text: str) -> str:
+        if not accepts(text):
+            raise ValueError(text)
+        return text
+
+    return read
+
+
+def whole_number(least: int, most: int = MAX_FEN) -> Callable[[str], int]:
+    """Reads decimal digits from `least` to `most`."""
+
+    def read(text: str) -> int:
+        if not _DIGITS.fullmatch(text) or not least <= int(text) <= most:
+            raise ValueError(text)
+        return int(text)
+
+    return read
+
+
+def _instant(text: str) -> datetime:
+    if not _INSTANT.fullmatch(text):
+        raise ValueError(text)
+    found = datetime.fromisoformat(text)
+    try:
+        return (found if found.tzinfo else found.replace(tzinfo=SHANGHAI)).astimezone(UTC)
+    except OverflowError:
+        raise ValueError(text) from None
+
+
+def position(name: str, en: str, place: str = "query", least: int = 1, example: int = 1) -> Parameter:
+    """A position of the log."""
+    wanted = f"an integer from {least} to {MAX_FEN}", f"{least} 至 {MAX_FEN} 的整数"
+    schema = {"type": "integer", "minimum": least, "maximum": MAX_FEN}
+    return Parameter(name, place, schema, whole_number(least), en, *wanted, example)
+
+
+def uscc(name: str, en: str, place: str = "query") -> Parameter:
+    """A party's code."""
+    wanted = (
+        "a unified social credit code: 18 characters of 0-9 and A-Z without I O S V Z",
+        "统一社会信用代码：18 位，数字与大写字母（不含 I O S V Z）",
+    )
+    return Parameter(name, place, USCC_SCHEMA, _checked(is_well_formed), en, *wanted, "91350100M000100Y43")
+
+
+def identifier(name: str, en: str, example: str, place: str = "path") -> Parameter:
+    """An id as commands take it."""
+    from api.service.schemas import ID_SCHEMA
+
+    return Parameter(name, place, ID_SCHEMA, _checked(ID.accepts), en, ID.wanted_en, ID.wanted_zh, example)
+
+
+def text(name: str, en: str, example: str) -> Parameter:
+    """A short text of the query."""
+    wanted = "1 to 300 characters without control characters", "1 至 300 个字符，不含控制字符"
+    schema = {"type": "string", "minLength": 1, "maxLength": 300, "pattern": "^[^\\x00-\\x1f\\x7f]*$"}
+    return Parameter(
+        name, "query", schema, _checked(lambda t: _PLAIN.fullmatch(t) is not None), en, *wanted, example
+    )
+
+
+def word(name: str, en: str, words: Sequence[str], place: str = "query") -> Parameter:
+    """One of some words."""
+    listed = ", ".join(words)
+    return Parameter(
+        name,
+        place,
+        {"type": "string", "enum": [*words]},
+        _checked(lambda t: t in words),
+        en,
+        f"one of {listed}",
+        f"以下之一：{listed}",
+        words[0],
+    )
+
+
+def _flag(text: str) -> bool:
+    if text not in ("true", "false"):
+        raise ValueError(text)
+    return text == "true"
+
+
+DRY_RUN: Final = Parameter(
+    "dry_run",
+    "query",
+    {"type": "boolean", "default": False},
+    _flag,
+    "Decide, and write nothing. 只试算，不写入。",
+    "true or false",
+    "true 或 false",
+    False,
+)
+IDEMPOTENCY_KEY: Final = Parameter(
+    "Idempotency-Key",
+    "header",
+    {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]([ -~]*[!-~])?$"},
+    _checked(KEY.accepts),
+    "The same key and fields again change nothing, and are answered with the first outcome. 幂等键。",
+    KEY.wanted_en,
+    KEY.wanted_zh,
+    "2024-0001/1",
+)
+_ON: Final = Parameter(
+    "on",
+    "query",
+    {"type": "string", "format": "date"},
+    _checked(is_day),
+    "Business date; default: all. 业务日期；默认全部。",
+    "a real date written YYYY-MM-DD",
+    "真实存在的日期，写作 YYYY-MM-DD",
+    "2024-12-31",
+)
+_KNOWN_AT: Final = Parameter(
+    "known_at",
+    "query",
+    {"type": "string", "format": "date-time"},
+    _instant,
+    "As known at an instant (RFC 3339; without a zone: Shanghai). 截至该时刻所知。",
+    "an instant such as 2024-07-01T09:30:00+08:00",
+    "时刻，例如 2024-07-01T09:30:00+08:00",
+)
+#: The two clocks, and what must be known at least. Every read takes them.
+CLOCKS: Final = (
+    _ON,
+    _KNOWN_AT,
+    position(
+        "known_position",
+        "As known at a position of the log; default: the newest. 截至该序号所知。",
+        example=5,
+    ),
+    position("min_position", "Wait until the answer knows this position. 至少须知至该序号。"),
+)
+
+
+def paging(limits: Limits) -> tuple[Parameter, Parameter]:
+    """The size of a page, and where it begins."""
+    most = limits.page_rows_max
+    return (
+        Parameter(
+            "limit",
+            "query",
+            {"type": "integer", "minimum": 1, "maximum": most, "default": limits.page_rows},
+            whole_number(1, most),
+            "How many rows at most. 每页行数。",
+            f"an integer from 1 to {most}",
+            f"1 至 {most} 的整数",
+            100,
+        ),
+        Parameter(
+            "cursor",
+            "query",
+            {"type": "string", "maxLength": 2000},
+            str,
+            "`next_cursor` of the page before: it pins filters and position. 上一页的 next_cursor。",
+            "the next_cursor of a page",
+            "上一页的 next_cursor",
+        ),
+    )
+
+
+def read_parameters(
+    declared: Sequence[Parameter],
+    path: Mapping[str, str],
+    query: bytes,
+    header: Callable[[bytes], bytes | None],
+    limits: Limits,
+) -> dict[str, Any]:
+    """The values of an operation's parameters; absent ones are None. Raises HttpProblem."""
+    given = _query(query, limits)
+    values: dict[str, Any] = {}
+    for parameter in declared:
+        name = parameter.name
+        if parameter.place == "path":
+            sent: str | None = path[name]
+        elif parameter.place == "header":
+            sent = _header_text(parameter, header(name.lower().encode()))
+        else:
+            sent = given.pop(name, None)
+        values[name] = None if sent is None else _value(parameter, sent)
+    if given:
+        strange = next(iter(given))
+        known = ", ".join(p.name for p in declared if p.place == "query") or "–"
+        raise HttpProblem(
+            "unknown_parameter",
+            f"unknown parameter {strange[:60]!r}; this takes {known}",
+            f"未知参数 {strange[:60]!r}；可用参数：{known}",
+        )
+    if values.get("known_at") is not None and values.get("known_position") is not None:
+        raise HttpProblem(
+            "invalid_parameter",
+            "give known_at or known_position, not both",
+            "known_at 与 known_position 只能给出一个",
+        )
+    return values
+
+
+def _query(query: bytes, limits: Limits) -> dict[str, str]:
+    if len(query) > limits.query_bytes_max:
+        raise HttpProblem(
+            "invalid_parameter",
+            f"the query is longer than {limits.query_bytes_max} bytes",
+            f"查询字符串超过 {limits.query_bytes_max} 字节",
+        )
+    try:
+        pairs = parse_qsl(query.decode("ascii"), keep_blank_values=True, errors="strict") if query else []
+    except ValueError:
+        raise HttpProblem(
+            "invalid_parameter", "the query is not percent-encoded UTF-8", "查询字符串不是百分号编码的 UTF-8"
+        ) from None
+    given = dict(pairs)
+    if len(given) != len(pairs):
+        raise HttpProblem("invalid_parameter", "a parameter stands twice", "参数重复")
+    return given
+
+
+def _header_text(parameter: Parameter, sent: bytes | None) -> str | None:
+    if sent is None:
+        return None
+    try:
+        return sent.decode("utf-8")
+    except UnicodeDecodeError:
+        raise _bad(parameter, sent.decode("latin-1")) from None
+
+
+def _value(parameter: Parameter, sent: str) -> Any:
+    try:
+        return parameter.read(sent)
+    except ValueError:
+        raise _bad(parameter, sent) from None
+
+
+def _bad(parameter: Parameter, sent: str) -> HttpProblem:
+    return HttpProblem(
+        "invalid_parameter",
+        f"{parameter.name} is {sent[:60]!r}; it wants {parameter.wanted_en}",
+        f"{parameter.name} 为 {sent[:60]!r}，应为{parameter.wanted_zh}",
+    )

@@ -1,0 +1,152 @@
+"""Lanes of readers: threads with read-only connections that answer questions, so that the event loop never waits.
+
+A lane hands many answers back with one call into the event loop. A connection that broke is opened anew and the
+question asked again: reading changes nothing.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Final, TypeVar
+
+import psycopg
+from psycopg import errors
+
+from api.service.problems import HttpProblem
+from ledger.connection import StoreError
+from ledger.server import ServerError
+from ledger.store import Store
+from projections.shelves import NotProjected
+
+T = TypeVar("T")
+#: A question: asked of a store in a lane's thread. What it raises as HttpProblem is the answer to the request.
+Question = Callable[[Store], T]
+
+#: One thread takes at most so many waiting questions at once.
+_AT_ONCE: Final = 16
+#: A question may find its own connection broken, and then that which fills the projections.
+_TRIES: Final = 3
+_log = logging.getLogger("kejin.reader")
+
+
+@dataclass(slots=True)
+class _Asked:
+    question: Question[Any]
+    answer: asyncio.Future[Any]
+
+
+class Lane:
+    """Some threads that answer questions of one kind: quick ones, lists and reports, or whole verifications."""
+
+    def __init__(self, name: str, opened: Callable[[], Store], threads: int, at_once: int = 1) -> None:
+        self._opened = opened
+        self._at_once = min(at_once, _AT_ONCE)
+        self._waiting: deque[_Asked] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._loop: asyncio.AbstractEventLoop
+        self._threads = [
+            threading.Thread(target=self._run, name=f"kejin-{name}-{number}", daemon=True)
+            for number in range(threads)
+        ]
+
+    def start(self) -> None:
+        """Begin, for the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        for thread in self._threads:
+            thread.start()
+
+    def stop(self) -> None:
+        """Answer what waits, then end."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+        for thread in self._threads:
+            thread.join()
+
+    def ask(self, question: Question[T]) -> asyncio.Future[T]:
+        """The answer to a question. Raises HttpProblem."""
+        asked = _Asked(question, self._loop.create_future())
+        with self._changed:
+            self._waiting.append(asked)
+            self._changed.notify()
+        return asked.answer
+
+    # --- in the threads --------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        store: Store | None = None
+        while taken := self._next():
+            answered: list[tuple[_Asked, Any]] = []
+            for asked in taken:
+                if not asked.answer.cancelled():
+                    store, answer = self._answered(store, asked.question)
+                    answered.append((asked, answer))
+            self._loop.call_soon_threadsafe(_hand_back, answered)
+        if store is not None:
+            store.close()
+
+    def _next(self) -> list[_Asked]:
+        with self._changed:
+            while not self._waiting and not self._stopping:
+                self._changed.wait()
+            count = min(self._at_once, len(self._waiting))
+            return [self._waiting.popleft() for _ in range(count)]
+
+    def _answered(
+        self, store: Store | None, question: Question[Any], tries: int = _TRIES
+    ) -> tuple[Store | None, Any]:
+        """The store to go on with, and the answer or the problem to raise."""
+        try:
+            store = store or self._opened()
+            return store, question(store)
+        except HttpProblem as problem:
+            return store, problem
+        except NotProjected as error:
+            return store, HttpProblem("behind", str(error), error.zh)
+        except errors.QueryCanceled:
+            return store, _too_slow()
+        except (psycopg.OperationalError, StoreError, ServerError) as error:
+            if store is not None:
+                store.close()
+            if tries > 1:
+                return self._answered(None, question, tries - 1)
+            _log.warning(
+                "the database did not answer: %s", str(error).splitlines()[0] if str(error) else error
+            )
+            return None, _unavailable()
+        except BaseException as error:
+            if store is not None:
+                store.close()
+            return None, error
+
+
+def _hand_back(answered: list[tuple[_Asked, Any]]) -> None:
+    for asked, answer in answered:
+        if asked.answer.done():  # whoever asked has left
+            continue
+        if isinstance(answer, BaseException):
+            asked.answer.set_exception(answer)
+        else:
+            asked.answer.set_result(answer)
+
+
+def _too_slow() -> HttpProblem:
+    return HttpProblem(
+        "too_slow",
+        "the question took too long; ask for less, or again later",
+        "查询耗时过长；请缩小范围或稍后再试",
+    )
+
+
+def _unavailable() -> HttpProblem:
+    return HttpProblem(
+        "database_unavailable",
+        "the database does not answer now; try again",
+        "数据库暂时无法访问；请稍后再试",
+    )

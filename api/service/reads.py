@@ -1,0 +1,211 @@
+"""What every read shares: its clocks are resolved once, echoed, and make its entity tag."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final
+
+from api.roles import READ
+from api.service.asking import Clocks, resolve
+from api.service.limits import Limits
+from api.service.operations import Answer, Operation, Parameter, Try
+from api.service.paging import Cursor, cut, read_cursor, shown_instant
+from api.service.parameters import CLOCKS, paging
+from api.service.reading import Lane
+from api.service.requests import Reply, Request, json_bytes
+from api.service.schemas import page_of
+from ledger.store import Store
+from projections.clocks import AsOf
+
+#: Asks a store for the members of a document.
+Read = Callable[[Store, AsOf, Mapping[str, Any]], Mapping[str, Any]]
+#: Asks a store for all rows of a list.
+ReadRows = Callable[[Store, AsOf, Mapping[str, Any]], Sequence[Any]]
+_NOT_MODIFIED: Final = object()
+_CODES: Final = ("not_known",)
+
+
+def clocks_of(request: Request) -> Clocks:
+    """The clocks that a request gave."""
+    given = request.parameters
+    return Clocks(given["on"], given["known_at"], given["known_position"], given["min_position"])
+
+
+def echo(request: Request, as_of: AsOf) -> dict[str, Any]:
+    """What was asked, as the answer says it."""
+    known_at = shown_instant(request.parameters["known_at"])
+    return {"on": as_of.on, "known_at": known_at, "known_position": as_of.known_position}
+
+
+def entity_tag(request: Request, as_of: AsOf) -> bytes:
+    """Strong: at one position the same question has the same answer for ever, byte for byte. The release is part of
+    it, since another release may say more."""
+    return f'"{request.service.version}.{as_of.known_position}"'.encode()
+
+
+def is_known(request: Request, tag: bytes) -> bool:
+    """Whether If-None-Match names the tag (RFC 9110 §13.1.2)."""
+    sent = request.header(b"if-none-match")
+    if sent is None:
+        return False
+    return sent.strip() == b"*" or tag in [one.strip().removeprefix(b"W/") for one in sent.split(b",")]
+
+
+def tagged(tag: bytes) -> list[tuple[bytes, bytes]]:
+    """The headers of an answer that a client may keep and ask about again."""
+    return [(b"etag", tag), (b"cache-control", b"private, no-cache"), (b"vary", b"accept, authorization")]
+
+
+async def answered(
+    request: Request,
+    lane: Lane,
+    read: Callable[[Store, AsOf], Any],
+    *,
+    projected: bool,
+    page: Cursor | None = None,
+) -> tuple[AsOf, Any]:
+    """Resolve the clocks and read, in a lane; nothing is read for a client that has this answer already."""
+    clocks = clocks_of(request)
+    if page is not None:
+        clocks = Clocks(page.filters["on"], None, page.known_position or None, clocks.min_position)
+    service = request.service
+
+    def question(store: Store) -> tuple[AsOf, Any]:
+        as_of = resolve(store, clocks, service.projected.reached)
+        if is_known(request, entity_tag(request, as_of)):
+            return as_of, _NOT_MODIFIED
+        if projected:
+            service.projected.ensure(store, as_of.known_position)
+        return as_of, read(store, as_of)
+
+    return await lane.ask(question)
+
+
+def not_modified(answer: object) -> bool:
+    """Whether `answered` found that the client has the answer."""
+    return answer is _NOT_MODIFIED
+
+
+def document(
+    name: str,
+    path: str,
+    en: str,
+    zh: str,
+    schema: Mapping[str, Any],
+    read: Read,
+    *,
+    parameters: Sequence[Parameter] = (),
+    codes: Sequence[str] = (),
+    tries: Sequence[Try] = (),
+    tag: str = "reads",
+    quick: bool = False,
+    projected: bool = False,
+) -> Operation:
+    """A read that answers one document."""
+
+    async def handle(request: Request) -> Reply:
+        lane = request.service.quick if quick else request.service.slow
+        as_of, found = await answered(
+            request, lane, lambda store, as_of: read(store, as_of, request.parameters), projected=projected
+        )
+        headers = tagged(entity_tag(request, as_of))
+        if not_modified(found):
+            return Reply(304, b"", headers)
+        return Reply(200, json_bytes({**echo(request, as_of), **found}), headers)
+
+    return Operation(
+        name,
+        "GET",
+        path,
+        tag,
+        en,
+        zh,
+        READ,
+        handle,
+        (Answer(200, "The answer, with what was asked.", schema, headers=_TAG), _UNCHANGED),
+        (*parameters, *CLOCKS),
+        codes=(*_CODES, *codes),
+        tries=(*tries, *_common_tries(tries)),
+    )
+
+
+def rows(
+    name: str,
+    path: str,
+    en: str,
+    zh: str,
+    row: Mapping[str, Any],
+    read: ReadRows,
+    limits: Limits,
+    *,
+    parameters: Sequence[Parameter] = (),
+    tries: Sequence[Try] = (),
+    projected: bool = False,
+) -> Operation:
+    """A read that answers a list, page by page."""
+    names = ("on", *(parameter.name for parameter in parameters))
+
+    async def handle(request: Request) -> Reply:
+        given = request.parameters
+        page = first_or_next(request, names)
+        pinned = {name: given[name] for name in names} if page is None else page.filters
+        as_of, found = await answered(
+            request,
+            request.service.slow,
+            lambda store, as_of: read(store, as_of, pinned),
+            projected=projected,
+            page=page,
+        )
+        headers = tagged(entity_tag(request, as_of))
+        if not_modified(found):
+            return Reply(304, b"", headers)
+        chosen, after = cut(found, 0 if page is None else page.after, given["limit"] or limits.page_rows)
+        return Reply(200, json_bytes(page_document(request, as_of, chosen, pinned, after)), headers)
+
+    return Operation(
+        name,
+        "GET",
+        path,
+        "reads",
+        en,
+        zh,
+        READ,
+        handle,
+        (Answer(200, "A page of rows, with what was asked.", page_of(dict(row)), headers=_TAG), _UNCHANGED),
+        (*parameters, *CLOCKS, *paging(limits)),
+        codes=(*_CODES, "invalid_cursor"),
+        tries=(*tries, *_common_tries(tries), Try(422, "invalid_cursor", query={"cursor": "x"})),
+    )
+
+
+def first_or_next(request: Request, names: Sequence[str]) -> Cursor | None:
+    """The cursor of a request; None for a first page. Raises HttpProblem."""
+    text = request.parameters["cursor"]
+    if text is None:
+        return None
+    return read_cursor(text, {name: request.parameters[name] for name in names}, request.parameters)
+
+
+def page_document(
+    request: Request, as_of: AsOf, items: Sequence[Any], filters: Mapping[str, Any], after: int | None
+) -> dict[str, Any]:
+    """A page as JSON."""
+    following = None if after is None else Cursor(filters, as_of.known_position, after).text()
+    return {**echo(request, as_of), "items": items, "next_cursor": following}
+
+
+_TAG: Final = {"ETag": "strong, of the position that the answer knows"}
+_UNCHANGED: Final = Answer(304, "What If-None-Match names is still the answer.", {}, media_type="")
+
+
+def _common_tries(tries: Sequence[Try]) -> list[Try]:
+    """What every read answers to bad clocks."""
+    path = tries[0].path if tries else {}
+    return [
+        Try(200, path=path, query={"on": "2024-12-31", "known_position": 12}),
+        Try(304, path=path, headers={"If-None-Match": "*"}),
+        Try(404, "not_known", path=path, query={"known_position": 999_999}),
+        Try(404, "not_known", path=path, query={"known_at": "2001-01-01T00:00:00Z"}),
+        Try(422, "invalid_parameter", path=path, query={"on": "2024-02-30"}),
+        Try(422, "unknown_parameter", path=path, query={"colour": "red"}),
+    ]

@@ -1,0 +1,130 @@
+"""The service: everything that the requests of one server process share, started and stopped together."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.metadata
+from typing import Any, Final
+
+from api.problems import Problem
+from api.service.access import Access
+from api.service.asking import Projected, projection_status
+from api.service.database import Database
+from api.service.four_eyes import FourEyes
+from api.service.limits import Limits
+from api.service.listening import Listener
+from api.service.live import Feed
+from api.service.logs import LogLines
+from api.service.metrics import Metrics
+from api.service.reading import Lane
+from api.service.writing import WriterThread
+from api.signing import Signing
+from ledger.catalogue import Catalogue
+from ledger.store import Store
+
+_QUICK_THREADS: Final = 3
+_SLOW_THREADS: Final = 3
+#: So long a stopping server waits for the rest of a body.
+_LAST_BODY_SECONDS: Final = 1.0
+
+
+class Service:
+    """The writer, the lanes of readers, the listener, the tokens, the figures of one process."""
+
+    def __init__(
+        self, database: Database, catalogue: Catalogue, principal: str, limits: Limits, lines: LogLines
+    ) -> None:
+        self.database = database
+        self.catalogue = catalogue
+        self.principal = principal
+        self.limits = limits
+        self.lines = lines
+        self.version = importlib.metadata.version("kejin-ledger")
+        self.metrics = Metrics()
+        self.access = Access()
+        self.projected = Projected(limits.behind_seconds_max)
+        self.feed = Feed(self)
+        self.bodies: set[asyncio.Timeout] = set()  # of the requests whose body is not here yet
+        self.batches = asyncio.Semaphore(limits.batches_max)
+        self.described: dict[str, Any] = {}  # the OpenAPI document
+        self.draining = False
+        self.in_flight = 0
+        self.writer = WriterThread(
+            database.writer,
+            catalogue,
+            principal,
+            FourEyes(lambda: self.access.exist),
+            self.metrics.committed,
+            limits.turn_commands_max,
+        )
+        self.quick = Lane("quick", lambda: database.reader(limits.quick_seconds_max), _QUICK_THREADS, 16)
+        self.slow = Lane("slow", lambda: database.reader(limits.slow_seconds_max), _SLOW_THREADS)
+        # Its proof of the projections fills them anew in a transaction that is rolled back: no reader could.
+        self.checks = Lane("checks", lambda: database.checker(limits.check_seconds_max), 1)
+        self.rehearsals = Lane(
+            "rehearsals", lambda: database.reader(limits.slow_seconds_max, by_index=True), 1
+        )
+        self._signing: Signing | None = None  # of the listener's thread
+        self._signed_position = 0
+        self._listener = Listener(database.listener, self._heard)
+        self._lanes = (self.quick, self.slow, self.checks, self.rehearsals)
+
+    def start(self) -> None:
+        """Begin, in the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._read_tokens()  # before the first request: whether tokens exist decides who may come in
+        self.writer.start()
+        for lane in self._lanes:
+            lane.start()
+        self._listener.start()
+
+    def stop(self) -> None:
+        """End: what was taken is recorded and answered first."""
+        self._listener.stop()
+        self.writer.stop()
+        for lane in self._lanes:
+            lane.stop()
+        self.projected.close()
+
+    def drain(self) -> None:
+        """Take no new requests; those that were taken are finished. Streams end: their readers resume elsewhere."""
+        self.draining = True
+        self.feed.end()
+        # A command that is not here whole was not taken.
+        soon = asyncio.get_running_loop().time() + _LAST_BODY_SECONDS
+        for limit in self.bodies:
+            limit.reschedule(soon)
+
+    async def look_at_tokens(self) -> None:
+        """Read the tokens again, for one that is not known."""
+        await self.quick.ask(lambda store: None)  # the lane is alive; the worker's connection reads them
+        await asyncio.to_thread(self._read_tokens)
+
+    def _read_tokens(self) -> None:
+        with self.database.listener() as store:
+            self.access.read(store)
+
+    def _signer(self, store: Store) -> Signing | None:
+        """Whoever signs checkpoints of what is recorded; a key that cannot be used stops nothing else."""
+        try:
+            return Signing(store, self.database.folder)
+        except Problem as problem:
+            self.lines.add("warning", "not_signing", reason=str(problem))
+            return None
+
+    def _heard(self, store: Store, channels: frozenset[str]) -> None:
+        """In the listener's thread: something happened, or a second passed."""
+        if "kejin_tokens" in channels or not channels:
+            self.access.read(store)
+        head = store.head().position
+        self.metrics.position.set(head)
+        self._loop.call_soon_threadsafe(self.feed.appended, head)
+        if channels == Listener.CHANNELS:  # a new connection
+            self._signing = self._signer(store)
+        if not channels and head != self._signed_position and self._signing is not None:
+            self._signing.committed(at_rest=True)
+            self._signed_position = head
+        if not channels:  # once a second: keep the projections near the log, and the figures true
+            self.projected.ensure(store, head)
+            for status in projection_status(store):
+                self.metrics.lag.labels(status["name"]).set(status["lag"])

@@ -1,0 +1,203 @@
+"""The writer of a server process: one thread, a queue, one turn for all the commands that wait.
+
+Requests put commands in and await their outcomes. Each turn takes what waits (single commands before those of
+batches, so that nobody queues behind a bulk load), decides and records it in one commit, and hands all outcomes back
+with one call into the event loop.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import psycopg
+
+from api.service.four_eyes import FourEyes
+from api.service.problems import HttpProblem
+from ledger.catalogue import Catalogue
+from ledger.commands import Command
+from ledger.connection import StoreError
+from ledger.outcomes import Outcome
+from ledger.server import ServerError
+from ledger.store import Store
+from ledger.writer import Writer
+
+#: After a turn the next one waits this long, at most, for the clients just answered to ask again: a commit shared by
+#: all of them costs little more than one shared by half.
+GATHER_SECONDS: Final = 0.004
+
+_log = logging.getLogger("kejin.writer")
+
+
+@dataclass(slots=True)
+class _Waiting:
+    """Commands that wait together, and the future of their outcomes."""
+
+    commands: Sequence[Command]
+    outcomes: asyncio.Future[list[Outcome]]
+
+
+@dataclass(slots=True)
+class _Queue:
+    """What waits: single commands, and pieces of batches."""
+
+    singles: deque[_Waiting] = field(default_factory=deque)
+    pieces: deque[_Waiting] = field(default_factory=deque)
+
+    def __bool__(self) -> bool:
+        return bool(self.singles or self.pieces)
+
+    def take(self, commands_max: int) -> list[_Waiting]:
+        """The next turn's, at least one."""
+        taken: list[_Waiting] = []
+        count = 0
+        for queue in (self.singles, self.pieces):
+            while queue and (not taken or count + len(queue[0].commands) <= commands_max):
+                taken.append(queue.popleft())
+                count += len(taken[-1].commands)
+        return taken
+
+
+#: Told of each committed turn: how many commands, the seconds it took, the outcomes.
+Committed = Callable[[int, float, Sequence[Outcome]], None]
+
+
+class WriterThread:
+    """Takes commands from the event loop, records them, hands their outcomes back."""
+
+    def __init__(
+        self,
+        opened: Callable[[], Store],
+        catalogue: Catalogue,
+        principal: str,
+        four_eyes: FourEyes,
+        committed: Committed,
+        turn_commands_max: int,
+    ) -> None:
+        self._opened = opened
+        self._catalogue = catalogue
+        self._principal = principal
+        self._four_eyes = four_eyes
+        self._committed = committed
+        self._turn_commands_max = turn_commands_max
+        self._queue = _Queue()
+        self._expected = 0  # how many singles may come now that the last turn was answered
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._store: Store | None = None
+        self._writer: Writer | None = None
+        self._loop: asyncio.AbstractEventLoop
+        self._thread = threading.Thread(target=self._run, name="kejin-writer", daemon=True)
+
+    def start(self) -> None:
+        """Begin, for the running event loop."""
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Record what waits, then end."""
+        with self._changed:
+            self._stopping = True
+            self._changed.notify()
+        self._thread.join()
+
+    @property
+    def waiting(self) -> int:
+        """How many requests wait for a turn."""
+        return len(self._queue.singles) + len(self._queue.pieces)
+
+    async def submit_one(self, command: Command) -> Outcome:
+        """Record one command. Raises HttpProblem when the database fails: the outcome is not known then."""
+        return (await self._put(self._queue.singles, [command]))[0]
+
+    async def submit(self, commands: Sequence[Command]) -> list[Outcome]:
+        """Record a piece of a batch, in order. Raises HttpProblem."""
+        return await self._put(self._queue.pieces, commands) if commands else []
+
+    def _put(self, queue: deque[_Waiting], commands: Sequence[Command]) -> asyncio.Future[list[Outcome]]:
+        future: asyncio.Future[list[Outcome]] = self._loop.create_future()
+        with self._changed:
+            queue.append(_Waiting(commands, future))
+            waiting = len(self._queue.singles)
+            if waiting <= 1 or waiting == self._expected:
+                self._changed.notify()
+        return future
+
+    # --- in the thread ---------------------------------------------------------------------------------------
+
+    def _run(self) -> None:
+        while (taken := self._next()) is not None:
+            try:
+                outcomes = self._turn([command for waiting in taken for command in waiting.commands])
+            except BaseException as error:
+                self._loop.call_soon_threadsafe(_fail, taken, self._problem(error))
+            else:
+                self._loop.call_soon_threadsafe(_resolve, taken, outcomes)
+        if self._store is not None:
+            self._store.close()
+
+    def _next(self) -> list[_Waiting] | None:
+        """What the next turn records; None at the end."""
+        with self._changed:
+            while not self._queue:
+                if self._stopping:
+                    return None
+                self._changed.wait()
+            deadline = time.perf_counter() + GATHER_SECONDS
+            while len(self._queue.singles) < self._expected and not self._queue.pieces and not self._stopping:
+                left = deadline - time.perf_counter()
+                if left <= 0 or not self._changed.wait(left):
+                    break
+            taken = self._queue.take(self._turn_commands_max)
+            self._expected = sum(len(waiting.commands) == 1 for waiting in taken) + len(self._queue.singles)
+            return taken
+
+    def _turn(self, commands: Sequence[Command]) -> list[Outcome]:
+        writer = self._writer or self._open()
+        started = time.perf_counter()
+        outcomes = writer.submit(commands, self._four_eyes.veto(writer.store))
+        self._committed(len(commands), time.perf_counter() - started, outcomes)
+        return outcomes
+
+    def _open(self) -> Writer:
+        self._store = self._opened()
+        self._writer = Writer(self._store, self._catalogue, self._principal)
+        return self._writer
+
+    def _problem(self, error: BaseException) -> HttpProblem:
+        """What the waiting requests are told; the connection is opened anew for the next turn."""
+        if self._store is not None:
+            self._store.close()
+        self._store = self._writer = None
+        if not isinstance(error, psycopg.Error | StoreError | ServerError):
+            _log.error("a turn failed", exc_info=error)
+        else:
+            _log.warning(
+                "the database failed a turn: %s", str(error).splitlines()[0] if str(error) else error
+            )
+        return HttpProblem(
+            "database_unavailable",
+            "the database went away before it acknowledged; send the same again under the same key",
+            "数据库在确认之前中断；请以同一幂等键重新提交",
+        )
+
+
+def _resolve(taken: Sequence[_Waiting], outcomes: Sequence[Outcome]) -> None:
+    start = 0
+    for waiting in taken:
+        end = start + len(waiting.commands)
+        if not waiting.outcomes.done():  # whoever asked may have left
+            waiting.outcomes.set_result(list(outcomes[start:end]))
+        start = end
+
+
+def _fail(taken: Sequence[_Waiting], problem: HttpProblem) -> None:
+    for waiting in taken:
+        if not waiting.outcomes.done():
+            waiting.outcomes.set_exception(problem)

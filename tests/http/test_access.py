@@ -1,0 +1,233 @@
+"""Who may do what: every route × role, tokens, four eyes, other sites, addresses beyond loopback."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from api.roles import ROLES
+from api.service.application import discover
+from api.service.examples import LINES
+from api.service.limits import Limits
+from api.service.operations import Operation
+from ledger.catalogue import catalogue
+from tests.cli.program import OPENING, Program, claim, pay, publicise
+from tests.faults.test_kills import until
+from tests.http.service import Service, serving
+from tests.http.test_commands import problem
+from tests.support import fresh_database
+
+KNOWN = catalogue()
+OPERATIONS = [o for o in discover(KNOWN, Limits()) if o.name != "stream"]
+#: What each role may do beside reading, as the issue says it.
+MAY = {
+    "auditor": set(),
+    "finance": {"publicise", "pay", "return-payment", "recover"},
+    "compliance": {"hold", "release", "void"},
+    "admin": {"open-round", "adjust-budget", "close-round", "return-to-treasury"},
+}
+MAY["operator"] = KNOWN.specs.keys() - set().union(*MAY.values())
+
+
+def token(kejin: Program, principal: str, *roles: str, **more: object) -> str:
+    """A new token's secret."""
+    options = [word for role in roles for word in ("--role", role)]
+    options += [str(word) for name, value in more.items() for word in (f"--{name}", value)]
+    secret: str = kejin.ask("token", "create", principal, *options)["secret"]
+    return secret
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    embedded_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Service, dict[str, str]]]:
+    """A server on the examples' ledger with a token per role."""
+    with fresh_database(embedded_server) as address:
+        kejin = Program(address)
+        kejin.run(*map(dict, LINES))
+        secrets = {role: token(kejin, f"{role}-person", role) for role in ROLES}
+        with serving(kejin, tmp_path_factory.mktemp("guarded") / "server.log") as running:
+            yield running, secrets
+
+
+def allowed(operation: Operation, role: str) -> bool:
+    """Whether a role may use an operation, as the issue says it."""
+    if operation.path.startswith("/v1/commands/"):
+        return operation.name in MAY[role]
+    if operation.name == "run":
+        return role != "auditor"
+    if operation.name == "verification":
+        return role in ("auditor", "compliance")
+    return True
+
+
+@pytest.mark.parametrize("role", [*ROLES, None])
+@pytest.mark.parametrize("operation", OPERATIONS, ids=lambda operation: operation.name)
+def test_every_route_for_every_role(
+    guarded: tuple[Service, dict[str, str]], operation: Operation, role: str | None
+) -> None:
+    """A role gets what it may use, 403 for the rest; without a token 401, but for health, readiness, document."""
+    service, secrets = guarded
+    client = service.client()
+    client.token = secrets[role] if role else None
+    path = operation.path.replace("{account:path}", "public/treasury").replace("{position}", "7")
+    path = path.replace("{round}", "R1").replace("{uscc}", "91350100M000100Y43")
+    body = json.dumps(operation.body.examples["example"]) if operation.body else None
+    query: dict[str, Any] = {"dry_run": "true"} if operation.body else {}
+    answer = client.ask(operation.method, path, body.encode() if body else None, **query)
+    client.close()
+    if role is None and operation.may is not None:
+        problem(answer, 401, "unauthorized")
+        assert answer.headers["www-authenticate"].startswith("Bearer")
+    elif role is not None and not allowed(operation, role):
+        problem(answer, 403, "forbidden")
+    else:
+        assert answer.status in (200, 404, 409), answer
+
+
+@pytest.mark.parametrize("role", ROLES)
+def test_a_batch_wants_the_permission_of_each_line(
+    guarded: tuple[Service, dict[str, str]], role: str
+) -> None:
+    """A line that its sender may not give is refused as forbidden, and its neighbours are decided."""
+    service, secrets = guarded
+    client = service.client(secrets[role])
+    samples = {
+        o.name: o.body.examples["example"]
+        for o in OPERATIONS
+        if o.path.startswith("/v1/commands/") and o.body
+    }
+    answer = client.run(*({"command": name, **sample} for name, sample in samples.items()), dry_run="true")
+    if role == "auditor":
+        problem(answer, 403, "forbidden")
+        return
+    codes = dict(zip(samples, (line.get("code") for line in answer.lines), strict=True))
+    assert {name for name, code in codes.items() if code != "forbidden"} == MAY[role]
+
+
+def test_the_principal_of_the_token_is_in_the_event(database: str, tmp_path: Path) -> None:
+    """Events name who sent their command, also where many share a commit, and their leaves cover it."""
+    kejin = Program(database)
+    secrets = {name: token(kejin, name, "operator", "admin") for name in ("甲", "乙")}
+    with serving(kejin, tmp_path / "log") as service:
+        service.client(secrets["甲"]).record(*OPENING)
+        service.client(secrets["乙"]).record(claim())
+    assert [event["principal"] for event in kejin.events()] == ["甲"] * 5 + ["乙"]
+    assert kejin.ask("verify", "log")["ok"]
+
+
+def test_nobody_pays_what_they_decided(database: str, tmp_path: Path) -> None:
+    """Four eyes over HTTP, alone and within one batch; another person may pay, and the owner's command line may."""
+    kejin = Program(database)
+    both = token(kejin, "both", *ROLES)
+    other = token(kejin, "other", "finance")
+    with serving(kejin, tmp_path / "log") as service:
+        client = service.client(both)
+        client.record(*OPENING, claim("C1", 100), publicise("C1"))
+        problem(client.post(pay("C1")), 403, "four_eyes")
+        lines = client.run(claim("C2", 100, "2023-04-01"), publicise("C2"), pay("C2")).lines
+        assert [line["outcome"] for line in lines] == ["accepted", "accepted", "refused"]
+        assert (lines[2]["code"], lines[2]["positions"]) == ("four_eyes", [])
+        assert service.client(other).post(pay("C1")).status == 201
+    assert kejin.run(pay("C2"), options=["--as", "both"]).code == 0
+
+
+def test_without_tokens_one_person_may_do_everything(service: Service) -> None:
+    """On an open loopback four eyes is off."""
+    service.record(*OPENING, claim(), publicise(), pay())
+
+
+def test_a_token_that_is_revoked_or_expired_or_wrong_is_refused(database: str, tmp_path: Path) -> None:
+    """Tokens made and revoked while the server runs count at once; the last one revoked does not open the service."""
+    kejin = Program(database)
+    with serving(kejin, tmp_path / "log") as service:
+        assert service.get("/v1/caps").status == 200
+        secret = token(kejin, "auditor", "auditor")
+        until(lambda: service.get("/v1/caps").status == 401)
+        client = service.client(secret)
+        assert client.get("/v1/caps").status == 200
+        later = service.client(token(kejin, "later", "auditor", days=1))
+        assert later.get("/v1/caps").status == 200
+        assert kejin("token", "revoke", "auditor").code == 0
+        until(lambda: client.get("/v1/caps").status == 401)
+        for wrong in ("kejin_nobody", "", "x" * 5_000, secret[:-1]):
+            problem(service.get("/v1/caps", {"Authorization": f"Bearer {wrong}"}), 401, "unauthorized")
+        problem(service.get("/v1/caps", {"Authorization": "Basic dXNlcjpwYXNz"}), 401, "unauthorized")
+        assert kejin("token", "revoke", "later").code == 0
+        until(lambda: later.get("/v1/caps").status == 401)
+        assert service.get("/v1/caps").status == 401
+    listed = kejin.ask("token", "list")
+    assert [t["principal"] for t in listed] == ["auditor", "later"]
+    assert all(t["revoked_at"] for t in listed)
+
+
+def test_secrets_are_stored_nowhere(database: str, tmp_path: Path) -> None:
+    """Neither the database nor the server's log holds a token's secret, valid or not."""
+    import psycopg
+
+    kejin = Program(database)
+    secret = token(kejin, "a", "auditor")
+    with serving(kejin, tmp_path / "log") as service:
+        service.client(secret).get("/v1/caps")
+        service.client(secret + "x").get("/v1/caps", token=secret)
+        service.client(secret).get(f"/v1/{secret}")
+    with psycopg.connect(database) as connection:
+        row = connection.execute("select t::text from kejin_work.tokens t").fetchone()
+    assert row is not None
+    assert secret not in row[0]
+    assert secret not in (tmp_path / "log").read_text()
+
+
+def test_it_listens_beyond_loopback_only_with_tokens(database: str, tmp_path: Path) -> None:
+    """`--host 0.0.0.0` without tokens is refused with one clear line; with a token it serves."""
+    kejin = Program(database)
+    refused = kejin("serve", "--host", "0.0.0.0", "--port", 0)
+    assert refused.code == 2
+    assert "kejin token" in refused.complaint
+    secret = token(kejin, "a", "auditor")
+    with serving(kejin, tmp_path / "log", "--host", "0.0.0.0") as service:
+        assert service.client(secret).get("/v1/caps").status == 200
+        problem(service.get("/v1/caps"), 401, "unauthorized")
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "code"),
+    [
+        ({"Origin": "https://elsewhere.example"}, 403, "cross_site"),
+        ({"Origin": "null"}, 403, "cross_site"),
+        ({"Sec-Fetch-Site": "cross-site"}, 403, "cross_site"),
+        ({"Host": "rebound.example:80"}, 421, "misdirected"),
+    ],
+)
+def test_pages_of_other_sites_cannot_use_an_open_server(
+    service: Service, headers: dict[str, str], status: int, code: str
+) -> None:
+    """What a browser says of where a request comes from is believed; a rebound name is not ours."""
+    problem(service.post(OPENING[0], headers), status, code)
+    same: dict[str, Any] = {"Origin": f"http://127.0.0.1:{service.port}", "Sec-Fetch-Site": "same-origin"}
+    assert service.post(OPENING[0], same).status == 201
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["make"],
+        ["create"],
+        ["create", "a"],
+        ["create", "a", "--role", "king"],
+        ["create", "a", "--role", "admin", "--until", "2001-01-01"],
+        ["create", "a", "--role", "admin", "--until", "soon"],
+        ["create", "a", "--role", "admin", "--days", "1", "--until", "2999-01-01"],
+        ["revoke"],
+        ["revoke", "nobody"],
+    ],
+)
+def test_token_refuses_what_it_cannot_use(database: str, arguments: list[str]) -> None:
+    """Exit 2 and one clear line."""
+    answer = Program(database)("token", *arguments)
+    assert answer.code == 2
+    assert answer.complaint

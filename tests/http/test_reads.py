@@ -1,0 +1,158 @@
+"""Reads over HTTP: the same figures as the command line, two clocks echoed, pages, entity tags."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from api.service.examples import BANK, EVENTS, FIRM
+from tests.cli.program import OPENING, Program, repay
+from tests.http.service import Service
+from tests.http.test_commands import problem
+
+
+@pytest.fixture(scope="module")
+def kejin(example_address: str) -> Program:
+    """The command line on the examples' ledger."""
+    return Program(example_address)
+
+
+def without_echo(document: dict[str, Any]) -> dict[str, Any]:
+    """A document without what was asked."""
+    return {
+        name: value for name, value in document.items() if name not in ("on", "known_at", "known_position")
+    }
+
+
+@pytest.mark.parametrize("account", ["public/treasury", "public/round/R1/", "private/loan/L1/outstanding"])
+@pytest.mark.parametrize("clocks", [{}, {"on": "2024-07-15"}, {"known_position": 6}, {"on": "2023-01-01"}])
+def test_balances_are_those_of_the_command_line(
+    example: Service, kejin: Program, account: str, clocks: dict[str, Any]
+) -> None:
+    """/v1/balances answers what `kejin balance` answers, and says on which clocks."""
+    options = [word for name, value in clocks.items() for word in (f"--{name.replace('_', '-')}", value)]
+    answer = example.read(f"/v1/balances/{account}", **clocks)
+    assert answer == {"known_at": None, **kejin.ask("balance", account, *options)}
+    assert answer["on"] == clocks.get("on")
+    assert answer["known_position"] == clocks.get("known_position", EVENTS)
+
+
+def test_lists_are_those_of_the_command_line(example: Service, kejin: Program) -> None:
+    """Caps, milestones, events and reports are the rows of the command line."""
+    assert example.read("/v1/caps")["items"] == kejin.ask("caps")
+    assert example.read("/v1/caps", party=FIRM)["items"] == kejin.ask("caps", "--party", FIRM)
+    assert example.read("/v1/milestones")["items"] == kejin.ask("milestones")
+    assert example.read("/v1/milestones", bank=BANK)["items"] == kejin.ask("milestones", "--bank", BANK)
+    assert example.read("/v1/events")["items"] == kejin.events()
+    assert example.read("/v1/events", tag="loan:L1", after=5)["items"] == kejin.events(
+        "--tag", "loan:L1", "--after", 5
+    )
+    for name in ("near-caps", "duties", "duplicates"):
+        assert example.read(f"/v1/reports/{name}")["items"] == kejin.ask("report", name)
+
+
+def test_documents_are_those_of_the_command_line(example: Service, kejin: Program) -> None:
+    """Rounds, parties, explanations, single events and verification are the documents of the command line."""
+    assert without_echo(example.read("/v1/rounds/R1")) == kejin.ask("report", "round", "R1")
+    assert without_echo(example.read(f"/v1/firms/{FIRM}")) == kejin.ask("report", "firm", FIRM)
+    assert without_echo(example.read(f"/v1/banks/{BANK}")) == kejin.ask("report", "bank", BANK)
+    for position in (7, 8):
+        explained = without_echo(example.read(f"/v1/events/{position}/explanation"))
+        assert explained == kejin.ask("explain", position)
+    assert without_echo(example.read("/v1/events/7")) == kejin.events("--after", 6, "--until", 7)[0]
+    verified = without_echo(example.read("/v1/verification"))
+    assert verified == kejin.ask("verify", "all")
+    assert verified["ok"]
+
+
+def test_the_log_comes_as_lines_too(example: Service, kejin: Program) -> None:
+    """Accept: application/x-ndjson gives an envelope a line, and the next page as a link."""
+    answer = example.get("/v1/events", {"Accept": "application/x-ndjson"}, limit=3)
+    assert answer.lines == kejin.events("--until", 3)
+    following = answer.headers["link"].partition("<")[2].partition(">")[0]
+    path, _, cursor = following.partition("?cursor=")
+    assert example.read(path, cursor=cursor, limit=1)["items"][0]["position"] == 4
+
+
+@pytest.mark.parametrize("path", ["/v1/events", "/v1/caps", "/v1/replay", "/v1/reports/duties"])
+def test_pages_together_are_the_whole_list(example: Service, path: str) -> None:
+    """Following the cursor one row at a time gives each row of the whole once, in order."""
+    whole = example.read(path)["items"]
+    rows: list[Any] = []
+    cursor: dict[str, str] = {}
+    for _ in range(len(whole) + 1):
+        page = example.read(path, limit=1, **cursor)
+        rows += page["items"]
+        if page["next_cursor"] is None:
+            break
+        cursor = {"cursor": page["next_cursor"]}
+    assert rows == whole
+
+
+def test_a_cursor_pins_filters_and_position(service: Service) -> None:
+    """What is recorded between two pages does not show in the second; other filters with a cursor are refused."""
+    service.record(*OPENING)
+    page = service.read("/v1/events", limit=2, type="PartyRegistered")
+    first = service.read("/v1/events", limit=1, type="PartyRegistered")
+    service.record({"command": "register-party", "uscc": FIRM, "kind": "investor", "name": "名称"})
+    following = service.read("/v1/events", cursor=first["next_cursor"])
+    assert following["known_position"] == page["known_position"]
+    assert [e["position"] for e in following["items"]] == [4]
+    problem(service.get("/v1/events", cursor=first["next_cursor"], type="LoanDrawn"), 422, "invalid_cursor")
+    problem(service.get("/v1/caps", cursor=first["next_cursor"]), 422, "invalid_cursor")
+
+
+def test_an_entity_tag_holds_until_the_log_grows(service: Service) -> None:
+    """The same position has the same strong tag and 304; the next event changes it."""
+    service.record(*OPENING)
+    for path in ("/v1/balances/public/treasury", "/v1/caps", "/v1/events", "/v1/rounds/R1"):
+        tag = service.get(path).headers["etag"]
+        assert tag.startswith('"')
+        unchanged = service.get(path, {"If-None-Match": f'"other", {tag}'})
+        assert (unchanged.status, unchanged.body, unchanged.headers["etag"]) == (304, b"", tag)
+        pinned = service.get(path, known_position=5).headers["etag"]
+        service.record(repay())
+        assert service.get(path, {"If-None-Match": tag}).status == 200
+        assert service.get(path, known_position=5).headers["etag"] == pinned
+
+
+def test_a_read_after_an_acknowledged_command_sees_it(service: Service) -> None:
+    """`min_position` of an outcome is always met; a position that nobody recorded is not known."""
+    service.record(*OPENING)
+    for amount in range(1, 20):
+        position = service.post(repay(amount)).document["positions"][-1]
+        answer = service.read("/v1/balances/private/loan/L1/repaid", min_position=position)
+        assert answer["known_position"] >= position
+        assert answer["balance_fen"] == sum(range(1, amount + 1))
+    problem(service.get("/v1/caps", min_position=10_000), 404, "not_known")
+    problem(service.get("/v1/caps", min_position=9, known_position=3), 404, "not_known")
+
+
+def test_an_empty_ledger_answers(service: Service) -> None:
+    """Before the first event: balances are 0, lists are empty, a position is not known."""
+    assert service.read("/v1/balances/public/treasury")["balance_fen"] == 0
+    for path in ("/v1/caps", "/v1/milestones", "/v1/events", "/v1/replay"):
+        assert service.read(path)["items"] == []
+    problem(service.get("/v1/caps", known_position=1), 404, "not_known")
+    problem(service.get("/v1/caps", known_at="2026-01-01T00:00:00Z"), 404, "not_known")
+    assert service.read("/v1/verification")["ok"]
+
+
+def test_replay_tells_what_each_event_changed(example: Service, kejin: Program) -> None:
+    """Balances and caps before and after each event of a firm, as the two ends of the log say; refusals too."""
+    steps = example.read("/v1/replay", firm=FIRM)["items"]
+    assert steps == kejin("replay", "--firm", FIRM, "--json").lines
+    for step in steps:
+        for row in step["balances"]:
+            for side, known in (("before_fen", step["position"] - 1), ("after_fen", step["position"])):
+                asked = kejin.ask("balance", row["account"], "--known-position", known)
+                assert row[side] == asked["balance_fen"]
+        for cap in step["caps"]:
+            for side, known in (("before", step["position"] - 1), ("after", step["position"])):
+                rows = kejin.ask("caps", "--known-position", known)
+                found = [r for r in rows if (r["cap"], r["key"]) == (cap["cap"], cap["key"])]
+                shown = {name: found[0][name] for name in cap[side]} if found else dict.fromkeys(cap[side], 0)
+                assert cap[side] == shown
+    refusals = {step["position"]: step["refusal"]["code"] for step in steps if "refusal" in step}
+    assert refusals == {8: "duplicate_claim"}

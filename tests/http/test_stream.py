@@ -1,0 +1,152 @@
+"""The live stream: every event once, in order, across restarts; slow readers and half-closed connections."""
+
+from __future__ import annotations
+
+import json
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import closing
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.cli.program import FIRM, OPENING, PATIENCE_SECONDS, Program, draw, register, repay
+from tests.http.service import Service, serving, start
+from tests.http.test_commands import problem
+
+
+def events(service: Service, last: int | None = None, **query: Any) -> Iterator[tuple[int, dict[str, Any]]]:
+    """The stream's events as (id, document), until it ends."""
+    with closing(service.connect()) as connection:
+        named = "&".join(f"{name}={value}" for name, value in query.items())
+        headers = {"Accept": "text/event-stream", **({} if last is None else {"Last-Event-ID": str(last)})}
+        connection.request("GET", f"/v1/events/stream?{named}", headers=headers)
+        response = connection.getresponse()
+        assert response.status == 200
+        assert response.headers["content-type"].startswith("text/event-stream")
+        identifier = 0
+        while line := response.readline():
+            if line.startswith(b"id: "):
+                identifier = int(line[4:])
+            elif line.startswith(b"data: "):
+                yield identifier, json.loads(line[6:])
+
+
+def take(stream: Iterator[tuple[int, Any]], until: int) -> list[tuple[int, Any]]:
+    """Events up to a position."""
+    found: list[tuple[int, Any]] = []
+    for event in stream:
+        found.append(event)
+        if event[0] >= until:
+            return found
+    return found
+
+
+def test_the_stream_is_the_log(service: Service, database: str) -> None:
+    """From 0: whole envelopes, each once, in order, `id` the position; filters choose by tag and type."""
+    service.record(*OPENING, *(repay(n) for n in range(1, 1_200)))
+    found = take(events(service, after=0), 1_204)
+    assert [identifier for identifier, _ in found] == list(range(1, 1_205))
+    assert [document for _, document in found] == Program(database).events()
+    chosen = take(events(service, after=0, type="PartyRegistered"), 4)
+    assert [document["type"] for _, document in chosen] == ["PartyRegistered"] * 2
+    tagged = take(events(service, last=3, tag=f"firm:{FIRM}"), 5)
+    assert tagged[0][0] == 5
+
+
+def test_every_event_once_while_servers_are_killed_and_restarted(database: str, tmp_path: Path) -> None:
+    """A reader that resumes by Last-Event-ID on one server after another sees each event exactly once, in order,
+    while two servers record and one after the other is killed."""
+    kejin, total = Program(database), 900
+    recorder = start(kejin, tmp_path / "recorder")
+    recorder.record(*OPENING)
+    seen: list[int] = []
+    servers: list[Service] = [start(kejin, tmp_path / "first")]
+
+    def read() -> None:
+        while len(seen) < total + 5:
+            try:
+                for identifier, _ in events(servers[-1], last=seen[-1] if seen else 0):
+                    seen.append(identifier)
+                    if identifier == total + 5:
+                        return
+            except OSError:
+                pass
+            except Exception:  # a connection that was cut in the middle of an answer
+                pass
+
+    reader = threading.Thread(target=read)
+    reader.start()
+    for round_number in range(3):
+        for amount in range(300):
+            assert recorder.post(repay(round_number * 300 + amount + 1)).status == 201
+            if amount == 150 and round_number < 2:
+                following = start(kejin, tmp_path / f"server-{round_number}")
+                servers.append(following)
+                servers[-2].kill()
+    reader.join(PATIENCE_SECONDS)
+    assert seen == list(range(1, total + 6))
+    for server in (recorder, servers[-1]):
+        server.close()
+        assert server.stop() == 0
+
+
+def test_a_stopping_server_ends_its_streams(service: Service) -> None:
+    """The stream ends whole, so that its reader resumes elsewhere; the server stops."""
+    service.record(*OPENING)
+    stream = events(service, after=0)
+    take(stream, 5)
+    service.close()
+    assert service.stop() == 0
+    assert list(stream) == []
+
+
+def test_slow_readers_and_half_closed_connections_harm_nobody(service: Service) -> None:
+    """Clients that never read, close one side, or send half a request: commands and other streams go on, and the
+    server stops in time."""
+    service.record(*OPENING)
+    sleepers = []
+    for request in (
+        b"GET /v1/events/stream?after=0 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"GET /v1/events?limit=1000 HTTP/1.1\r\nHost: localhost\r\n\r\n" * 50,
+        b"POST /v1/commands HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100000\r\n\r\n{",
+        b"POST /v1/commands/pay HTTP/1.1\r\nHost: localhost\r\nContent-Length: 100\r\n\r\n{",
+        b"GET /v1/caps HTTP/1.1\r\nHo",
+    ):
+        for half in (False, True):
+            connection = socket.create_connection((service.host, service.port))
+            connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4_096)
+            connection.sendall(request)
+            if half:
+                connection.shutdown(socket.SHUT_WR)
+            sleepers.append(connection)
+    awake = events(service, after=5)
+    lines = [draw(f"L{n}", 1_000_000) for n in range(2, 3_000)]
+    service.record(*lines)
+    found = take(awake, 5 + len(lines))
+    assert [identifier for identifier, _ in found] == list(range(6, 6 + len(lines)))
+    assert service.post(register(FIRM, "investor")).status == 201
+    assert service.read("/v1/balances/public/treasury")["balance_fen"] == -100_000_000
+    service.close()
+    awake.close()  # type: ignore[attr-defined]
+    assert service.stop() == 0
+    for connection in sleepers:
+        connection.close()
+
+
+@pytest.mark.parametrize("headers", [{"Last-Event-ID": "-1"}, {"Last-Event-ID": "x"}])
+def test_a_stream_refuses_what_is_no_position(service: Service, headers: dict[str, str]) -> None:
+    """422 before anything is streamed."""
+    problem(service.get("/v1/events/stream", headers), 422, "invalid_parameter")
+
+
+def test_a_stream_beyond_the_end_waits_for_it(database: str, tmp_path: Path) -> None:
+    """A reader that is ahead of the log gets nothing until the log reaches it."""
+    with serving(Program(database), tmp_path / "log") as service:
+        service.record(*OPENING)
+        stream = events(service, last=6)
+        threading.Timer(0, lambda: service.client().record(repay(1), repay(2), repay(3))).start()
+        assert next(stream)[0] == 7
+        stream.close()  # type: ignore[attr-defined]
