@@ -75,15 +75,16 @@ def read_key(text: str) -> VerifierKey:
 class Signing:
     """Checkpoints while commands are recorded. What cannot be signed is said once and stops nothing."""
 
-    def __init__(self, store: Store, data: Path | None) -> None:
-        self._store = store
+    def __init__(self, store: Store, data: Path | None, appending: Store | None = None) -> None:
+        """Signs over `store` what is appended over `appending` (default: the same)."""
+        self._appending = appending or store
         self._signer: Signer | None = None
         try:
             own = own_key(data, make=True)
         except Problem as problem:
             self._stop(str(problem))
             return
-        self._signer = Signer(store, *own) if own else None
+        self._signer = Signer(store, *own, self._appending) if own else None
 
     def committed(self, *, at_rest: bool) -> None:
         """To be called after commits."""
@@ -99,4 +100,4 @@ class Signing:
 
     def _stop(self, line: str) -> None:
         print(f"kejin: {line}", file=sys.stderr)
-        self._signer = self._store.follower = None
+        self._signer = self._appending.follower = None

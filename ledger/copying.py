@@ -31,12 +31,13 @@ def copy_text(text: str) -> str:
     return text.translate(_COPY_ESCAPES) if not text.isprintable() or "\\" in text else text
 
 
-def _copy_array(texts: Sequence[str]) -> str:
+def array(texts: Sequence[str]) -> str:
+    """Texts as the literal of an array: what a parameter of type text[] may be sent as."""
     joined = '","'.join(texts)
-    if joined.isprintable() and "\\" not in joined and joined.count('"') == 2 * len(texts) - 2:
+    if "\\" not in joined and joined.count('"') == 2 * len(texts) - 2:
         return '{"' + joined + '"}'
     quoted = ['"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts]
-    return copy_text("{" + ",".join(quoted) + "}")
+    return "{" + ",".join(quoted) + "}"
 
 
 def copy_row(
@@ -51,7 +52,7 @@ def copy_row(
             recorded_at,
             on,
             copy_text(event.type),
-            _copy_array(event.tags),
+            copy_text(array(event.tags)),
             "\\\\x" + event.data.hex(),
             "{" + ",".join([str(ids[account]) for account, _, _ in postings]) + "}",
             "{" + ",".join([str(amount_fen) for _, amount_fen, _ in postings]) + "}",

@@ -116,6 +116,6 @@ def decided_instrument(
         keys=lambda fields, state: _keys(fields, payee_kind),
         needs=_needs,
         find=lambda fields, state: _find(fields, state, payee_kind),
-        payee=lambda fields, state: str(fields["payee"]),
+        payee=lambda fields, keys: keys[payee_kind],
         assess=assess,
     )

@@ -5,7 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from ledger import accounts
 from ledger.commands import ID, Command, CommandSpec, Field
@@ -30,8 +31,7 @@ CLAIM_FIELDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """What a claim rests on, once the instrument found nothing to refuse.
 
     `legs` are figures that the claim brings itself (part, exact fen), e.g. what people decided; `basis` are the
@@ -43,13 +43,13 @@ class Case:
     payee: str
     basis: Mapping[str, int]
     inputs: Mapping[str, Any]
-    dates: Mapping[str, Day] = field(default_factory=dict)
-    decided: Mapping[str, Any] = field(default_factory=dict)
+    dates: Mapping[str, Day] = MappingProxyType({})
+    decided: Mapping[str, Any] = MappingProxyType({})
     legs: tuple[tuple[str, Exact], ...] = ()
     marks: tuple[tuple[str, int], ...] = ()
     warnings: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
-    keys: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = MappingProxyType({})
     nothing_due: str = "rounds_to_nothing"
 
 
@@ -58,8 +58,8 @@ class Instrument:
     """One policy instrument.
 
     `keys(fields, state)` names the subjects as far as they are loaded: kind of key to id; `needs` further tags.
-    `find` refuses unknown subjects; `payee` says whom it would pay, once all are known; `assess` refuses what the
-    clause excludes or returns the Case.
+    `find` refuses unknown subjects; `payee(fields, keys)` says whom it would pay, once all are known; `assess` refuses
+    what the clause excludes or returns the Case.
     """
 
     key: str
@@ -68,7 +68,7 @@ class Instrument:
     keys: Callable[[Mapping[str, Any], State], Mapping[str, str]]
     needs: Callable[[Mapping[str, Any], State], Iterable[str]]
     find: Callable[[Mapping[str, Any], State], Refusal | None]
-    payee: Callable[[Mapping[str, Any], State], str | None]
+    payee: Callable[[Mapping[str, Any], Mapping[str, str]], str | None]
     assess: Callable[[Command, State, Clause, Round], Refusal | Case]
     memories: MemoryKinds = field(default_factory=dict)
 
@@ -85,10 +85,10 @@ def _needs(instrument: Instrument, fields: Mapping[str, Any], state: State) -> I
     round_id = fields["round"]
     tags = [f"claim:{fields['claim']}", f"round:{round_id}", f"budget:{round_id}"]
     tags += instrument.needs(fields, state)
-    payee = instrument.payee(fields, state)
+    keys = instrument.keys(fields, state)
+    payee = instrument.payee(fields, keys)
     if payee is not None:
         tags.append(f"party:{payee}")
-    keys = instrument.keys(fields, state)
     tags += [f"{kind}:{keys[kind]}" for kind in ("loan", "product") if kind in keys]
     round_ = state.peek(Round, tags[2])
     if round_ is None or not round_.opened:
@@ -127,7 +127,7 @@ def decide_claim(instrument: Instrument, command: Command, state: State) -> Deci
     clause = rulebook.clause_for(instrument.key)
     if clause is None:
         return refuse("no_clause", tags, instrument=instrument.key, rulebook=round_.measure[0])
-    payee = instrument.payee(fields, state) or ""
+    payee = instrument.payee(fields, keys) or ""
     assessed = _excluded(command, state, clause, payee) or instrument.assess(command, state, clause, round_)
     if isinstance(assessed, Refusal):
         return Refused(assessed, tuple(tags), _frame(instrument, round_, clause))

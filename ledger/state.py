@@ -8,7 +8,7 @@ appended and what is loaded from the log.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TypeVar
 
@@ -57,6 +57,10 @@ class State:
     def __len__(self) -> int:
         return len(self._memories)
 
+    def __iter__(self) -> Iterator[str]:
+        """The loaded tags, those loaded first first."""
+        return iter(self._memories)
+
     def __contains__(self, tag: str) -> bool:
         return tag in self._memories
 
@@ -72,7 +76,7 @@ class State:
 
     def keep(self, tags: Collection[str]) -> None:
         """Forget every tag but these."""
-        self._memories = {tag: self._memories[tag] for tag in tags if tag in self._memories}
+        self._memories = {tag: memories for tag, memories in self._memories.items() if tag in tags}
         self._sums = {tag: self._sums[tag] for tag in self._memories}
         self._accounts = {path: sums for owned in self._sums.values() for path, sums in owned.items()}
 
