@@ -479,7 +479,6 @@ where position in (select position from event_tags where tag = %(tag)s and posit
   ))
 group by type
 
-<<<<<<< HEAD
 -- Deciding again.
 
 -- name: recorded_events
@@ -500,7 +499,7 @@ where position <= %(until)s and span > 0 and match is not null
 
 -- name: type_at
 select type from events where position = %(position)s
-=======
+
 -- name: loans_of_firm
 select distinct (select substr(t.tag, 6) from unnest(e.tags) as t (tag) where t.tag like 'loan:%%') as loan
 from event_tags t join events e on e.position = t.position
@@ -528,7 +527,6 @@ cross join lateral (
     select path from accounts
     where path > book.name || '/' || cap.id || '/' || loan.id || '/' and path < book.name || '/' || cap.id || '/' || loan.id || '0'
 ) as a
->>>>>>> main
 
 -- Differences.
 
