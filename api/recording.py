@@ -20,7 +20,7 @@ from api.intake import BATCH_LINES_MAX, LINE_BYTES_MAX, Line, batches, not_json
 from api.language import language, say
 from api.problems import Problem
 from api.session import ledger
-from api.signing import Signing
+from api.signing import begun
 from ledger import codec, commands
 from ledger.catalogue import Catalogue, catalogue
 from ledger.commands import TEXT, Command, InvalidCommand
@@ -95,7 +95,7 @@ def submit_file(
     acting = acting_name(principal)
     with _opened(file) as (descriptor, size), ledger(data, by_index=True) as store:
         deciding = decider(store, known, acting)
-        signing = Signing(store, data) if isinstance(deciding, Writer) else None
+        signing = begun(store, data) if isinstance(deciding, Writer) else None
         with _progress(size) as progress:
             for lines, read_bytes in _readable(file, batches(descriptor, seed)):
                 yield _submit(deciding, known, lines, reading), read_bytes, progress

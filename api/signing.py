@@ -76,14 +76,10 @@ class Signing:
     """Checkpoints while commands are recorded. What cannot be signed is said once and stops nothing."""
 
     def __init__(self, store: Store, data: Path | None) -> None:
+        """Of what `store` appends, with the ledger's own key if there is one. Raises Problem: an unusable key."""
+        own = own_key(data, make=True)
         self._store = store
-        self._signer: Signer | None = None
-        try:
-            own = own_key(data, make=True)
-        except Problem as problem:
-            self._stop(str(problem))
-            return
-        self._signer = Signer(store, *own) if own else None
+        self._signer: Signer | None = Signer(store, *own) if own else None
 
     def committed(self, *, at_rest: bool) -> None:
         """To be called after commits."""
@@ -100,3 +96,12 @@ class Signing:
     def _stop(self, line: str) -> None:
         print(f"kejin: {line}", file=sys.stderr)
         self._signer = self._store.follower = None
+
+
+def begun(store: Store, data: Path | None) -> Signing | None:
+    """Signing; or none where the key cannot be used, which is said: it stops nobody from recording."""
+    try:
+        return Signing(store, data)
+    except Problem as problem:
+        print(f"kejin: {problem}", file=sys.stderr)
+        return None
