@@ -9,7 +9,7 @@ import hashlib
 import os
 import queue
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from dataclasses import dataclass
 from typing import Final
 
@@ -47,8 +47,8 @@ def not_json(error: codec.NotStrictJson) -> InvalidCommand:
 
 
 def batches(descriptor: int, seed: bytes = b"") -> Iterator[tuple[list[Line], int]]:
-    """Batches of lines, blank ones left out, and how many bytes were read in all. `seed` goes before the input
-    into the hash of each line's default key."""
+    """Batches of lines, blank ones left out, and how many bytes were read in all; an empty batch whenever no more
+    lines wait now. `seed` goes before the input into the hash of each line's default key."""
     waiting: queue.Queue[list[bytes] | BaseException | None] = queue.Queue(CHUNKS_WAITING_MAX)
     stopped = threading.Event()
     reader = threading.Thread(target=_read, args=(descriptor, waiting, stopped), daemon=True)
@@ -116,7 +116,7 @@ def _batches(
 ) -> Iterator[tuple[list[Line], int]]:
     hasher, number, read_bytes = hashlib.sha256(seed), 0, 0
     batch: list[Line] = []
-    while (chunk := waiting.get()) is not None:
+    while (chunk := (yield from _next(waiting, read_bytes))) is not None:
         if isinstance(chunk, BaseException):
             raise chunk
         for raw in chunk:
@@ -136,6 +136,17 @@ def _batches(
             batch = []
     if batch:
         yield batch, read_bytes
+
+
+def _next(
+    waiting: queue.Queue[list[bytes] | BaseException | None], read_bytes: int
+) -> Generator[tuple[list[Line], int], None, list[bytes] | BaseException | None]:
+    """The next chunk; an empty batch before it if there is none yet."""
+    try:
+        return waiting.get_nowait()
+    except queue.Empty:
+        yield [], read_bytes
+        return waiting.get()
 
 
 def _key_of(hasher: hashlib._Hash) -> Callable[[], str]:

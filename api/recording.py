@@ -7,9 +7,10 @@ import getpass
 import os
 import sys
 import time
-from collections import Counter
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
@@ -27,9 +28,9 @@ from ledger.commands import TEXT, Command, InvalidCommand
 from ledger.dates import Day, today_in_shanghai
 from ledger.money import format_fen
 from ledger.outcomes import Outcome
+from ledger.pipeline import Pipeline
 from ledger.rehearsal import Rehearsal
 from ledger.store import Store
-from ledger.writer import Writer
 
 File = Annotated[str, typer.Argument(metavar="FILE", help="A file of lines; - is standard input.")]
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Decide, but write nothing. 只试算，不写入。")]
@@ -38,7 +39,7 @@ Principal = Annotated[
     typer.Option("--as", metavar="NAME", help="Who acts; bound into the events. 操作人。"),
 ]
 
-Decider = Writer | Rehearsal
+Decider = Pipeline | Rehearsal
 #: Makes the JSON object of a command from a line's bytes. Raises codec.NotStrictJson.
 Reading = Callable[[bytes], dict[str, Any]]
 Sent = tuple[Line, Command | InvalidCommand, Outcome | None]
@@ -46,7 +47,7 @@ Sent = tuple[Line, Command | InvalidCommand, Outcome | None]
 
 def write(store: Store, known: Catalogue, acting: str) -> Decider:
     """Decide and record."""
-    return Writer(store, known, acting)
+    return Pipeline(store, known, acting)
 
 
 def rehearse(store: Store, known: Catalogue, acting: str) -> Decider:
@@ -69,8 +70,10 @@ def record_file(
     `seed` is part of the default keys of commands that make nothing, so that one list of claims can be first
     publicised and then paid.
     """
-    # Memories live long and hold no cycles: looking for cycles among them over and over costs a fifth of the time.
-    gc.set_threshold(100_000, 50, 100)
+    # Memories live long and hold no cycles: looking for cycles among them over and over costs a tenth of the time.
+    gc.disable()
+    # Who writes while the next batch is decided must not wait 5 ms for the interpreter after every answer.
+    sys.setswitchinterval(0.0005)
     report = Report(as_json)
     decider = rehearse if dry_run else write
     for sent, read_bytes, progress in submit_file(file, data, principal, decider, reading, seed):
@@ -93,15 +96,22 @@ def submit_file(
     """Batches of lines with their outcomes, each after its commit; how many bytes were read; the progress."""
     known = catalogue()
     acting = acting_name(principal)
-    with _opened(file) as (descriptor, size), ledger(data, by_index=True) as store:
+    with _opened(file) as (descriptor, size), ledger(data, by_index=True) as store, ExitStack() as stack:
         deciding = decider(store, known, acting)
-        signing = begun(store, data) if isinstance(deciding, Writer) else None
-        with _progress(size) as progress:
-            for lines, read_bytes in _readable(file, batches(descriptor, seed)):
-                yield _submit(deciding, known, lines, reading), read_bytes, progress
-                # A batch that is not full took all that was waiting. Outcomes are out before anything is signed.
-                if signing:
-                    signing.committed(at_rest=len(lines) < BATCH_LINES_MAX)
+        if isinstance(deciding, Pipeline):
+            stack.enter_context(deciding)
+        signing = begun(deciding.reader, data, store) if isinstance(deciding, Pipeline) else None
+        waiting: deque[_Read] = deque()
+        read = _read_ahead(_readable(file, batches(descriptor, seed)), known, reading, waiting)
+        progress = stack.enter_context(_progress(size))
+        for outcomes in deciding.outcomes(read):
+            batch = waiting.popleft()
+            yield _matched(batch, outcomes), batch.read_bytes, progress
+            # Outcomes are out before anything is signed. A batch that is not full took all that was waiting.
+            if signing and (waiting or len(batch.lines) == BATCH_LINES_MAX):
+                signing.committed(at_rest=False)
+            elif signing:
+                signing.committed(at_rest=True)
         if signing:
             signing.committed(at_rest=True)
 
@@ -152,14 +162,36 @@ def _readable(file: str, read: Iterator[tuple[list[Line], int]]) -> Iterator[tup
         ) from None
 
 
-def _submit(deciding: Decider, known: Catalogue, lines: list[Line], reading: Reading) -> list[Sent]:
-    """Each line of a batch with what it said and its outcome; malformed ones never reach the writer."""
-    today = today_in_shanghai()
-    read = [_read(line, known, today, reading) for line in lines]
-    outcomes = iter(deciding.submit([item for item in read if isinstance(item, Command)]))
+@dataclass(frozen=True, slots=True)
+class _Read:
+    """A batch of lines and what each of them said."""
+
+    lines: list[Line]
+    items: list[Command | InvalidCommand]
+    read_bytes: int
+
+
+def _read_ahead(
+    read: Iterable[tuple[list[Line], int]], known: Catalogue, reading: Reading, waiting: deque[_Read]
+) -> Iterator[list[Command] | None]:
+    """The commands of each batch, which is noted in `waiting`; None when no more lines wait. Malformed lines never
+    reach the decider."""
+    for lines, read_bytes in read:
+        if not lines:
+            yield None
+            continue
+        today = today_in_shanghai()
+        batch = _Read(lines, [_read(line, known, today, reading) for line in lines], read_bytes)
+        waiting.append(batch)
+        yield [item for item in batch.items if isinstance(item, Command)]
+
+
+def _matched(batch: _Read, outcomes: list[Outcome]) -> list[Sent]:
+    """Each line of a batch with what it said and its outcome."""
+    decided = iter(outcomes)
     return [
-        (line, item, next(outcomes) if isinstance(item, Command) else None)
-        for line, item in zip(lines, read, strict=True)
+        (line, item, next(decided) if isinstance(item, Command) else None)
+        for line, item in zip(batch.lines, batch.items, strict=True)
     ]
 
 

@@ -80,26 +80,31 @@ def ledger(data: Path | None, *, by_index: bool = False, as_owner: bool = False)
 def as_of(store: Store, on: str | None, known_at: str | None, known_position: int | None = None) -> AsOf:
     """The two clocks of a read, once the projections reach its position. Raises Problem: not a date, not an instant,
     both at once, not known, not projected."""
+    # Imported here: numpy costs a tenth of a second that other commands need not wait.
+    from projections.runner import ensure
+    from projections.shelves import NotProjected
+
+    day = None if on is None else read_day(on)
+    clocks = AsOf(day, position_known(store, known_at, known_position))
+    try:
+        ensure(store, clocks.known_position, show_projecting)
+    except NotProjected as error:
+        raise Problem(say(f"{error}; see kejin projections", f"{error.zh}；见 kejin projections")) from None
+    return clocks
+
+
+def position_known(store: Store, known_at: str | None, known_position: int | None) -> int:
+    """The position that a read of the log itself goes up to. Raises Problem: both at once, no instant, not known."""
     if known_at is not None and known_position is not None:
         raise Problem(
             say(
                 "give --known-at or --known-position, not both", "--known-at 与 --known-position 只能给出一个"
             )
         )
-    # Imported here: numpy costs a tenth of a second that other commands need not wait.
-    from projections.runner import ensure
-    from projections.shelves import NotProjected
-
-    instant = None if known_at is None else read_instant(known_at)
-    day = None if on is None else read_day(on)
     try:
-        clocks = AsOf(day, store.known_position(known_position, instant))
-        ensure(store, clocks.known_position, show_projecting)
+        return store.known_position(known_position, None if known_at is None else read_instant(known_at))
     except NotKnown as error:
         raise Problem(say(f"not_known: {error}", f"not_known：{error.zh}")) from None
-    except NotProjected as error:
-        raise Problem(say(f"{error}; see kejin projections", f"{error.zh}；见 kejin projections")) from None
-    return clocks
 
 
 def show_projecting(name: str, reached: int, until: int) -> None:

@@ -75,11 +75,12 @@ def read_key(text: str) -> VerifierKey:
 class Signing:
     """Checkpoints while commands are recorded. What cannot be signed is said once and stops nothing."""
 
-    def __init__(self, store: Store, data: Path | None) -> None:
-        """Of what `store` appends, with the ledger's own key if there is one. Raises Problem: an unusable key."""
+    def __init__(self, store: Store, data: Path | None, appending: Store | None = None) -> None:
+        """Over `store` of what is appended over `appending` (default: the same), with the ledger's own key if there is
+        one. Raises Problem: an unusable key."""
         own = own_key(data, make=True)
-        self._store = store
-        self._signer: Signer | None = Signer(store, *own) if own else None
+        self._appending = appending or store
+        self._signer: Signer | None = Signer(store, *own, self._appending) if own else None
 
     def committed(self, *, at_rest: bool) -> None:
         """To be called after commits."""
@@ -95,13 +96,13 @@ class Signing:
 
     def _stop(self, line: str) -> None:
         print(f"kejin: {line}", file=sys.stderr)
-        self._signer = self._store.follower = None
+        self._signer = self._appending.follower = None
 
 
-def begun(store: Store, data: Path | None) -> Signing | None:
+def begun(store: Store, data: Path | None, appending: Store | None = None) -> Signing | None:
     """Signing; or none where the key cannot be used, which is said: it stops nobody from recording."""
     try:
-        return Signing(store, data)
+        return Signing(store, data, appending)
     except Problem as problem:
         print(f"kejin: {problem}", file=sys.stderr)
         return None

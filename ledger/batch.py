@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
@@ -13,16 +13,14 @@ from ledger.outcomes import Outcome, repeated
 from ledger.state import NotLoaded, State, evolve
 
 
-@dataclass(slots=True)
-class Known:
+class Known(NamedTuple):
     """An idempotency key that was used: for which fields, with which outcome."""
 
     fingerprint: bytes | None
     outcome: Outcome
 
 
-@dataclass(frozen=True, slots=True)
-class DecidedEvent:
+class DecidedEvent(NamedTuple):
     """An event that a command led to. The last of its `span` events carries the command's key."""
 
     event: Event

@@ -9,7 +9,8 @@ import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from functools import cached_property
+from typing import Any, Final, NamedTuple
 
 from ledger import codec, parties
 from ledger.dates import Day, is_day
@@ -186,7 +187,7 @@ class Field:
     required: bool = True
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CommandSpec:
     """What a command is called, takes and makes.
 
@@ -203,11 +204,16 @@ class CommandSpec:
     dated_by: str | None = None
     check: Callable[[Mapping[str, Any]], None] | None = None
 
+    @cached_property
+    def checks(self) -> tuple[tuple[str, Callable[[Any], bool], Field], ...]:
+        """Every field that may stand in the command but for its key, with its name and what it accepts at hand."""
+        return tuple((field.name, field.type.accepts, field) for field in (*self.fields, COMMON_FIELDS[0]))
+
     def default_key(self, fields: Mapping[str, Any]) -> str | None:
         """`<command>:<id>` for a command that makes a thing, else None."""
         if not self.makes:
             return None
-        return f"{self.name}:{':'.join(str(fields[name]) for name in self.makes)}"
+        return f"{self.name}:{':'.join([str(fields[name]) for name in self.makes])}"
 
 
 #: Every command takes these two besides its own.
@@ -229,8 +235,7 @@ COMMON_FIELDS: Final = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Command:
+class Command(NamedTuple):
     """One well-formed command: its fields as sent, its key, its business date, its fingerprint (32 bytes), and who
     sent it where several people share one writer."""
 
@@ -258,9 +263,10 @@ def read(
     spec = specs.get(name) if type(name) is str else None
     if spec is None:
         raise _unknown_command(name, specs)
-    fields = {field: value for field, value in sent.items() if field not in ("command", "key")}
+    fields = dict(sent)
+    del fields["command"]
+    key = fields.pop("key", None)
     _check_fields(spec, fields)
-    key = sent.get("key")
     if "key" in sent and not KEY.accepts(key):
         raise _bad_value(spec.name, COMMON_FIELDS[1], key)
     effective_on = fields.get("effective_on")
@@ -272,11 +278,11 @@ def read(
 
 def _check_fields(spec: CommandSpec, fields: Mapping[str, Any]) -> None:
     seen = 0
-    for field in (*spec.fields, COMMON_FIELDS[0]):
-        if field.name in fields:
+    for name, accepts, field in spec.checks:
+        if name in fields:
             seen += 1
-            if not field.type.accepts(fields[field.name]):
-                raise _bad_value(spec.name, field, fields[field.name])
+            if not accepts(fields[name]):
+                raise _bad_value(spec.name, field, fields[name])
         elif field.required:
             raise InvalidCommand(
                 f"{spec.name}: the field {field.name} is missing; it wants {field.type.wanted_en}",

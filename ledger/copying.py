@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from ledger.dates import Day
 from ledger.events import Posting
 
 
-@dataclass(frozen=True, slots=True)
-class PendingEvent:
+class PendingEvent(NamedTuple):
     """An event about to be appended: everything but position and time."""
 
     type: str
@@ -33,27 +31,31 @@ def copy_text(text: str) -> str:
     return text.translate(_COPY_ESCAPES) if not text.isprintable() or "\\" in text else text
 
 
-def _copy_array(texts: Sequence[str]) -> str:
-    quoted = ",".join('"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts)
-    return copy_text("{" + quoted + "}")
+def array(texts: Sequence[str]) -> str:
+    """Texts as the literal of an array: what a parameter of type text[] may be sent as."""
+    joined = '","'.join(texts)
+    if "\\" not in joined and joined.count('"') == 2 * len(texts) - 2:
+        return '{"' + joined + '"}'
+    quoted = ['"' + text.replace("\\", "\\\\").replace('"', '\\"') + '"' for text in texts]
+    return "{" + ",".join(quoted) + "}"
 
 
 def copy_row(
     position: int, recorded_at: str, event: PendingEvent, ids: dict[str, int], principal: str, leaf: bytes
 ) -> str:
-    postings = event.postings
-    one_day = all(posting.effective_on == event.effective_on for posting in postings)
-    days = "\\N" if one_day else "{" + ",".join([posting.effective_on for posting in postings]) + "}"
+    postings, on = event.postings, event.effective_on
+    line_days = [day for _, _, day in postings]
+    days = "\\N" if line_days.count(on) == len(line_days) else "{" + ",".join(line_days) + "}"
     return "\t".join(
         (
             str(position),
             recorded_at,
-            event.effective_on,
+            on,
             copy_text(event.type),
-            _copy_array(event.tags),
+            copy_text(array(event.tags)),
             "\\\\x" + event.data.hex(),
-            "{" + ",".join([str(ids[posting.account]) for posting in postings]) + "}",
-            "{" + ",".join([str(posting.amount_fen) for posting in postings]) + "}",
+            "{" + ",".join([str(ids[account]) for account, _, _ in postings]) + "}",
+            "{" + ",".join([str(amount_fen) for _, amount_fen, _ in postings]) + "}",
             days,
             principal,
             "\\N" if event.key is None else copy_text(event.key),

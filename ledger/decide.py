@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
@@ -14,8 +13,7 @@ from ledger.refusals import CODES, Refusal
 from ledger.state import State
 
 
-@dataclass(frozen=True, slots=True)
-class Decided:
+class Decided(NamedTuple):
     """The events to record for one command (the last one is its own), and what to tell its sender."""
 
     events: tuple[NewEvent, ...]

@@ -6,7 +6,6 @@ It takes only an amount with its document, after the reviews that the clause dem
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from fractions import Fraction
 from typing import Any, Final
 
 from ledger.commands import AMOUNT, ID, REVIEWS, TEXT, USCC, CommandSpec, Field
@@ -49,7 +48,7 @@ def decided_case(
         payee=payee,
         basis={},
         inputs={**people, **(inputs or {})},
-        legs=(("decided", Fraction(fields["decided_fen"])),),
+        legs=(("decided", fields["decided_fen"]),),
         tags=tuple(tags),
         warnings=warnings,
     )
@@ -117,6 +116,6 @@ def decided_instrument(
         keys=lambda fields, state: _keys(fields, payee_kind),
         needs=_needs,
         find=lambda fields, state: _find(fields, state, payee_kind),
-        payee=lambda fields, state: str(fields["payee"]),
+        payee=lambda fields, keys: keys[payee_kind],
         assess=assess,
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from ledger.commands import Command, CommandSpec
 from ledger.dates import Day
@@ -13,8 +14,7 @@ from ledger.refusals import Refusal
 from ledger.state import State
 
 
-@dataclass(frozen=True, slots=True)
-class Accepted:
+class Accepted(NamedTuple):
     """The events to record (the last one is the command's own), the amount granted, warnings."""
 
     events: tuple[NewEvent, ...]
@@ -22,13 +22,12 @@ class Accepted:
     warnings: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Refused:
+class Refused(NamedTuple):
     """Why not, whom it concerns (`tags`), and what else the refusal's event keeps."""
 
     refusal: Refusal
     tags: tuple[str, ...] = ()
-    data: Mapping[str, Any] = field(default_factory=dict)
+    data: Mapping[str, Any] = MappingProxyType({})
 
 
 Decision = Accepted | Refused
@@ -61,7 +60,9 @@ def too_early(command: Command, earliest: Day, tags: Iterable[str]) -> Refused |
 
 def own_fields(command: Command) -> dict[str, Any]:
     """The command's fields as its event keeps them: the business date stands in the envelope."""
-    return {name: value for name, value in command.fields.items() if name != "effective_on"}
+    fields = dict(command.fields)
+    fields.pop("effective_on", None)
+    return fields
 
 
 def record(

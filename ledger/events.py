@@ -1,4 +1,7 @@
-"""Events: plain frozen data. What was decided (NewEvent) and what was recorded (Event)."""
+"""Events: plain frozen data. What was decided (NewEvent) and what was recorded (Event).
+
+What every event goes through is a named tuple: made several times as fast as a frozen dataclass.
+"""
 
 from __future__ import annotations
 
@@ -18,8 +21,7 @@ class Posting(NamedTuple):
     effective_on: Day
 
 
-@dataclass(frozen=True, slots=True)
-class NewEvent:
+class NewEvent(NamedTuple):
     """What a decision wants recorded. `tags` are sorted and distinct; `data` is JSON-ready."""
 
     type: str
@@ -29,8 +31,7 @@ class NewEvent:
     postings: tuple[Posting, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Event:
+class Event(NamedTuple):
     """What was recorded, as far as state needs it: the position (from 1, gapless) and the decided part."""
 
     position: int

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
+
+from ledger.rulebook.clauses import KEY_KINDS
 
 
 class NothingToExplain(LookupError):
@@ -32,3 +34,12 @@ def _computation(position: int, data: Mapping[str, Any]) -> dict[str, Any]:
         "rulebook": data.get("rulebook", {}),
         "inputs": data.get("inputs", {}),
     }
+
+
+def cap_keys(tags: Iterable[str], data: Mapping[str, Any], year: int, programme: str) -> dict[str, str]:
+    """What caps may count a claim by, read off its event: kind of key to id. Kinds that it says nothing of are
+    missing."""
+    keys = {kind: key for kind, _, key in (tag.partition(":") for tag in tags) if kind in KEY_KINDS}
+    inputs = data.get("inputs", {})
+    keys |= {name: inputs[name] for name in ("bank",) if name in inputs}
+    return keys | {"round": data["round"], "year": str(year), "programme": programme}

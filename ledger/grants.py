@@ -5,8 +5,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from fractions import Fraction
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from ledger import accounts
 from ledger.commands import ID, Command, CommandSpec, Field
@@ -15,7 +15,7 @@ from ledger.day_sums import room_fen
 from ledger.decisions import Accepted, Decision, Handler, Refused, move, own_fields, refuse, too_early
 from ledger.events import NewEvent, Posting
 from ledger.limits import missing_limit
-from ledger.money import floor_to_unit
+from ledger.money import Exact, floor_to_unit
 from ledger.refusals import Refusal
 from ledger.rulebook import shapes
 from ledger.rulebook.clauses import Cap, Clause
@@ -31,8 +31,7 @@ CLAIM_FIELDS = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Case:
+class Case(NamedTuple):
     """What a claim rests on, once the instrument found nothing to refuse.
 
     `legs` are figures that the claim brings itself (part, exact fen), e.g. what people decided; `basis` are the
@@ -44,13 +43,13 @@ class Case:
     payee: str
     basis: Mapping[str, int]
     inputs: Mapping[str, Any]
-    dates: Mapping[str, Day] = field(default_factory=dict)
-    decided: Mapping[str, Any] = field(default_factory=dict)
-    legs: tuple[tuple[str, Fraction], ...] = ()
+    dates: Mapping[str, Day] = MappingProxyType({})
+    decided: Mapping[str, Any] = MappingProxyType({})
+    legs: tuple[tuple[str, Exact], ...] = ()
     marks: tuple[tuple[str, int], ...] = ()
     warnings: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
-    keys: Mapping[str, str] = field(default_factory=dict)
+    keys: Mapping[str, str] = MappingProxyType({})
     nothing_due: str = "rounds_to_nothing"
 
 
@@ -59,8 +58,8 @@ class Instrument:
     """One policy instrument.
 
     `keys(fields, state)` names the subjects as far as they are loaded: kind of key to id; `needs` further tags.
-    `find` refuses unknown subjects; `payee` says whom it would pay, once all are known; `assess` refuses what the
-    clause excludes or returns the Case.
+    `find` refuses unknown subjects; `payee(fields, keys)` says whom it would pay, once all are known; `assess` refuses
+    what the clause excludes or returns the Case.
     """
 
     key: str
@@ -69,7 +68,7 @@ class Instrument:
     keys: Callable[[Mapping[str, Any], State], Mapping[str, str]]
     needs: Callable[[Mapping[str, Any], State], Iterable[str]]
     find: Callable[[Mapping[str, Any], State], Refusal | None]
-    payee: Callable[[Mapping[str, Any], State], str | None]
+    payee: Callable[[Mapping[str, Any], Mapping[str, str]], str | None]
     assess: Callable[[Command, State, Clause, Round], Refusal | Case]
     memories: MemoryKinds = field(default_factory=dict)
 
@@ -83,27 +82,24 @@ class Instrument:
 
 
 def _needs(instrument: Instrument, fields: Mapping[str, Any], state: State) -> Iterable[str]:
-    budget = f"budget:{fields['round']}"
-    yield f"claim:{fields['claim']}"
-    yield f"round:{fields['round']}"
-    yield budget
-    yield from instrument.needs(fields, state)
-    payee = instrument.payee(fields, state)
-    if payee is not None:
-        yield f"party:{payee}"
+    round_id = fields["round"]
+    tags = [f"claim:{fields['claim']}", f"round:{round_id}", f"budget:{round_id}"]
+    tags += instrument.needs(fields, state)
     keys = instrument.keys(fields, state)
-    for kind, key in keys.items():
-        if kind in ("loan", "product"):
-            yield f"{kind}:{key}"
-    round_ = state.peek(Round, budget)
+    payee = instrument.payee(fields, keys)
+    if payee is not None:
+        tags.append(f"party:{payee}")
+    tags += [f"{kind}:{keys[kind]}" for kind in ("loan", "product") if kind in keys]
+    round_ = state.peek(Round, tags[2])
     if round_ is None or not round_.opened:
-        return
-    yield from rulebook_tags(round_)
-    if all(state.peek(Adoptions, tag) is not None for tag in rulebook_tags(round_)):
+        return tags
+    rulebooks = rulebook_tags(round_)
+    tags += rulebooks
+    if all(state.peek(Adoptions, tag) is not None for tag in rulebooks):
         clause = rulebook_of(round_, state).clause_for(instrument.key)
-        for cap in clause.caps if clause else ():
-            if cap.kinds[0] in keys:
-                yield f"{cap.kinds[0]}:{keys[cap.kinds[0]]}"
+        counted = [cap.kinds[0] for cap in clause.caps] if clause else ()
+        tags += [f"{kind}:{keys[kind]}" for kind in counted if kind in keys]
+    return tags
 
 
 def decide_claim(instrument: Instrument, command: Command, state: State) -> Decision:
@@ -131,7 +127,7 @@ def decide_claim(instrument: Instrument, command: Command, state: State) -> Deci
     clause = rulebook.clause_for(instrument.key)
     if clause is None:
         return refuse("no_clause", tags, instrument=instrument.key, rulebook=round_.measure[0])
-    payee = instrument.payee(fields, state) or ""
+    payee = instrument.payee(fields, keys) or ""
     assessed = _excluded(command, state, clause, payee) or instrument.assess(command, state, clause, round_)
     if isinstance(assessed, Refusal):
         return Refused(assessed, tuple(tags), _frame(instrument, round_, clause))
@@ -172,7 +168,7 @@ class _Computation:
     round: Round
     case: Case
     keys: Mapping[str, str]
-    legs: list[tuple[str, Fraction]] = field(default_factory=list)
+    legs: list[tuple[str, Exact]] = field(default_factory=list)
     binding: int = 0  # the leg that is least; of equal ones the first
     limits: list[Posting] = field(default_factory=list)
     quotas: list[str] = field(default_factory=list)
@@ -199,28 +195,28 @@ class _Computation:
             )
         return self._granted(tags, amount_fen)
 
-    def _add_leg(self, part: str, value: Fraction) -> None:
+    def _add_leg(self, part: str, value: Exact) -> None:
         self.legs.append((part, value))
         if value < self._least():
             self.binding = len(self.legs) - 1
 
-    def _least(self) -> Fraction:
+    def _least(self) -> Exact:
         return self.legs[self.binding][1]
 
     def _take_cap(self, cap: Cap) -> tuple[int, int]:
         """Add the cap's room as a leg; remember its quota line and a limit that is not posted yet."""
-        key = "/".join(self.keys[kind] for kind in cap.kinds)
+        key = "/".join([self.keys[kind] for kind in cap.kinds])
         quota, limit = accounts.quota(cap.id, key), accounts.limit(cap.id, key)
         limit_fen = floor_to_unit(shapes.value(cap.limit, self.case.basis), 1)
         since = cap.effective_from if cap.dated_by is None else self.case.dates[cap.dated_by]
-        missing = missing_limit(limit, self.state.account(limit), limit_fen, since)
         limits = self.state.account(limit)
+        missing = missing_limit(limit, limits, limit_fen, since)
         if missing:
             limits = limits.copy()
             for posting in missing:
                 limits.add(posting.effective_on, posting.amount_fen)
         left_fen = room_fen(limits, self.state.account(quota), self.command.effective_on)
-        self._add_leg(cap.part, Fraction(left_fen))
+        self._add_leg(cap.part, left_fen)
         self.limits.extend(missing)
         self.quotas.append(quota)
         return limit_fen, left_fen
@@ -252,8 +248,8 @@ class _Computation:
         postings = (
             *move(accounts.available(round_id), accounts.committed(round_id), amount_fen, on),
             *self.limits,
-            *(Posting(quota, amount_fen, on) for quota in self.quotas),
-            *(Posting(account, step_fen, on) for account, step_fen in case.marks if step_fen),
+            *[Posting(quota, amount_fen, on) for quota in self.quotas],
+            *[Posting(account, step_fen, on) for account, step_fen in case.marks if step_fen],
         )
         data = {
             **own_fields(self.command),

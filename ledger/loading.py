@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import Final
 
 from ledger.batch import Known
@@ -13,10 +14,13 @@ from ledger.outcomes import recorded_outcome
 from ledger.state import State, evolve
 from ledger.store import Head, KeyedEvent, Store
 
-#: Beyond this many remembered tags only those of the batch at hand are kept (some 100 MB).
+#: Beyond this many remembered tags the older half is forgotten, but for those of the batch at hand (some 100 MB).
 REMEMBERED_TAGS_MAX: Final = 60_000
 #: Further behind the log than this, remembering afresh is cheaper than taking in all that others appended.
 CATCH_UP_MAX: Final = 20_000
+
+
+_NO_KEYS: Final[Mapping[str, Known]] = {}
 
 
 class Loader:
@@ -31,14 +35,21 @@ class Loader:
         """Remember nothing."""
         self.state = State(self._catalogue.memories)
         self.tails: dict[str, int] = {}  # by owner: events since its day sums were last stored
+        self.unwritten: Sequence[Event] = ()  # taken in, but perhaps not in the log yet
 
-    def begin(self, head: Head, commands: Sequence[Command]) -> tuple[dict[str, Known], list[Command]]:
+    def begin(
+        self, head: Head, commands: Sequence[Command], unwritten: Mapping[str, Known] = _NO_KEYS
+    ) -> tuple[dict[str, Known], list[Command]]:
         """In a reading transaction at `head`: the keys of commands that were used before, and the other
-        commands, with everything that these need loaded."""
+        commands, with everything that these need loaded. `unwritten` are keys of commands that are being written."""
         if head.position - self.state.position > CATCH_UP_MAX:
             self.forget()
         self.catch_up(head)
         known = self.known_keys(commands)
+        if unwritten:
+            known.update(
+                (c.key, unwritten[c.key]) for c in commands if c.key is not None and c.key in unwritten
+            )
         fresh = [command for command in commands if command.key not in known]
         self.load(fresh, head.position)
         return known, fresh
@@ -50,7 +61,7 @@ class Loader:
 
     def catch_up(self, head: Head) -> list[KeyedEvent]:
         """Take in what was appended since the state's position, by whomever."""
-        if head.position == self.state.position:
+        if head.position <= self.state.position:
             return []
         if not len(self.state):
             self.state.position = head.position
@@ -67,39 +78,48 @@ class Loader:
             if tag in self.tails:
                 self.tails[tag] += 1
 
-    def load(self, commands: Iterable[Command], position: int, *, forget_others: bool = True) -> list[str]:
+    def load(self, commands: Sequence[Command], position: int, *, forget_others: bool = True) -> list[str]:
         """Load every tag that the commands need, level by level: a loan leads to its firm, and so on.
 
         Returns the tags that were loaded now.
         """
         handlers, state = self._catalogue.handlers, self.state
-        needed: dict[str, None] = {}
         loaded: list[str] = []
         pending = list(commands)
         while pending:
             missing: dict[str, None] = {}
-            unready = []
+            absent: list[tuple[Command, list[str]]] = []
             for command in pending:
-                tags = list(handlers[command.name].needs(command.fields, state))
-                needed.update(dict.fromkeys(tags))
-                absent = [tag for tag in tags if tag not in state]
-                if absent:
-                    missing.update(dict.fromkeys(absent))
-                    unready.append(command)
-            if missing:
-                self._load_tags(list(missing), position)
-                loaded += missing
-            pending = unready
-        if forget_others and len(state) > REMEMBERED_TAGS_MAX + len(needed):
-            state.keep(needed)
-            self.tails = {tag: count for tag, count in self.tails.items() if tag in needed}
+                tags = [
+                    tag for tag in handlers[command.name].needs(command.fields, state) if tag not in state
+                ]
+                if tags:
+                    missing.update(dict.fromkeys(tags))
+                    absent.append((command, tags))
+            # A tag of which the log says nothing leads nowhere: most claims are ready once their own new id is.
+            told = self._load_tags(list(missing), position)
+            loaded += missing
+            pending = [command for command, tags in absent if not told.isdisjoint(tags)]
+        if forget_others and len(state) > REMEMBERED_TAGS_MAX:
+            self._forget_others(commands)
         return loaded
+
+    def _forget_others(self, commands: Sequence[Command]) -> None:
+        """Remember no tags but those that the commands need, and the younger half of the others."""
+        handlers, state = self._catalogue.handlers, self.state
+        kept = {tag for command in commands for tag in handlers[command.name].needs(command.fields, state)}
+        kept.update(islice(state, len(state) - REMEMBERED_TAGS_MAX // 2, None))
+        state.keep(kept)
+        self.tails = {tag: count for tag, count in self.tails.items() if tag in kept}
 
     def fetch(self, tag: str, position: int) -> None:
         """Load one more tag, while a batch is being decided."""
         self._load_tags([tag], position)
 
-    def _load_tags(self, tags: list[str], position: int) -> None:
+    def _load_tags(self, tags: list[str], position: int) -> set[str]:
+        """Load tags; those of them that the log has events of, as far as they are remembered whole."""
+        if not tags:
+            return set()
         state = self.state
         state.begin(tags)
         whole = [tag for tag in tags if state.remembers(tag)]
@@ -114,6 +134,21 @@ class Loader:
         self.tails.update(counts)
         for tail in summed:
             evolve(state, Event(0, "", "", (), {}, tail.postings), (tail.tag,))
+        told = {f"position:{position}" for position in named}.union(*[e.tags for e in events.values()])
+        return (told | self._replay_unwritten(tags, position)) & loading
+
+    def _replay_unwritten(self, tags: Sequence[str], position: int) -> set[str]:
+        """Take what is beyond the log as it was read into tags that were loaded now; all tags of those events."""
+        loading, told = frozenset(tags), set[str]()
+        named = {int(tag.removeprefix("position:")) for tag in tags if tag.startswith("position:")}
+        for event in self.unwritten:
+            if event.position > position and (not loading.isdisjoint(event.tags) or event.position in named):
+                evolve(self.state, event, loading)
+                told.update(event.tags)
+                for tag in loading.intersection(event.tags):
+                    if tag in self.tails:
+                        self.tails[tag] += 1
+        return told
 
 
 def known(keyed: KeyedEvent) -> Known:

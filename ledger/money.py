@@ -8,6 +8,9 @@ from __future__ import annotations
 from fractions import Fraction
 from typing import Final
 
+#: An exact amount: whole fen as an integer (which is fast), anything else as a fraction.
+Exact = int | Fraction
+
 #: The largest amount that every JSON reader keeps exactly (2^53 - 1), in fen.
 MAX_FEN: Final = 2**53 - 1
 YUAN: Final = 100
@@ -22,10 +25,10 @@ def is_amount(value: object, least: int = 1) -> bool:
     return type(value) is int and least <= value <= MAX_FEN
 
 
-def floor_to_unit(exact_fen: Fraction | int, unit_fen: int) -> int:
+def floor_to_unit(exact_fen: Exact, unit_fen: int) -> int:
     """Round down, once, to a multiple of `unit_fen` (policy reading A11). Never negative."""
-    whole = exact_fen // 1
-    return max(0, int(whole) // unit_fen * unit_fen)
+    whole_fen = exact_fen.numerator // exact_fen.denominator
+    return whole_fen // unit_fen * unit_fen if whole_fen > 0 else 0
 
 
 def format_fen(amount_fen: int) -> str:

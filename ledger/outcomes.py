@@ -3,28 +3,26 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import Any
+from types import MappingProxyType
+from typing import Any, NamedTuple
 
 from ledger.events import Event
 from ledger.refusals import detail
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
-    """What became of one command. `outcome` is accepted, refused, invalid or repeated (then `first` says which)."""
+class Outcome(NamedTuple):
+    """What became of one command. `outcome` is accepted, refused, invalid or repeated (then `first` says which);
+    `data` is that of the command's own event."""
 
     outcome: str
     positions: tuple[int, ...] = ()
     amount_fen: int | None = None
     code: str | None = None
     clause: str | None = None
-    arithmetic: Mapping[str, Any] = field(default_factory=dict)
+    arithmetic: Mapping[str, Any] = MappingProxyType({})
     warnings: tuple[str, ...] = ()
     first: str | None = None
-    data: Mapping[str, Any] = field(
-        default_factory=dict, compare=False, repr=False
-    )  # of the command's own event
+    data: Mapping[str, Any] = MappingProxyType({})
 
     @property
     def refused(self) -> bool:
@@ -70,4 +68,4 @@ def recorded_outcome(event: Event, span: int) -> Outcome:
 
 def repeated(first: Outcome) -> Outcome:
     """The answer to a command that was recorded before: the first outcome, marked as a repetition."""
-    return replace(first, outcome="repeated", first=first.outcome)
+    return first._replace(outcome="repeated", first=first.outcome)

@@ -41,6 +41,20 @@ end $$
 -- Whoever takes it appends: the notification, sent at commit, costs no round trip of its own here.
 select pg_advisory_xact_lock(%(lock)s), pg_notify('kejin_appended', '')
 
+-- name: hold_append_lock
+select pg_advisory_lock(%(lock)s)
+
+-- name: release_append_lock
+select pg_advisory_unlock(%(lock)s)
+
+-- name: somebody_waits
+select exists (
+    select from pg_locks
+    where locktype = 'advisory' and not granted and objsubid = 1
+      and database = (select oid from pg_database where datname = current_database())
+      and classid::bigint = %(lock)s::bigint >> 32 and objid::bigint = %(lock)s::bigint & 4294967295
+)
+
 -- name: wait_for_append_lock
 select pg_advisory_xact_lock_shared(%(lock)s)
 
@@ -59,7 +73,7 @@ from events where position > %(after)s and position <= %(until)s order by positi
 select position, type, effective_on::text, tags, data, posting_accounts, posting_amounts, posting_days::text[],
        key, fingerprint, span
 from events
-where position in (select position from event_tags where tag = any(%(tags)s) and position <= %(until)s)
+where position in (select position from event_tags where tag = any(%(tags)s::text[]) and position <= %(until)s)
 order by position
 
 -- name: events_at_positions
@@ -70,13 +84,13 @@ from events where position = any(%(positions)s) and position <= %(until)s
 -- name: events_of_keys
 select position, type, effective_on::text, tags, data, posting_accounts, posting_amounts, posting_days::text[],
        key, fingerprint, span
-from events where key = any(%(keys)s)
+from events where key = any(%(keys)s::text[])
 
 -- name: stamps_of_tags
-select tag, position from day_sum_stamps where tag = any(%(tags)s)
+select tag, position from day_sum_stamps where tag = any(%(tags)s::text[])
 
 -- name: day_sums_of_tags
-select tag, account_id, effective_on::text, amount_fen from day_sums where tag = any(%(tags)s)
+select tag, account_id, effective_on::text, amount_fen from day_sums where tag = any(%(tags)s::text[])
 
 -- name: postings_of_tags_since
 select s.tag, e.effective_on::text, e.posting_accounts, e.posting_amounts, e.posting_days::text[]
@@ -85,7 +99,7 @@ join event_tags t on t.tag = s.tag and t.position > s.stamp and t.position <= %(
 join events e on e.position = t.position
 
 -- name: account_ids
-select path, id from accounts where path = any(%(paths)s)
+select path, id from accounts where path = any(%(paths)s::text[])
 
 -- name: account_paths
 select id, path from accounts where id = any(%(ids)s)

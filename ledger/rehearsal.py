@@ -7,8 +7,7 @@ throughout. Memory grows with the list.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Iterable, Iterator, Sequence
 
 from ledger import accounts
 from ledger.batch import Batch, Known
@@ -49,9 +48,13 @@ class Rehearsal:
         for decided in batch.decided:
             self._keep(decided.event)
         return [
-            o if o.positions and o.positions[-1] <= self._head_position else replace(o, positions=())
+            o if o.positions and o.positions[-1] <= self._head_position else o._replace(positions=())
             for o in outcomes
         ]
+
+    def outcomes(self, batches: Iterable[Sequence[Command] | None]) -> Iterator[list[Outcome]]:
+        """The outcomes that each batch would have."""
+        return (self.submit(commands) for commands in batches if commands is not None)
 
     def watch(self, round_id: str) -> None:
         """Load a round that the list concerned, also where it only repeats what was recorded before."""

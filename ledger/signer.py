@@ -80,15 +80,17 @@ class BlockTree:
 class Signer:
     """Signs checkpoints of one ledger over one store. Not for several threads at once."""
 
-    def __init__(self, store: Store, keyring: Keyring, key: SigningKey) -> None:
-        """Follow what `store` appends from now on."""
+    def __init__(
+        self, store: Store, keyring: Keyring, key: SigningKey, appending: Store | None = None
+    ) -> None:
+        """Follow what `appending` (default: `store` itself) appends from now on."""
         self._store = store
         self._keyring = keyring
         self._key = key
         self._appended: deque[Appended] = deque()
         self._forget()
         self._signed_at = self._kept_at = 0.0
-        store.follower = self._appended.append
+        (appending or store).follower = self._appended.append
 
     def _forget(self) -> None:
         self._tree = BlockTree()

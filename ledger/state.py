@@ -8,7 +8,7 @@ appended and what is loaded from the log.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TypeVar
 
@@ -44,17 +44,22 @@ owner_of = lru_cache(maxsize=65_536)(accounts.owner_of)
 class State:
     """The loaded tags as of `position`: everything up to it is taken in, nothing after it."""
 
-    __slots__ = ("_kinds", "_memories", "_sums", "_watches_positions", "position")
+    __slots__ = ("_accounts", "_kinds", "_memories", "_sums", "_watches_positions", "position")
 
     def __init__(self, kinds: MemoryKinds, position: int = 0) -> None:
         self._kinds = kinds
         self._memories: dict[str, tuple[Memory, ...]] = {}
         self._sums: dict[str, dict[str, DaySums]] = {}
+        self._accounts: dict[str, DaySums] = {}  # all that _sums holds, by path
         self._watches_positions = False  # an event also counts as tagged with its own `position:<n>`
         self.position = position
 
     def __len__(self) -> int:
         return len(self._memories)
+
+    def __iter__(self) -> Iterator[str]:
+        """The loaded tags, those loaded first first."""
+        return iter(self._memories)
 
     def __contains__(self, tag: str) -> bool:
         return tag in self._memories
@@ -63,14 +68,17 @@ class State:
         """Start to remember tags, empty: what the log holds of them must be taken in next."""
         for tag in tags:
             kind = tag.partition(":")[0]
-            self._memories[tag] = tuple(memory() for memory in self._kinds.get(kind, ()))
+            self._memories[tag] = tuple([memory() for memory in self._kinds.get(kind, ())])
+            for path in self._sums.get(tag, ()):
+                del self._accounts[path]
             self._sums[tag] = {}
             self._watches_positions = self._watches_positions or kind == "position"
 
     def keep(self, tags: Collection[str]) -> None:
         """Forget every tag but these."""
-        self._memories = {tag: self._memories[tag] for tag in tags if tag in self._memories}
+        self._memories = {tag: memories for tag, memories in self._memories.items() if tag in tags}
         self._sums = {tag: self._sums[tag] for tag in self._memories}
+        self._accounts = {path: sums for owned in self._sums.values() for path, sums in owned.items()}
 
     def recall(self, kind: type[MemoryT], tag: str) -> MemoryT:
         """The memory of a kind that a tag has. Raises NotLoaded."""
@@ -89,16 +97,16 @@ class State:
 
     def account(self, path: str) -> DaySums:
         """The day sums of an account whose owner is loaded. Raises NotLoaded."""
+        found = self._accounts.get(path)
+        return found if found is not None else self._first_of(path)
+
+    def _first_of(self, path: str) -> DaySums:
         owner = owner_of(path)
-        try:
-            sums = self._sums[owner or ""]
-        except KeyError:
-            if owner is None:
-                raise AssertionError(f"{path} decides nothing: nobody keeps its day sums") from None
-            raise NotLoaded(owner) from None
-        found = sums.get(path)
-        if found is None:
-            found = sums[path] = DaySums()
+        if owner is None:
+            raise AssertionError(f"{path} decides nothing: nobody keeps its day sums")
+        if owner not in self._sums:
+            raise NotLoaded(owner)
+        found = self._accounts[path] = self._sums[owner][path] = DaySums()
         return found
 
     def accounts_of(self, tag: str) -> Mapping[str, DaySums]:
@@ -113,19 +121,20 @@ class State:
 def evolve(state: State, event: Event, only: Collection[str] | None = None) -> State:
     """Take one event into the state; with `only`, into these tags (they are being loaded). Returns `state`."""
     memories = state._memories
-    for tag in event.tags:
+    tags = (*event.tags, f"position:{event.position}") if state._watches_positions else event.tags
+    for tag in tags:
         if tag in memories and (only is None or tag in only):
             for memory in memories[tag]:
                 memory.apply(event, tag)
-    if state._watches_positions:
-        tag = f"position:{event.position}"
-        if tag in memories and (only is None or tag in only):
-            for memory in memories[tag]:
-                memory.apply(event, tag)
-    for posting in event.postings:
-        owner = owner_of(posting.account)
-        if owner is not None and owner in memories and (only is None or owner in only):
-            state.account(posting.account).add(posting.effective_on, posting.amount_fen)
+    accounts = state._accounts
+    for account, amount_fen, day in event.postings:
+        sums = accounts.get(account)
+        if sums is None or only is not None:
+            owner = owner_of(account)
+            if owner is None or owner not in memories or (only is not None and owner not in only):
+                continue
+            sums = state.account(account)
+        sums.add(day, amount_fen)
     if only is None:
         state.position = event.position
     return state

@@ -19,7 +19,7 @@ from psycopg.rows import tuple_row
 
 from ledger import codec
 from ledger.connection import READER_ROLE, connect, ensure_schema, may_read_only
-from ledger.copying import PendingEvent, copy_row, copy_text
+from ledger.copying import PendingEvent, array, copy_row, copy_text
 from ledger.dates import Day, microseconds
 from ledger.events import Event, Posting, StoredEvent
 from ledger.sql import load
@@ -125,9 +125,9 @@ class Store:
             raise
         return cls(connection, address)
 
-    def beside(self) -> Self:
+    def beside(self, *, by_index: bool = False) -> Self:
         """Another connection to the same ledger, to read at the same time. Raises StoreError."""
-        return type(self).open(self.address)
+        return type(self).open(self.address, by_index=by_index)
 
     def close(self) -> None:
         """Close the connection."""
@@ -170,6 +170,18 @@ class Store:
         if self.follower is not None and turn.appended is not None:
             self.follower(turn.appended)
 
+    def hold_append_lock(self) -> None:
+        """Wait for the append lock and keep it from turn to turn, until it is let go or the connection ends."""
+        self.query_nothing("hold_append_lock", lock=APPEND_LOCK)
+
+    def release_append_lock(self) -> None:
+        """Let the append lock go that was held."""
+        self.query_nothing("release_append_lock", lock=APPEND_LOCK)
+
+    def somebody_waits_to_append(self) -> bool:
+        """Whether anybody waits for the append lock."""
+        return bool(self.query("somebody_waits", lock=APPEND_LOCK)[0][0])
+
     def query_nothing(self, name: str, **parameters: Any) -> None:
         """Run a named query for its effect."""
         self.connection.execute(_QUERIES[name], parameters)
@@ -182,7 +194,7 @@ class Store:
 
     def events_of_tags(self, tags: Sequence[str], until: int) -> list[KeyedEvent]:
         """Events up to `until` that carry any of the tags, in order."""
-        return self._keyed(self.query("events_of_tags", tags=list(tags), until=until)) if tags else []
+        return self._keyed(self.query("events_of_tags", tags=array(tags), until=until)) if tags else []
 
     def events_at(self, positions: Sequence[int], until: int) -> list[KeyedEvent]:
         """The events at positions, as far as they are not beyond `until`."""
@@ -194,17 +206,17 @@ class Store:
 
     def events_of_keys(self, keys: Sequence[str]) -> list[KeyedEvent]:
         """The events recorded under any of the idempotency keys."""
-        return self._keyed(self.query("events_of_keys", keys=list(keys))) if keys else []
+        return self._keyed(self.query("events_of_keys", keys=array(keys))) if keys else []
 
     def day_sums(self, tags: Sequence[str], until: int) -> tuple[list[TailPostings], dict[str, int]]:
         """Postings that sum up the accounts of owners up to `until`, and how many events each owner's tail had:
         stored day sums first, then what the log holds after their stamps."""
         if not tags:
             return [], {}
-        stamps = dict(self.query("stamps_of_tags", tags=list(tags)))
-        stored = self.query("day_sums_of_tags", tags=list(stamps)) if stamps else []
+        stamps = dict(self.query("stamps_of_tags", tags=array(tags)))
+        stored = self.query("day_sums_of_tags", tags=array(list(stamps))) if stamps else []
         since = [stamps.get(tag, 0) for tag in tags]
-        tail = self.query("postings_of_tags_since", tags=list(tags), stamps=since, until=until)
+        tail = self.query("postings_of_tags_since", tags=array(tags), stamps=since, until=until)
         self._learn_paths(
             [row[1] for row in stored] + [account for row in tail for account in row[2]],
         )
@@ -378,9 +390,9 @@ class Turn:
         ids = self._learn_ids(dict.fromkeys(row[1] for row in rows))
         self.store.query_nothing(
             "save_day_sums",
-            tags=[row[0] for row in rows],
+            tags=array([row[0] for row in rows]),
             accounts=[ids[row[1]] for row in rows],
-            days=[row[2] for row in rows],
+            days=array([row[2] for row in rows]),
             amounts=[row[3] for row in rows],
         )
         self.store.query_nothing("save_stamps", tags=list(tags), position=position)
@@ -391,7 +403,7 @@ class Turn:
         self.ids.update((path, known[path]) for path in wanted if path in known)
         missing = [path for path in wanted if path not in self.ids]
         if missing:
-            self.ids.update(self.store.query("account_ids", paths=missing))
+            self.ids.update(self.store.query("account_ids", paths=array(missing)))
         new = [path for path in missing if path not in self.ids]
         if new:
             self._make_accounts(new)

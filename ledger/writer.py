@@ -8,13 +8,15 @@ turn that fails leaves no trace, in the log or in memory.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, Self
 
 from ledger import codec
 from ledger.batch import Batch, DecidedEvent, Veto
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
 from ledger.copying import PendingEvent
+from ledger.dates import Day
 from ledger.loading import Loader, known
 from ledger.outcomes import Outcome
 from ledger.store import Store, Turn
@@ -62,24 +64,42 @@ class Writer:
             )
             outcomes = batch.decide(commands)
             if batch.decided:
-                turn.append([_pending(decided) for decided in batch.decided], self._principal)
-                self._save_day_sums(turn, batch)
+                Writing.of(batch.decided, loader).write(turn, self._principal)
         return outcomes
 
-    def _save_day_sums(self, turn: Turn, batch: Batch) -> None:
-        loader = self._loader
-        for decided in batch.decided:
-            loader.count(decided.event)
-        long = [tag for tag, count in loader.tails.items() if count > TAIL_EVENTS_MAX]
-        rows = [
+
+@dataclass(frozen=True, slots=True)
+class Writing:
+    """What a decided batch writes: its events, and day sums of owners whose tails grew long. Everything is taken from
+    memory before, so that another thread may write while the next batch is decided."""
+
+    decided: Sequence[DecidedEvent]
+    day_sums: Sequence[tuple[str, str, Day, int]]
+    owners: Sequence[str]
+
+    @classmethod
+    def of(cls, decided: Sequence[DecidedEvent], loader: Loader) -> Self:
+        """What a batch writes that was decided on the state of `loader`."""
+        for one in decided:
+            loader.count(one.event)
+        owners = [tag for tag, count in loader.tails.items() if count > TAIL_EVENTS_MAX]
+        loader.tails.update(dict.fromkeys(owners, 0))
+        day_sums = [
             (tag, path, day, fen)
-            for tag in long
+            for tag in owners
             for path, sums in loader.state.accounts_of(tag).items()
             for day, fen in sums.by_day.items()
         ]
-        if long:
-            turn.save_day_sums(rows, long, loader.state.position)
-            loader.tails.update(dict.fromkeys(long, 0))
+        return cls(decided, day_sums, owners)
+
+    def write(self, turn: Turn, principal: str) -> None:
+        """Append the events and store the day sums."""
+        first, last = self.decided[0].event.position, self.decided[-1].event.position
+        if first != turn.head.position + 1:
+            raise AssertionError(f"decided from {first} on, but the log ends at {turn.head.position}")
+        turn.append([_pending(one) for one in self.decided], principal)
+        if self.owners:
+            turn.save_day_sums(self.day_sums, self.owners, last)
 
 
 def _nothing_to_fetch(tag: str) -> None:

@@ -479,6 +479,27 @@ where position in (select position from event_tags where tag = %(tag)s and posit
   ))
 group by type
 
+-- Deciding again.
+
+-- name: recorded_events
+select position, type, effective_on::text, array_to_string(tags, E'\n'), cardinality(tags), data,
+       array_to_string(posting_accounts, ','), array_to_string(posting_amounts, ','),
+       array_to_string(posting_days, ','), span
+from events where position > %(after)s and position <= %(until)s order by position
+
+-- name: all_accounts
+select string_agg(path, E'\n' order by id), string_agg(id::text, E'\n' order by id) from accounts
+
+-- name: reversed_positions
+-- Of what claims to be a reversal; bytes that are no such JSON make none.
+select distinct (match[1])::bigint
+from events, regexp_match(convert_from(data, 'UTF8'), '"position":(\d{1,18})[,}]') as match
+where position <= %(until)s and span > 0 and match is not null
+  and (type = 'FactReversed' or (type = 'CommandRefused' and position(convert_to('"reverse-fact"', 'UTF8') in data) > 0))
+
+-- name: type_at
+select type from events where position = %(position)s
+
 -- name: loans_of_firm
 select distinct (select substr(t.tag, 6) from unnest(e.tags) as t (tag) where t.tag like 'loan:%%') as loan
 from event_tags t join events e on e.position = t.position
@@ -506,3 +527,39 @@ cross join lateral (
     select path from accounts
     where path > book.name || '/' || cap.id || '/' || loan.id || '/' and path < book.name || '/' || cap.id || '/' || loan.id || '0'
 ) as a
+
+-- Differences.
+
+-- name: accounts_like
+select id, path from accounts where path ~ %(pattern)s order by path
+
+-- name: lines_between
+-- The lines that count at one of two points only. Where no day differs, older events need not be looked at.
+select position, type, path, day::text, amount, counts_later
+from (
+    select e.position, e.type, a.path, line.n, coalesce(line.day, e.effective_on) as day, line.amount,
+           e.position <= %(to_position)s and coalesce(line.day, e.effective_on) <= %(to_day)s::date as counts_later,
+           e.position <= %(from_position)s and coalesce(line.day, e.effective_on) <= %(from_day)s::date as counts_earlier
+    from events e,
+         unnest(e.posting_accounts, e.posting_amounts, e.posting_days) with ordinality as line (account, amount, day, n)
+    join accounts a on a.id = line.account
+    where line.account = any(%(accounts)s)
+      and e.position <= greatest(%(from_position)s, %(to_position)s)
+      and (%(from_day)s <> %(to_day)s or e.position > least(%(from_position)s, %(to_position)s))
+) as line
+where counts_later <> counts_earlier
+order by position, n
+
+-- name: data_at
+select position, data from events where position = any(%(positions)s)
+
+-- Samples.
+
+-- name: grants_and_steps
+select position, type, effective_on::text, data
+from events where position <= %(until)s and type = any(%(types)s) and span > 0 order by position
+
+-- name: positions_of_tag
+select position from events
+where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s) and type = %(type)s
+order by position

@@ -9,6 +9,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, timedelta
+from random import Random
 from typing import Any
 
 import pytest
@@ -322,6 +323,26 @@ def day_sums(postings: Iterable[tuple[str, int]]) -> DaySums:
     for day, amount_fen in postings:
         sums.add(day, amount_fen)
     return sums
+
+
+LATER_DAYS = [f"{2020 + n // 12}-{n % 12 + 1:02d}-{d:02d}" for n in range(60) for d in (1, 11, 28)]
+
+
+@many
+@given(st.data(), st.integers(0, 2**32))
+def test_the_highest_and_lowest_from_a_day_on_are_those_of_brute_force_over_years(
+    data: st.DataObject, seed: int
+) -> None:
+    """Where months are summed up: days come in any order, fall and rise, and are asked about in between."""
+    random, sums, by_day = Random(seed), DaySums(), dict[str, int]()
+    for _ in range(data.draw(st.integers(40, 200))):
+        day, amount_fen = random.choice(LATER_DAYS), random.choice((1, 1, -1)) * random.randrange(1, 50)
+        sums.add(day, amount_fen)
+        by_day[day] = by_day.get(day, 0) + amount_fen
+        if random.random() < 0.1:
+            asked = random.choice(LATER_DAYS)
+            seen = [sum(fen for d, fen in by_day.items() if d <= day) for day in LATER_DAYS if day >= asked]
+            assert (sums.lowest_from(asked), sums.highest_from(asked)) == (min(seen), max(seen))
 
 
 def values(postings: Sequence[tuple[str, int]], since: str) -> list[int]:

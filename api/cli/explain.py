@@ -9,11 +9,10 @@ import typer
 from api.language import language, say
 from api.printing import print_json, print_table
 from api.problems import Problem
-from api.session import Data, Json, ledger
-from ledger.explain import NothingToExplain, explain
+from api.session import Data, Json, as_of, ledger
+from ledger.explain import NothingToExplain
 from ledger.money import format_fen
 from ledger.refusals import detail
-from projections.envelopes import envelope
 
 
 def command(
@@ -21,7 +20,11 @@ def command(
     data: Data = None,
     as_json: Json = False,
 ) -> None:
-    """Why this amount: the stored legs, which one bound, the reading, the rules, the inputs. 解释一项决定。"""
+    """Why this amount, or why not: legs, clauses, rooms, inputs and the events they came from. 解释一项决定。
+
+    As known at that time; beside it what the same claim would come to today, without itself and in a round that still
+    takes claims. Other commands that were refused are explained by their stored arithmetic.
+    """
     with ledger(data) as store:
         newest = store.head().position
         if not 1 <= position <= newest:
@@ -32,11 +35,15 @@ def command(
                     f"序号 {position} 不在 1 与最新序号 {newest} 之间",
                 )
             )
-        event = next(iter(store.stored_events(position - 1, position)))
-    try:
-        document = explain(position, event.type, envelope(event)["data"])
-    except NothingToExplain as error:
-        raise Problem(str(error) + say("; name a claim's event", "；请给出申请的事件序号")) from None
+        event = store.events_at([position], newest)[0].event
+        if event.type != "CommandRefused":
+            as_of(store, None, None)
+        from projections.reports import explanation
+
+        try:
+            document = explanation.document(store, event, newest)
+        except NothingToExplain as error:
+            raise Problem(str(error) + say("; name a claim's event", "；请给出申请的事件序号")) from None
     if as_json:
         print_json(document)
         return
@@ -71,6 +78,54 @@ def _show(event_type: str, document: dict[str, Any]) -> None:
         }
         if values:
             print(f"{title}: " + ", ".join(f"{key} {value}" for key, value in values.items()))
+    if "tree" in document:
+        _show_tree(document["tree"])
+        _show_today(document["today"])
+
+
+def _show_tree(tree: dict[str, Any]) -> None:
+    """The branches below the legs: what the clause says, the room of each cap, where the inputs came from."""
+    print(say("why", "缘由"))
+    for said in tree["clause"]["texts"]:
+        title, text, source = (said[name] or {} for name in ("title", "text", "source"))
+        print(
+            f"├─ {tree['clause']['id']} {title.get(language(), '')} · {said['rulebook']} @{said['position']}"
+        )
+        if text:
+            print(f"│    {text.get(language(), '')}")
+        print(f"│    {say('source', '来源')}: {source.get(language(), '')}")
+    for cap in tree["caps"]:
+        users = ", ".join(f"@{use['position']} {format_fen(use['amount_fen'])}" for use in cap["events"][-3:])
+        print(
+            f"├─ {cap['part']} {cap['key']}: "
+            + say(
+                f"limit {format_fen(cap['limit_fen'])}, used {format_fen(cap['used_fen'])} on the day and at most"
+                f" {format_fen(cap['highest_use_fen'])} from it on,"
+                f" room {format_fen(cap['room_fen'])}",
+                f"限额 {format_fen(cap['limit_fen'])}，当日已用 {format_fen(cap['used_fen'])}，其后最高"
+                f" {format_fen(cap['highest_use_fen'])}，"
+                f"余量 {format_fen(cap['room_fen'])}",
+            )
+        )
+        if users:
+            print(
+                "│    "
+                + say(f"{cap['uses']} uses, the last {users}", f"共使用 {cap['uses']} 次，最近 {users}")
+            )
+    for given in tree["inputs"]:
+        came_from = ", ".join(f"@{position}" for position in given["positions"])
+        print(f"├─ {given['name']} {_value(given['name'], given['value'])} ← {came_from}")
+    print("└─ " + say("the round had", "当时轮次可用") + f" {format_fen(tree['available_fen'])}")
+
+
+def _show_today(today: dict[str, Any]) -> None:
+    shown = format_fen(today["amount_fen"])
+    if "code" in today:
+        shown += f" [{today['code']}] {detail(today['code'], today['arithmetic'], language())}"
+    print(
+        say(f"today, as known at {today['known_position']}: ", f"今日（所知至 {today['known_position']}）：")
+        + shown
+    )
 
 
 def _value(key: str, value: Any) -> str:

@@ -47,6 +47,7 @@ def command(
     books: every event's lines sum to zero in each double-entry book.
     caps: no cap was passed, for any business date, as known at the end of any event. A cap that only later
     knowledge or a merger passed is a notice.
+    decisions: every event is what its command gives, decided again from the commands and the adopted rulebooks.
     projections: what the tables for readers hold is what the log says, folded anew and by independent means.
     Nothing is repaired.
     """

@@ -85,6 +85,6 @@ INSTRUMENT = Instrument(
     needs=_needs,
     find=_find,
     assess=_assess,
-    payee=lambda fields, state: fields["bank"],
+    payee=lambda fields, keys: keys["bank"],
     memories={"product": (Awards,)},
 )

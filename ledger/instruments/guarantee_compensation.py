@@ -37,11 +37,6 @@ def _find(fields: Mapping[str, Any], state: State) -> Refusal | None:
     return Refusal("unknown_payout", None, {"payout": fields["payout"]})
 
 
-def _payee(fields: Mapping[str, Any], state: State) -> str | None:
-    payout = _payout(fields, state)
-    return payout.guarantor if payout else None
-
-
 def _assess(command: Command, state: State, clause: Clause, round_: Round) -> Refusal | Case:
     fields = command.fields
     tag = f"payout:{fields['payout']}"
@@ -72,6 +67,6 @@ INSTRUMENT = Instrument(
     keys=_keys,
     needs=_needs,
     find=_find,
-    payee=_payee,
+    payee=lambda fields, keys: keys.get("guarantor"),
     assess=_assess,
 )

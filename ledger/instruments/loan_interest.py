@@ -70,10 +70,6 @@ def _needs(fields: Mapping[str, Any], state: State) -> Iterable[str]:
     return _slip_tags(fields)
 
 
-def _payee(fields: Mapping[str, Any], state: State) -> str | None:
-    return _keys(fields, state).get("firm")
-
-
 def _find(fields: Mapping[str, Any], state: State) -> Refusal | None:
     if state.recall(Loan, f"loan:{fields['loan']}").drawn:
         return None
@@ -195,7 +191,7 @@ INSTRUMENT = Instrument(
     keys=_keys,
     needs=_needs,
     find=_find,
-    payee=_payee,
+    payee=lambda fields, keys: keys.get("firm"),
     assess=_assess,
     memories={"loan": (SubsidisedPeriods,), "slip": (SlipUses,)},
 )

@@ -1,37 +1,52 @@
 """The shapes that a rule's number can have: small exact functions of (parameters, basis).
 
-A basis holds the figures that a claim rests on, in fen or as counts. Results are exact (Fraction): rounding
-happens once, at the end (A11).
+A basis holds the figures that a claim rests on, in fen or as counts. Results are exact, an integer where the value
+is whole: rounding happens once, at the end (A11).
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from fractions import Fraction
+from functools import lru_cache
 from typing import Any, Final
+
+from ledger.money import Exact
 
 Parameters = Mapping[str, Any]
 Basis = Mapping[str, int]
 
 
-def share(parameters: Parameters, basis: Basis) -> Fraction:
+def share(parameters: Parameters, basis: Basis) -> Exact:
     """A rate of a basis figure: `{of, rate = "1/2"}`."""
-    return Fraction(parameters["rate"]) * basis[parameters["of"]]
+    over, under = _rate(parameters["rate"])
+    return _quotient(over * basis[parameters["of"]], under)
 
 
-def points(parameters: Parameters, basis: Basis) -> Fraction:
+def points(parameters: Parameters, basis: Basis) -> Exact:
     """A yearly rate on a basis figure for the days of the period: `{of, rate, year_days}` with `period_days` in
     the basis. Actual days over a fixed year, as loan contracts count."""
-    days = Fraction(basis["period_days"], parameters["year_days"])
-    return Fraction(parameters["rate"]) * basis[parameters["of"]] * days
+    over, under = _rate(parameters["rate"])
+    days, year_days = basis["period_days"], parameters["year_days"]
+    return _quotient(over * basis[parameters["of"]] * days, under * year_days)
 
 
-def fixed(parameters: Parameters, basis: Basis) -> Fraction:
+@lru_cache(maxsize=1024)
+def _rate(text: str) -> tuple[int, int]:
+    return Fraction(text).as_integer_ratio()
+
+
+def _quotient(over: int, under: int) -> Exact:
+    whole, rest = divmod(over, under)
+    return Fraction(over, under) if rest else whole
+
+
+def fixed(parameters: Parameters, basis: Basis) -> Exact:
     """A fixed sum: `{amount_fen}`."""
-    return Fraction(parameters["amount_fen"])
+    return int(parameters["amount_fen"])
 
 
-def ladder(parameters: Parameters, basis: Basis) -> Fraction:
+def ladder(parameters: Parameters, basis: Basis) -> Exact:
     """Awards for whole steps reached above the high-water mark: `{of, step_fen, first_fen, further_fen,
     first_reach}` with `mark` in the basis.
 
@@ -41,14 +56,14 @@ def ladder(parameters: Parameters, basis: Basis) -> Fraction:
     reached = basis[parameters["of"]] // parameters["step_fen"]
     new_steps = reached - basis["mark"]
     if new_steps <= 0:
-        return Fraction(0)
+        return 0
     if basis["mark"] > 0:
-        return Fraction(new_steps * parameters["further_fen"])
+        return int(new_steps * parameters["further_fen"])
     further = new_steps - 1 if parameters["first_reach"] == "each" else 0
-    return Fraction(parameters["first_fen"] + further * parameters["further_fen"])
+    return int(parameters["first_fen"] + further * parameters["further_fen"])
 
 
-SHAPES: Final[Mapping[str, Callable[[Parameters, Basis], Fraction]]] = {
+SHAPES: Final[Mapping[str, Callable[[Parameters, Basis], Exact]]] = {
     "share": share,
     "points": points,
     "fixed": fixed,
@@ -56,6 +71,6 @@ SHAPES: Final[Mapping[str, Callable[[Parameters, Basis], Fraction]]] = {
 }
 
 
-def value(parameters: Parameters, basis: Basis) -> Fraction:
+def value(parameters: Parameters, basis: Basis) -> Exact:
     """The exact value, in fen, of the shape that `parameters["shape"]` names."""
     return SHAPES[parameters["shape"]](parameters, basis)

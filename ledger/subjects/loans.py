@@ -66,6 +66,8 @@ class Loan(Memory):
         """LoanDrawn, LoanRepaid, RepaymentDefaulted, LossReported, GuaranteePaidOut, RecoveryReceived, and the
         reversal of each."""
         data, kind, sign = event.data, event.type, 1
+        if "legs" in data:  # a grant or its refusal: most of a busy loan's events
+            return
         if kind == "FactReversed":
             kind, sign = data["reversed_type"], -1
         if kind == "LoanDrawn":

@@ -71,15 +71,16 @@ _resolved: dict[tuple[str, str | None], Rulebook] = {}
 
 def rulebook_of(round_: Round, state: State) -> Rulebook:
     """The rules that decide in a round: those adopted when it was opened, never newer ones (A27)."""
-    measure = state.recall(Adoptions, f"rulebook:{round_.measure[0]}").contents[round_.measure[1]]
-    call = None
-    if round_.call:
-        call = state.recall(Adoptions, f"rulebook:{round_.call[0]}").contents[round_.call[1]]
     # Resolving is a pure function of the two contents, so their hashes may stand for it.
     hashes = (round_.measure[1], round_.call[1] if round_.call else None)
-    if hashes not in _resolved:
-        _resolved[hashes] = resolve(measure, call)
-    return _resolved[hashes]
+    resolved = _resolved.get(hashes)
+    if resolved is None:
+        measure = state.recall(Adoptions, f"rulebook:{round_.measure[0]}").contents[round_.measure[1]]
+        call = None
+        if round_.call:
+            call = state.recall(Adoptions, f"rulebook:{round_.call[0]}").contents[round_.call[1]]
+        resolved = _resolved[hashes] = resolve(measure, call)
+    return resolved
 
 
 def handlers(library: Library) -> tuple[Handler, ...]:

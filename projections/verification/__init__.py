@@ -9,7 +9,7 @@ import psycopg
 
 from ledger.store import Store
 from projections.columns import BrokenLog
-from projections.verification import books, caps, log, projections, tables
+from projections.verification import books, caps, decisions, log, projections, tables
 from projections.verification.checkpoints import Outside
 from projections.verification.reading import Reading
 from projections.verification.report import Finding, Report
@@ -20,6 +20,7 @@ CHECKS: Final[Mapping[str, Callable[[Reading], Report]]] = {
     "tables": tables.check,
     "books": books.check,
     "caps": caps.check,
+    "decisions": decisions.check,
     "projections": projections.check,
 }
 

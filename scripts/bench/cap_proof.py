@@ -64,7 +64,7 @@ def measure(record: Callable[[Path, str, int], None], events: int, runs: int) ->
         folder = Path(parent) / "data"
         with share(folder) as server:
             record(folder, server.address(), events)
-            _settle(server.address())
+            settle(server.address())
             proofs: list[float] = []
             copies: list[float] = []
             report: dict[str, Any] = {}
@@ -101,7 +101,7 @@ def _copy(address: str) -> None:
             pass
 
 
-def _settle(address: str) -> None:
+def settle(address: str) -> None:
     """What autovacuum and the checkpointer would do some time later, done before anything is measured."""
     with psycopg.connect(address, autocommit=True) as connection:
         connection.execute("vacuum (analyze) events, accounts")

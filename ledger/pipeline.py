@@ -1,0 +1,147 @@
+"""The pipeline: many batches of commands, each decided while the one before it is written.
+
+Deciding is work of this process, writing is work of PostgreSQL: with two connections both go on at once. The writing
+connection keeps the append lock from batch to batch, so nobody else can append between what a decision saw and what
+it wrote; as soon as somebody waits for it, or no more input waits here, what is decided is written and the lock let
+go. No outcome is handed on before its commit, and a batch that fails drops all that was decided on top of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final, Self
+
+import psycopg
+
+from ledger.batch import Batch, Known
+from ledger.catalogue import Catalogue
+from ledger.commands import Command
+from ledger.loading import Loader, known
+from ledger.outcomes import Outcome
+from ledger.store import Store
+from ledger.writer import Writing
+
+#: So long the lock is kept although somebody waits for it: taking turns costs both sides the overlap.
+HELD_SECONDS_MIN: Final = 0.2
+
+
+@dataclass(slots=True)
+class _Turn:
+    """A batch that is decided: its outcomes, what it knows of keys, and what it writes, if anything."""
+
+    outcomes: list[Outcome]
+    keys: dict[str, Known]
+    writing: Writing | None
+    written: Future[None] | None = None
+
+
+class Pipeline:
+    """Decides and appends many batches for one principal. Not for several threads at once."""
+
+    def __init__(self, store: Store, catalogue: Catalogue, principal: str) -> None:
+        """`store` writes; a connection beside it reads at the same time. Raises StoreError."""
+        self._store = store
+        self._catalogue = catalogue
+        self._principal = principal
+        self.reader = store.beside(by_index=True)
+        self._loader = Loader(self.reader, catalogue)
+        self._thread = ThreadPoolExecutor(1, "kejin-write")
+        self._last: _Turn | None = None  # the newest batch that was decided, until its outcomes are handed on
+        self._held_since: float | None = None  # when the append lock was taken
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self._thread.shutdown()
+        self.reader.close()
+        with contextlib.suppress(psycopg.Error):  # a connection that is lost has let the lock go by itself
+            self._release()
+
+    def outcomes(self, batches: Iterable[Sequence[Command] | None]) -> Iterator[list[Outcome]]:
+        """The outcomes of each batch, in order, after its commit. None among the batches says that no more waits now.
+
+        Raises psycopg.Error when the database fails: then nothing of the batches whose outcomes were not handed on is
+        known to be recorded, and sending them again under the same keys is safe.
+        """
+        try:
+            for commands in batches:
+                if commands is None:
+                    yield from self._settled()
+                    self._release()
+                    continue
+                if self._held_since is not None and self._somebody_waits():
+                    yield from self._settled()
+                    self._release()
+                turn = self._decided(commands)  # while the batch before is written
+                before = list(self._settled())
+                self._begin_writing(turn)
+                yield from before
+            yield from self._settled()
+            self._release()
+        except BaseException:
+            self._loader.forget()
+            raise
+
+    def _begin_writing(self, turn: _Turn) -> None:
+        self._last = turn
+        if turn.writing is not None:
+            self._loader.unwritten = [decided.event for decided in turn.writing.decided]
+            turn.written = self._thread.submit(self._write, turn.writing)
+
+    def _write(self, writing: Writing) -> None:
+        with self._store.turn() as turn:
+            writing.write(turn, self._principal)
+
+    def _settled(self) -> Iterator[list[Outcome]]:
+        """Wait for the batch that is being written, if there is one: its outcomes."""
+        last, self._last = self._last, None
+        if last is None:
+            return
+        if last.written is not None:
+            last.written.result()
+        self._loader.unwritten = []
+        yield last.outcomes
+
+    # --- the append lock, kept from batch to batch ---------------------------------------------------------------
+
+    def _hold(self) -> None:
+        if self._held_since is None:
+            self._store.hold_append_lock()
+            self._held_since = time.monotonic()
+
+    def _release(self) -> None:
+        if self._held_since is not None:
+            self._held_since = None
+            self._store.release_append_lock()
+
+    def _somebody_waits(self) -> bool:
+        held_since = self._held_since or 0.0
+        if time.monotonic() - held_since < HELD_SECONDS_MIN:
+            return False
+        return self.reader.somebody_waits_to_append()
+
+    # --- deciding ------------------------------------------------------------------------------------------------
+
+    def _decided(self, commands: Sequence[Command]) -> _Turn:
+        """Decide a batch on all that was decided before. Takes the append lock if there is anything to decide."""
+        loader = self._loader
+        with self.reader.reading() as head:
+            keys, fresh = loader.begin(head, commands, self._last.keys if self._last else {})
+        if fresh and self._held_since is None:
+            self._hold()
+            with self.reader.reading() as head:
+                since = loader.catch_up(head)
+                keys.update((k.key, known(k)) for k in since if k.key is not None)
+                loader.load(fresh, head.position)
+        batch = Batch(self._catalogue, loader.state, keys, self._fetch)
+        outcomes = batch.decide(commands)
+        return _Turn(outcomes, keys, Writing.of(batch.decided, loader) if batch.decided else None)
+
+    def _fetch(self, tag: str) -> None:
+        with self.reader.reading() as head:
+            self._loader.fetch(tag, head.position)

@@ -1,0 +1,248 @@
+"""Other rules to try: single parameters of adopted rulebooks set to another value, or a whole foreign rulebook. Pure.
+
+A setting is spelled `CLAUSE.PATH=VALUE`, e.g. `SX-1.caps.firm_cap.limit.amount_fen=30000000`. It changes the measure
+and every call that states the same parameter; `DOCUMENT:CLAUSE.PATH=VALUE` changes one of them alone.
+"""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from fractions import Fraction
+from typing import Any, Final
+
+from ledger.dates import is_day
+from ledger.money import MAX_FEN
+from ledger.rulebook.clauses import WINDOWS
+from ledger.subjects.loans import SECURITIES
+
+Content = Mapping[str, Any]
+
+#: The values that are built of each reading that has more than one; of the others only the present one is.
+READINGS: Final[Mapping[str, tuple[str, ...]]] = {
+    "A1": WINDOWS,
+    "A8": ("any", "previous"),
+    "A13": ("error", "error+misconduct"),
+    "A16": ("none", "year"),
+    "A18": ("once", "each"),
+    "A25": ("refuse", "pay"),
+}
+#: Words that a parameter may take besides its present one.
+_WORDS: Final[Mapping[str, tuple[str, ...]]] = {
+    "window": WINDOWS,
+    "interest_year": READINGS["A8"],
+    "recovery_restores": READINGS["A13"],
+    "reset": READINGS["A16"],
+    "first_reach": READINGS["A18"],
+    "after_default": READINGS["A25"],
+}
+#: What holds a rulebook together: another value would be another rule, which a rulebook of its own may state.
+_FIXED: Final = ("part", "shape", "of", "key", "name", "refusal", "dated_by", "ratio")
+
+
+class UnusableSetting(ValueError):
+    """A setting that cannot be read or changes nothing that exists. The message is English, `zh` Chinese."""
+
+    def __init__(self, en: str, zh: str) -> None:
+        super().__init__(en)
+        self.zh = zh
+
+
+@dataclass(frozen=True, slots=True)
+class Parameter:
+    """One parameter of a clause in a document, with its present value. `path` begins with the clause."""
+
+    document: str
+    path: tuple[str, ...]
+    value: Any
+
+    @property
+    def name(self) -> str:
+        """As a setting spells it."""
+        return ".".join(self.path)
+
+
+@dataclass(frozen=True, slots=True)
+class Setting:
+    """One parameter set to a value; in one document, or where it is None in every one that states it."""
+
+    document: str | None
+    path: tuple[str, ...]
+    value: Any
+
+    def __str__(self) -> str:
+        value = ",".join(self.value) if isinstance(self.value, list) else self.value
+        return (f"{self.document}:" if self.document else "") + f"{'.'.join(self.path)}={value}"
+
+
+def parameters(contents: Iterable[Content]) -> list[Parameter]:
+    """Every parameter of the documents that can be set."""
+    return [
+        Parameter(content["id"], path, value) for content in contents for path, value in _parameters(content)
+    ]
+
+
+def _parameters(content: Content) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for clause in content.get("clauses", ()):
+        where = (clause["id"],)
+        for section in ("terms", "reading"):
+            yield from _leaves((*where, section), clause.get(section, {}))
+        for section in ("legs", "caps"):
+            for entry in clause.get(section, ()):
+                dated = {"effective_from": content["effective_from"]} if section == "caps" else {}
+                yield from _leaves((*where, section, entry["part"]), {**dated, **entry})
+
+
+def _leaves(where: tuple[str, ...], values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
+    for name, value in values.items():
+        if isinstance(value, dict):
+            yield from _leaves((*where, name), value)
+        elif name not in _FIXED and not _is_reading(value):
+            yield (*where, name), value
+
+
+def _is_reading(value: Any) -> bool:
+    """Whether a value only points to a reading of the clause, which is what to set."""
+    return isinstance(value, str) and value[:1] == "A" and value[1:].isdigit()
+
+
+def read_setting(text: str, contents: Sequence[Content]) -> Setting:
+    """A setting given by a person, for the documents at hand. Raises UnusableSetting."""
+    name, equals, value = text.partition("=")
+    document, colon, path = name.partition(":")
+    if not colon:
+        document, path = "", name
+    if not equals or not path:
+        raise UnusableSetting(
+            f"--set {text!r}: write CLAUSE.PATH=VALUE, e.g. SX-1.caps.firm_cap.limit.amount_fen=30000000",
+            f"--set {text!r}：写作 条款.路径=值，例如 SX-1.caps.firm_cap.limit.amount_fen=30000000",
+        )
+    names = [content["id"] for content in contents]
+    if document and document not in names:
+        listed = ", ".join(dict.fromkeys(names))
+        raise UnusableSetting(
+            f"--set {text!r}: no rulebook {document!r} was adopted; there are {listed}",
+            f"--set {text!r}：未采用过 {document!r}；已采用的有 {listed}",
+        )
+    known = [p for p in parameters(contents) if p.name == path.strip()]
+    own = [p for p in known if p.document == document] or known
+    if not own:
+        raise _unknown(text, path, parameters(contents))
+    return Setting(document or None, own[0].path, _read_value(text, own[0], value.strip()))
+
+
+def _unknown(text: str, path: str, known: list[Parameter]) -> UnusableSetting:
+    clause = path.partition(".")[0]
+    near = [p for p in known if p.path[0] == clause] or known
+    listed = ", ".join(dict.fromkeys(p.name for p in near))
+    return UnusableSetting(
+        f"--set {text!r}: there is no parameter {path!r}; there are {listed}",
+        f"--set {text!r}：没有参数 {path!r}；可设的有 {listed}",
+    )
+
+
+def _read_value(text: str, parameter: Parameter, value: str) -> Any:
+    """The value in the form of the present one. Raises UnusableSetting."""
+    name, present = parameter.path[-1], parameter.value
+    if isinstance(present, bool):
+        return _word(text, value, ("true", "false")) == "true"
+    if isinstance(present, int):
+        return _integer(text, name, value)
+    if isinstance(present, list):
+        allowed = SECURITIES if name == "securities" else tuple(present)
+        return [_word(text, word.strip(), allowed) for word in value.split(",")]
+    if name == "rate":
+        return _rate(text, value)
+    if name == "effective_from":
+        if not is_day(value):
+            raise _unfit(text, "a real date YYYY-MM-DD", "真实日期 YYYY-MM-DD")
+        return value
+    if parameter.path[1] == "reading":
+        return _word(text, value, READINGS.get(name, (str(present),)))
+    return _word(text, value, _WORDS.get(name, (str(present),)))
+
+
+def _integer(text: str, name: str, value: str) -> int:
+    least = 1 if name in ("step_fen", "rounding_unit_fen", "year_days") else 0
+    digits = value.replace("_", "").replace(",", "")
+    if not digits.isascii() or not digits.isdigit() or not least <= int(digits) <= MAX_FEN:
+        raise _unfit(
+            text, f"a whole number from {least} (money in fen)", f"不小于 {least} 的整数（金额以分计）"
+        )
+    return int(digits)
+
+
+def _rate(text: str, value: str) -> str:
+    try:
+        rate = Fraction(value)
+    except (ValueError, ZeroDivisionError):
+        rate = Fraction(-1)
+    if rate < 0:
+        raise _unfit(text, "a fraction such as 1/2 or 0.03", "分数，例如 1/2 或 0.03")
+    return str(rate)
+
+
+def _word(text: str, value: str, allowed: Sequence[str]) -> str:
+    if value not in allowed:
+        listed = ", ".join(allowed)
+        raise _unfit(text, f"one of {listed}", f"以下之一：{listed}")
+    return value
+
+
+def _unfit(text: str, wanted_en: str, wanted_zh: str) -> UnusableSetting:
+    return UnusableSetting(f"--set {text!r}: it wants {wanted_en}", f"--set {text!r}：应为{wanted_zh}")
+
+
+# --- changed documents --------------------------------------------------------------------------------
+
+
+def with_settings(content: Content, settings: Sequence[Setting]) -> Content:
+    """A document with the settings that concern it."""
+    for setting in settings:
+        stated = {path for path, _ in _parameters(content)}
+        if content["id"] == setting.document or (setting.document is None and setting.path in stated):
+            content = _set(content, setting)
+    return content
+
+
+def _set(content: Content, setting: Setting) -> Content:
+    clause_id, section, *path = setting.path
+    changed: dict[str, Any] = copy.deepcopy(dict(content))
+    clauses = changed.setdefault("clauses", [])
+    clause = next((c for c in clauses if c["id"] == clause_id), None)
+    if clause is None:
+        clause = {"id": clause_id}
+        clauses.append(clause)
+    if section in ("legs", "caps"):
+        part, *path = path
+        entries = clause.setdefault(section, [])
+        place = next((entry for entry in entries if entry["part"] == part), None)
+        if place is None:
+            place = {"part": part}
+            entries.append(place)
+    else:
+        place = clause.setdefault(section, {})
+    for name in path[:-1]:
+        place = place.setdefault(name, {})
+    place[path[-1]] = setting.value
+    return changed
+
+
+def with_rulebook(content: Content, other: Content, adopted: Iterable[str]) -> Content:
+    """A document as it is once another rulebook is laid over it. One of the same id takes its place; another measure
+    takes the place of every measure, and the calls, which narrow a text that is not there any more, narrow nothing.
+
+    Raises UnusableSetting for a call that no round was opened under.
+    """
+    if other["id"] in adopted:
+        return other if content["id"] == other["id"] else content
+    if other["layer"] != "measure":
+        listed = ", ".join(sorted(adopted))
+        raise UnusableSetting(
+            f"no round was opened under the call {other['id']}; adopted are {listed}",
+            f"没有轮次依据通知 {other['id']} 开立；已采用的有 {listed}",
+        )
+    if content["layer"] == "measure":
+        return {**other, "id": content["id"]}
+    return {**content, "clauses": []}

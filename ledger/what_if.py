@@ -1,0 +1,270 @@
+"""What if: a recorded history beside the one that other rules would have made. Pure.
+
+Each claim is decided three times: as it was (recorded), under the other rules on the recorded history (the rule
+alone), and under them on the history that they would have made. So what changes for a claim is the effect of the rule
+itself, plus what follows from earlier differences (room or money that others took or left), plus what later steps take
+back of it; the three add up. Steps are people's acts and stay as they were recorded: see `_as_it_would_be`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final
+
+from ledger import accounts
+from ledger.accounts import book_of
+from ledger.events import Event, Posting
+from ledger.explain import cap_keys
+from ledger.redecide import ADOPTION, History, Recorded
+from ledger.subjects.claims import Claim
+from ledger.subjects.rounds import Round, rulebook_of
+
+RULE: Final = "rule"
+EARLIER: Final = "earlier"
+BUDGET: Final = "budget"
+STEPS: Final = "steps"
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """How a claim was decided: what was granted (0: refused, with its code), its clause, what bound it."""
+
+    amount_fen: int
+    code: str | None
+    clause: str | None
+    part: str | None
+
+    @classmethod
+    def of(cls, event_type: str, data: Mapping[str, Any]) -> Decision:
+        """Of the event of a claim."""
+        legs = data.get("legs", ())
+        bound = next((leg for leg in legs if leg["binding"]), None)
+        clause = data.get("clause") or (bound["clause"] if bound else None)
+        if event_type != "ClaimRefused":
+            return cls(data["amount_fen"], None, clause, bound["part"] if bound else None)
+        code = data["code"]
+        return cls(0, code, clause, bound["part"] if bound and code != "budget_short" else code)
+
+
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why an amount changes: by the rule itself, by earlier differences, by the budget, by later steps; and which part
+    of which clause binds."""
+
+    cause: str
+    clause: str | None
+    part: str | None
+
+
+@dataclass(slots=True)
+class Compared:
+    """One claim in both histories. Amounts in fen; `taken_*` is what voids and recoveries took back."""
+
+    claim: str
+    position: int
+    instrument: str
+    round: str
+    payee: str
+    tags: tuple[str, ...]
+    then: Decision
+    now: Decision
+    taken_then_fen: int = 0
+    taken_now_fen: int = 0
+    parted_at: Mapping[str, int] = field(default_factory=dict)  # by tag, when the claim was decided
+
+    @property
+    def then_fen(self) -> int:
+        """What stands of the grant as recorded."""
+        return self.then.amount_fen - self.taken_then_fen
+
+    @property
+    def now_fen(self) -> int:
+        """What would stand."""
+        return self.now.amount_fen - self.taken_now_fen
+
+    def causes(self, alone: Decision) -> list[tuple[Cause, int]]:
+        """What makes the difference, in fen; `alone` is the other rule on the recorded history."""
+        found = [
+            (_cause(RULE, self.then, alone), alone.amount_fen - self.then.amount_fen),
+            (_cause(EARLIER, alone, self.now), self.now.amount_fen - alone.amount_fen),
+            (
+                Cause(STEPS, self.now.clause or self.then.clause, None),
+                self.taken_then_fen - self.taken_now_fen,
+            ),
+        ]
+        return [(cause, fen) for cause, fen in found if fen]
+
+    def first_parting(self, alone: Decision) -> int:
+        """The first event at which the histories part, as far as this claim rests on it; itself where the rule alone
+        changes it."""
+        found = [self.position]
+        if alone.amount_fen != self.now.amount_fen:
+            tags = self.parted_at
+            if "budget_short" not in (alone.code, self.now.code):
+                own = {tag: at for tag, at in tags.items() if not tag.startswith("round:")}
+                tags = own or tags
+            found += tags.values()
+        return min(found)
+
+
+def _cause(kind: str, before: Decision, after: Decision) -> Cause:
+    """Named after what held the smaller of two amounts down."""
+    held = before if before.amount_fen < after.amount_fen else after
+    if kind == EARLIER and held.code == "budget_short":
+        kind = BUDGET
+    return Cause(kind, held.clause or before.clause or after.clause, held.part)
+
+
+@dataclass(frozen=True, slots=True)
+class OtherStep:
+    """A command that is no claim and comes out otherwise: what it was, what it would be."""
+
+    position: int
+    then: str
+    now: str
+
+
+class Alone:
+    """The other rules on the recorded history: what each claim would be if nothing before it had changed.
+
+    Where the other rules count use by other keys (`renames`), the recorded use is counted by those.
+    """
+
+    def __init__(self, history: History, instruments: Mapping[str, str], *, renames: bool) -> None:
+        self._history = history
+        self._grants = instruments  # key of the instrument by type of event
+        self._renames = renames
+        self.decisions: dict[int, Decision] = {}  # by position, where the rule alone changes the amount
+
+    def take(self, recorded: Recorded, data: Mapping[str, Any], event: Event) -> None:
+        """Decide a claim under the other rules, then follow what was recorded. Rounds open under the other rules."""
+        if recorded.type == ADOPTION:
+            self._history.hold(recorded, data)
+        elif recorded.type in self._grants or recorded.type == "ClaimRefused":
+            (new,) = self._history.consider(recorded, data).events
+            then, alone = Decision.of(recorded.type, data), Decision.of(new.type, new.data)
+            if then.amount_fen != alone.amount_fen:
+                self.decisions[recorded.position] = alone
+            self._history.follow(self._counted(event) if self._renames else event)
+        elif recorded.type == "RoundOpened" or self._renames:
+            self._history.redecide(recorded, data)
+        else:
+            self._history.follow(event)
+
+    def _counted(self, event: Event) -> Event:
+        """A grant with its use by the keys of the other rules' caps; their limits come with who needs them."""
+        if event.type not in self._grants:
+            return event
+        data, state = event.data, self._history.state
+        round_ = state.recall(Round, f"budget:{data['round']}")
+        rulebook = rulebook_of(round_, state)
+        clause = rulebook.clause_for(self._grants[event.type])
+        keys = cap_keys(event.tags, data, round_.year, rulebook.programme)
+        postings = [p for p in event.postings if book_of(p.account) not in ("quota", "limit")]
+        for cap in clause.caps if clause else ():
+            if keys.keys() >= set(cap.kinds):
+                quota = accounts.quota(cap.id, "/".join(keys[kind] for kind in cap.kinds))
+                postings.append(Posting(quota, data["amount_fen"], event.effective_on))
+        return event._replace(postings=tuple(postings))
+
+
+class Supposed:
+    """The history that the other rules would have made, beside the recorded one."""
+
+    def __init__(self, history: History, grants: Collection[str]) -> None:
+        self._history = history
+        self._grants = grants  # their types of event
+        self._parted: dict[str, int] = {}  # by tag, the first event that differs
+        self._recovered_then_fen: dict[str, int] = {}
+        self.changed: dict[str, Compared] = {}  # claims whose amount or later steps differ
+        self.other_steps: list[OtherStep] = []
+        self.then_fen = self.now_fen = 0  # what stands of all grants
+
+    def take(self, recorded: Recorded, data: Mapping[str, Any]) -> None:
+        """Decide the command of an event on the supposed history, and compare."""
+        if recorded.type == ADOPTION:
+            self._history.hold(recorded, data)
+            return
+        is_claim = recorded.type in self._grants or recorded.type == "ClaimRefused"
+        again = self._history.redecide(recorded, data if is_claim else self._as_it_would_be(recorded, data))
+        event = again.events[-1]
+        if is_claim:
+            self._compare_claims(recorded, data, event)
+        else:
+            self._compare_steps(recorded, data, event)
+
+    def _compare_claims(self, recorded: Recorded, data: Mapping[str, Any], event: Event) -> None:
+        then_fen = data["amount_fen"] if recorded.type != "ClaimRefused" else 0
+        now_fen = event.data["amount_fen"] if event.type != "ClaimRefused" else 0
+        self.then_fen += then_fen
+        self.now_fen += now_fen
+        if then_fen == now_fen and event.data.get("mark") == data.get("mark"):
+            return
+        tags = tuple(sorted({*recorded.tags.split("\n"), *event.tags}))
+        parted = {tag: at for tag in tags if (at := self._parted.get(tag)) is not None}
+        if then_fen != now_fen:
+            then, now = Decision.of(recorded.type, data), Decision.of(event.type, event.data)
+            shown = event.data if event.type != "ClaimRefused" else data
+            self.changed[data["claim"]] = Compared(
+                claim=data["claim"],
+                position=recorded.position,
+                instrument=shown.get("instrument", ""),
+                round=data["round"],
+                payee=shown.get("payee") or data.get("payee", ""),
+                tags=tags,
+                then=then,
+                now=now,
+                parted_at=parted,
+            )
+        self._part(tags, recorded.position)
+
+    def _compare_steps(self, recorded: Recorded, data: Mapping[str, Any], event: Event) -> None:
+        then_fen, now_fen = _taken_fen(recorded.type, data), _taken_fen(event.type, event.data)
+        self.then_fen -= then_fen
+        self.now_fen -= now_fen
+        claim = self.changed.get(data.get("claim", ""))
+        if claim is not None:
+            claim.taken_then_fen += then_fen
+            claim.taken_now_fen += now_fen
+        if event.type != recorded.type:
+            self.other_steps.append(
+                OtherStep(recorded.position, _shown(recorded.type, data), _shown(event.type, event.data))
+            )
+        if event.type != recorded.type or then_fen != now_fen:
+            self._part((*recorded.tags.split("\n"), *event.tags), recorded.position)
+
+    def _part(self, tags: Iterable[str], position: int) -> None:
+        for tag in tags:
+            self._parted.setdefault(tag, position)
+
+    @property
+    def first_parting(self) -> int | None:
+        """The first event that differs."""
+        return min(self._parted.values(), default=None)
+
+    def _as_it_would_be(self, recorded: Recorded, data: Mapping[str, Any]) -> Mapping[str, Any]:
+        """A step of a grant's life as people would have taken it. A grant that is refused now has no steps: they are
+        refused as well. One that is granted anew has none that were recorded: it stays decided. A recovery of all that
+        was left takes all that would be left; one of a part stays what it was, as far as so much would be left."""
+        if recorded.type != "GrantRecovered":
+            return data
+        name = data["claim"]
+        before_fen = self._recovered_then_fen.get(name, 0)
+        self._recovered_then_fen[name] = before_fen + data["amount_fen"]
+        left_fen = self._history.state.recall(Claim, f"claim:{name}").recoverable_fen
+        if left_fen == 0:
+            return data
+        was_all = before_fen + data["amount_fen"] == data["granted_fen"]
+        return {**data, "amount_fen": left_fen if was_all else min(data["amount_fen"], left_fen)}
+
+
+def _taken_fen(event_type: str, data: Mapping[str, Any]) -> int:
+    """What a step takes back of its grant."""
+    if event_type == "GrantVoided":
+        return int(data["granted_fen"])
+    return int(data["amount_fen"]) if event_type == "GrantRecovered" else 0
+
+
+def _shown(event_type: str, data: Mapping[str, Any]) -> str:
+    return f"{event_type} ({data['code']})" if "code" in data else event_type

@@ -1,0 +1,123 @@
+"""What lies between two points of a ledger: the events that make up the difference, to the fen.
+
+A point is a business date and what was known: a line counts at it if it is effective by that day and recorded by that
+position. Lines that count at one of two points only are the difference; the balances beside them are read elsewhere.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Sequence
+from typing import Any, Final
+
+from ledger import codec
+from ledger.accounts import is_account
+from ledger.store import Store
+from projections.balances import PROJECTION, UnknownAccount, account_pages
+from projections.clocks import AsOf
+from projections.columns import day_number
+from projections.fold import fold
+from projections.shelves import begins_again, reaching
+
+#: What can be compared besides an account, and how the paths of its accounts look; {id} is its id.
+SUBJECTS: Final = {
+    "firm": ("public/paid/[^/]+/{id}/[^/]+", "(quota|settled|limit)/[^/]+/{id}(/[^/]+)*"),
+    "bank": ("public/paid/[^/]+/{id}/[^/]+", "(quota|settled|limit|milestone)/[^/]+/{id}(/[^/]+)*"),
+    "round": ("public/round/{id}/[^/]+", "public/recovered/{id}", "public/paid/[^/]+/[^/]+/{id}"),
+}
+
+
+def document(store: Store, what: str, name: str | None, earlier: AsOf, later: AsOf) -> dict[str, Any]:
+    """The difference of an account, a subtree, or of all accounts of a firm, bank or round, between two points.
+
+    `lines` are what counts at one point only, signed as they make up `later` less `earlier`; per account they sum to
+    the difference of its balances. Raises UnknownAccount, NotProjected.
+    """
+    accounts = _accounts(store, what, name)
+    balances = [_balances(store, accounts, point) for point in (earlier, later)]
+    lines = _lines(store, list(accounts.values()), earlier, later)
+    sums: dict[str, int] = defaultdict(int)
+    for line in lines:
+        sums[line["account"]] += line["amount_fen"]
+    rows = []
+    for account in accounts:
+        from_fen, to_fen = (found.get(account, 0) for found in balances)
+        if to_fen != from_fen or account in sums:
+            rows.append(
+                {
+                    "account": account,
+                    "from_fen": from_fen,
+                    "to_fen": to_fen,
+                    "difference_fen": to_fen - from_fen,
+                    "lines_fen": sums[account],
+                }
+            )
+    shown: dict[str, Any] = {"what": what} if name is None else {"what": what, "id": name}
+    points = {"from": _point(earlier), "to": _point(later)}
+    if name is None:
+        from_fen, to_fen = (sum(found.values()) for found in balances)
+        shown |= {"from_fen": from_fen, "to_fen": to_fen, "difference_fen": to_fen - from_fen}
+    return {**shown, **points, "accounts": rows, "lines": lines}
+
+
+def _point(as_of: AsOf) -> dict[str, Any]:
+    return {"on": as_of.on, "known_position": as_of.known_position}
+
+
+def _accounts(store: Store, what: str, name: str | None) -> dict[str, int]:
+    """Every account that is meant and was ever posted to, with its id, in the order of their paths."""
+    if name is not None:
+        path = "|".join(pattern.format(id="(?:%s)") for pattern in SUBJECTS[what])
+        quoted = "".join(c if c.isalnum() or c in "_-" else f"[{c}]" for c in name)
+        patterns = "^(" + path.replace("%s", quoted) + ")$"
+        return {p: i for i, p in fold(store, "accounts_like", pattern=patterns)}
+    if not is_account(what):
+        raise UnknownAccount(what)
+    if what.endswith("/"):
+        found = {p: i for i, p in fold(store, "accounts_below", path=what, end=what[:-1] + "0")}
+        return dict(sorted(found.items()))
+    return {p: i for i, p in fold(store, "account_of_path", path=what)}
+
+
+@begins_again
+def _balances(store: Store, accounts: dict[str, int], as_of: AsOf) -> dict[str, int]:
+    shelf = reaching(store, PROJECTION.name, as_of.known_position)
+    last_day = day_number(as_of.last_day)
+    pages = account_pages(shelf, accounts, as_of.known_position)
+    return {account: page.value_fen(last_day) for account, page in pages.items()}
+
+
+def _lines(store: Store, ids: Sequence[int], earlier: AsOf, later: AsOf) -> list[dict[str, Any]]:
+    rows = fold(
+        store,
+        "lines_between",
+        accounts=list(ids),
+        from_position=earlier.known_position,
+        from_day=earlier.last_day,
+        to_position=later.known_position,
+        to_day=later.last_day,
+    )
+    named = dict(fold(store, "data_at", positions=sorted({row[0] for row in rows})))
+    found = []
+    for position, kind, account, day, amount_fen, counts_later in rows:
+        point, other = (later, earlier) if counts_later else (earlier, later)
+        data = codec.parse_object(bytes(named[position]))
+        found.append(
+            {
+                "position": position,
+                "type": kind,
+                "claim": data.get("claim"),
+                "account": account,
+                "effective_on": day,
+                "amount_fen": amount_fen if counts_later else -amount_fen,
+                "why": _why(counts_later, position > other.known_position),
+                "counts_at": _point(point),
+            }
+        )
+    return found
+
+
+def _why(counts_later: bool, by_knowledge: bool) -> str:
+    """Which of the two clocks sets the line apart: recorded or effective only by one of the points."""
+    clock = "recorded" if by_knowledge else "effective"
+    return f"{clock} since" if counts_later else f"not yet {clock}"

@@ -1,0 +1,37 @@
+"""The log as it is decided again: read once, in order, some thousand events at a time."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final
+
+from psycopg.rows import tuple_row
+
+from ledger.redecide import Recorded
+from ledger.store import Store
+from projections.fold import fold, query
+
+_ROWS_AT_ONCE: Final = 4_000
+
+
+def recorded_events(store: Store, after: int, until: int) -> Iterator[Recorded]:
+    """The events with after < position <= until, in order, streamed in constant memory."""
+    with (
+        store.connection.transaction(),
+        store.connection.cursor(name="recorded_events", row_factory=tuple_row, binary=True) as cursor,
+    ):
+        cursor.execute(query("recorded_events"), {"after": after, "until": until})
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            for row in rows:
+                yield Recorded(*row)
+
+
+def account_ids(store: Store) -> dict[str, str]:
+    """The ids of all accounts, as `Recorded` spells them, by path."""
+    ((paths, ids),) = fold(store, "all_accounts")
+    return dict(zip(paths.split("\n"), ids.split("\n"), strict=True)) if paths else {}
+
+
+def watched_positions(store: Store, until: int) -> frozenset[int]:
+    """The positions that recorded reversals, granted or refused, ask for."""
+    return frozenset(row[0] for row in fold(store, "reversed_positions", until=until))

@@ -1,0 +1,221 @@
+"""Samples for auditors: granted claims drawn at random, by amount or by risk. Whoever has the log, the seed and SHA-256
+draws the same ones.
+
+A claim's number is SHA-256(seed, U+0000, claim) as an integer. *random*: the claims of the smallest numbers. *amount*
+(monetary unit sampling): every so many fen of the population in the order of the log one is drawn, beginning at
+SHA-256(seed) modulo the interval. *risk*: the claims with most risks, of equal ones those of the smallest numbers.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import date
+from typing import Any, Final
+
+from psycopg.rows import tuple_row
+
+from ledger import codec
+from ledger.catalogue import discover_instruments
+from ledger.dates import Day
+from ledger.rulebook.clauses import resolve
+from ledger.store import Store
+from projections.fold import fold, query
+from projections.what_if import adopted
+
+METHODS: Final = ("random", "amount", "risk")
+#: A grant takes so much of a cap's room, in percent, that it counts as near it.
+NEAR_CAP_PERCENT: Final = 90
+#: A grant takes effect so many days before one that its round had decided earlier.
+BACK_DATED_DAYS: Final = 30
+#: A grant is paid within so many days after it was decided, by business dates.
+QUICK_DAYS: Final = 3
+
+_CORRECTIONS: Final = {"GrantVoided": "voided", "GrantRecovered": "recovered", "PaymentReturned": "returned"}
+_STEPS: Final = ("GrantPublicised", "GrantHeld", "GrantReleased", "GrantPaid", *_CORRECTIONS)
+_ROWS_AT_ONCE: Final = 4_000
+
+
+@dataclass(slots=True)
+class Item:
+    """A granted claim of the population; `positions` are those of its decision and of each later step."""
+
+    claim: str
+    position: int
+    instrument: str
+    round: str
+    payee: str
+    effective_on: Day
+    amount_fen: int
+    facts: dict[str, Any]
+    risks: list[str] = field(default_factory=list)
+    positions: list[int] = field(default_factory=list)
+
+    def add_risk(self, risk: str) -> None:
+        """Note a risk once."""
+        if risk not in self.risks:
+            self.risks.append(risk)
+
+
+def document(
+    store: Store, until: int, method: str, size: int, seed: str, round_id: str | None = None
+) -> dict[str, Any]:
+    """A sample of at most `size` claims granted up to a position, of one round or of all; amounts in fen."""
+    items = [item for item in _population(store, until) if round_id in (None, item.round)]
+    total_fen = sum(item.amount_fen for item in items)
+    drawn: Callable[[Sequence[Item], int, str], list[tuple[Item, int]]]
+    drawn = {"random": _at_random, "amount": _by_amount, "risk": _by_risk}[method]
+    return {
+        "known_position": until,
+        "method": method,
+        "size": size,
+        "seed": seed,
+        "round": round_id,
+        "population": {"claims": len(items), "total_fen": total_fen},
+        "interval_fen": _interval_fen(items, size) if method == "amount" else None,
+        "claims": [_row(store, until, item, hits) for item, hits in drawn(items, size, seed)],
+    }
+
+
+# --- the population -----------------------------------------------------------------------------------
+
+
+def _population(store: Store, until: int) -> list[Item]:
+    """Every granted claim in the order of the log, with its risks."""
+    cap_parts = _cap_parts(store, until)
+    items: dict[str, Item] = {}
+    newest_day: dict[str, Day] = {}  # by round, of the grants so far
+    for position, kind, on, raw in _events(store, until):
+        data = codec.read_canonical(raw)
+        if kind in _STEPS:
+            if data["claim"] in items:
+                _take_step(items[data["claim"]], position, kind, on)
+            continue
+        item = _item(position, on, data)
+        items[item.claim] = item
+        if any(_near_cap(leg, item.amount_fen) for leg in data["legs"] if leg["part"] in cap_parts):
+            item.add_risk("near_cap")
+        if _days(on, newest_day.setdefault(item.round, on)) > BACK_DATED_DAYS:
+            item.add_risk("back_dated")
+        newest_day[item.round] = max(on, newest_day[item.round])
+    return list(items.values())
+
+
+def _events(store: Store, until: int) -> Iterator[tuple[int, str, Day, bytes]]:
+    types = [*(instrument.event for instrument in discover_instruments().values()), *_STEPS]
+    with (
+        store.connection.transaction(),
+        store.connection.cursor(name="grants", row_factory=tuple_row, binary=True) as cursor,
+    ):
+        cursor.execute(query("grants_and_steps"), {"until": until, "types": types})
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            yield from rows
+
+
+def _cap_parts(store: Store, until: int) -> set[str]:
+    """The names of legs that are the room of a cap, in any adopted rulebook."""
+    contents = adopted(store, until)
+    measures = {c["id"]: c for c in contents if c["layer"] == "measure"}
+    calls = [c for c in contents if c["layer"] == "call" and c["measure"] in measures]
+    rulebooks = [
+        *(resolve(measure) for measure in measures.values()),
+        *(resolve(measures[call["measure"]], call) for call in calls),
+    ]
+    return {cap.part for rulebook in rulebooks for c in rulebook.clauses.values() for cap in c.caps}
+
+
+def _item(position: int, on: Day, data: dict[str, Any]) -> Item:
+    facts: dict[str, Any] = {name: data[name] for name in ("loan", "payout") if name in data}
+    facts |= {name: value for name, value in data["inputs"].items() if name in ("certified_at", "loan")}
+    return Item(
+        claim=data["claim"],
+        position=position,
+        instrument=data["instrument"],
+        round=data["round"],
+        payee=data["payee"],
+        effective_on=on,
+        amount_fen=data["amount_fen"],
+        facts=facts,
+        positions=[position],
+    )
+
+
+def _take_step(item: Item, position: int, kind: str, on: Day) -> None:
+    item.positions.append(position)
+    if kind in _CORRECTIONS:
+        item.add_risk("corrected")
+    if kind == "GrantPaid" and _days(item.effective_on, on) <= QUICK_DAYS:
+        item.add_risk("paid_quickly")
+
+
+def _near_cap(leg: dict[str, Any], amount_fen: int) -> bool:
+    return bool(leg["binding"]) or amount_fen * 100 >= leg["value_fen"] * NEAR_CAP_PERCENT
+
+
+def _days(first: Day, last: Day) -> int:
+    return (date.fromisoformat(last) - date.fromisoformat(first)).days
+
+
+# --- drawing ------------------------------------------------------------------------------------------
+
+
+def _number(*parts: str) -> int:
+    return int.from_bytes(hashlib.sha256("\0".join(parts).encode()).digest(), "big")
+
+
+def _at_random(items: Sequence[Item], size: int, seed: str) -> list[tuple[Item, int]]:
+    chosen = sorted(items, key=lambda item: _number(seed, item.claim))[:size]
+    return [(item, 1) for item in chosen]
+
+
+def _by_risk(items: Sequence[Item], size: int, seed: str) -> list[tuple[Item, int]]:
+    risky = [item for item in items if item.risks]
+    chosen = sorted(risky, key=lambda item: (-len(item.risks), _number(seed, item.claim)))[:size]
+    return [(item, 1) for item in chosen]
+
+
+def _interval_fen(items: Sequence[Item], size: int) -> int:
+    return max(1, sum(item.amount_fen for item in items) // size)
+
+
+def _by_amount(items: Sequence[Item], size: int, seed: str) -> list[tuple[Item, int]]:
+    """Each claim with how many of the drawn fen fall on it: one above the interval is always drawn."""
+    interval_fen = _interval_fen(items, size)
+    next_fen, left = _number(seed) % interval_fen, size
+    so_far_fen, chosen = 0, []
+    for item in items:
+        so_far_fen += item.amount_fen
+        hits = 0
+        if next_fen < so_far_fen:
+            hits = min(left, (so_far_fen - 1 - next_fen) // interval_fen + 1)
+            next_fen, left = next_fen + hits * interval_fen, left - hits
+        if hits:
+            chosen.append((item, hits))
+    return chosen
+
+
+def _row(store: Store, until: int, item: Item, hits: int) -> dict[str, Any]:
+    return {
+        "claim": item.claim,
+        "position": item.position,
+        "instrument": item.instrument,
+        "round": item.round,
+        "payee": item.payee,
+        "effective_on": item.effective_on,
+        "amount_fen": item.amount_fen,
+        "hits": hits,
+        "risks": item.risks,
+        "positions": sorted({*item.positions, *_facts(store, until, item)}),
+    }
+
+
+def _facts(store: Store, until: int, item: Item) -> Iterator[int]:
+    """Where the facts stand that the claim rests on: its draw, its payout, its certificate."""
+    if "certified_at" in item.facts:
+        yield item.facts["certified_at"]
+    for kind, event_type in (("loan", "LoanDrawn"), ("payout", "GuaranteePaidOut")):
+        if kind in item.facts:
+            tag = f"{kind}:{item.facts[kind]}"
+            rows = fold(store, "positions_of_tag", tag=tag, type=event_type, until=until)
+            yield from (row[0] for row in rows)

@@ -1,0 +1,185 @@
+"""Decisions: the whole log decided again, from what the commands said and the rulebooks that were adopted.
+
+What was decided is never read on the way: each decision rests on the ones before it as they come out now. On two cores
+a second process goes on from the middle, on the first half as it is recorded; where the first half comes out as
+recorded, that is the same, and where it does not, the first process decides the rest itself.
+"""
+
+from __future__ import annotations
+
+import gc
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any, Final
+
+from ledger import codec
+from ledger.catalogue import catalogue
+from ledger.redecide import ADOPTION, UNDECIDABLE, History, Recorded, Redecided, as_event, as_recorded, same
+from ledger.store import Store
+from projections.fold import fold
+from projections.forking import Fork
+from projections.recorded import account_ids, recorded_events, watched_positions
+from projections.verification.reading import Reading
+from projections.verification.report import Finding, Report
+
+_FINDINGS_MAX: Final = 100
+#: Shorter logs are not worth a second process.
+_DIVIDED_FROM: Final = 20_000
+#: The part that is decided first: following the other half costs about a quarter of deciding it.
+_FIRST_PART: Final = 0.56
+_VALUE_LENGTH_MAX: Final = 120
+
+
+def check(reading: Reading) -> Report:
+    """Every event that is not what its command gives on the history before it."""
+    store, until = reading.store, reading.until
+    ids, watched = account_ids(store), watched_positions(store, until)
+    history = History(catalogue(), watched)
+    with _without_collection():
+        middle = _middle(store, until)
+        if not middle:
+            return _report(decide_range(store, history, ids, 0, until))
+        rest = Fork(lambda: _second_part(store, watched, ids, middle, until))
+        findings = decide_range(store, history, ids, 0, middle)
+        told = rest.result()
+        if findings:
+            told = decide_range(store, history, ids, middle, until, _FINDINGS_MAX - len(findings))
+        return _report([*findings, *told])
+
+
+def _report(findings: list[Finding]) -> Report:
+    if len(findings) >= _FINDINGS_MAX:
+        findings = [*findings, Finding("decisions", f"{_FINDINGS_MAX} findings; stopped here")]
+    return Report(findings=findings)
+
+
+def _middle(store: Store, until: int) -> int:
+    """Where the second process begins: between two commands. 0: nowhere."""
+    if until < _DIVIDED_FROM or (os.cpu_count() or 1) < 2:
+        return 0
+    middle = int(until * _FIRST_PART)
+    while fold(store, "type_at", position=middle) == [(ADOPTION,)]:
+        middle -= 1
+    return middle
+
+
+def _second_part(
+    store: Store, watched: frozenset[int], ids: Mapping[str, str], middle: int, until: int
+) -> list[Finding]:
+    """Decide what comes after the middle, on the events before it as they are recorded."""
+    history, paths = History(catalogue(), watched), {i: path for path, i in ids.items()}
+    with store.beside() as own:
+        try:
+            for recorded in recorded_events(own, 0, middle):
+                if recorded.span and history.is_decided(recorded):
+                    history.follow(as_event(recorded, codec.read_canonical(recorded.data), paths))
+        except UNDECIDABLE:
+            return []  # the first part has a finding there, and decides the rest itself
+        return decide_range(own, history, ids, middle, until)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """A million memories have no cycles: looking for some costs a third of the time."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def decide_range(
+    store: Store,
+    history: History,
+    ids: Mapping[str, str],
+    after: int,
+    until: int,
+    findings_max: int = _FINDINGS_MAX,
+) -> list[Finding]:
+    """Decide the events of a range again, on the history before it; what differs."""
+    found: list[Finding] = []
+    for recorded in recorded_events(store, after, until):
+        found += _differences(history, recorded, ids)
+        if len(found) >= findings_max:
+            return found[:findings_max]
+    found += [_finding(held, "no round takes up this rulebook") for held in history.held]
+    return found
+
+
+def _differences(history: History, recorded: Recorded, ids: Mapping[str, str]) -> list[Finding]:
+    if not history.is_decided(recorded):
+        return [_finding(recorded, "no command gives such an event")] if recorded.accounts else []
+    try:
+        data = codec.read_canonical(recorded.data)
+        if recorded.type == ADOPTION:
+            history.hold(recorded, data)
+            return []
+        again = history.redecide(recorded, data)
+    except UNDECIDABLE as error:
+        what = " ".join(f"{type(error).__name__} {error}".split())
+        return [_finding(recorded, f"no command gives such an event: {what}")]
+    if len(again.events) == len(again.recorded) == 1:
+        now = as_recorded(again.events[0], ids)
+        return [] if same(now, recorded) else [_difference(now, recorded)]
+    return _differences_of_several(again, ids)
+
+
+def _differences_of_several(again: Redecided, ids: Mapping[str, str]) -> list[Finding]:
+    now = {event.position: as_recorded(event, ids) for event in again.events}
+    found = []
+    for recorded in again.recorded:
+        if recorded.position not in now:
+            found.append(_finding(recorded, "decided again it is not there"))
+        elif not same(now[recorded.position], recorded):
+            found.append(_difference(now[recorded.position], recorded))
+    if len(again.events) > len(again.recorded):
+        found.append(_finding(again.recorded[0], "decided again there are more events"))
+    return found
+
+
+def _difference(now: Recorded, recorded: Recorded) -> Finding:
+    """One sentence: what was recorded, and what it is decided again."""
+    if now.type != recorded.type:
+        code = codec.read_canonical(now.data).get("code")
+        became = f"{now.type} ({code})" if code else now.type
+        return _finding(recorded, f"recorded as {recorded.type}; decided again it is {became}")
+    parts = [
+        f"{name} {getattr(recorded, name)}; decided again {getattr(now, name)}"
+        for name in ("effective_on",)
+        if getattr(recorded, name) != getattr(now, name)
+    ]
+    if now.tags != recorded.tags or now.tag_count != recorded.tag_count:
+        parts.append(f"tags {_short(recorded.tags.split())}; decided again {_short(now.tags.split())}")
+    parts += _data_differences(recorded.data, now.data)
+    if (now.accounts, now.amounts, now.days) != (recorded.accounts, recorded.amounts, recorded.days):
+        parts.append(f"postings {_short(_lines(recorded))}; decided again {_short(_lines(now))}")
+    return _finding(recorded, "recorded " + "; recorded ".join(parts))
+
+
+def _data_differences(recorded: bytes, now: bytes) -> list[str]:
+    if recorded == now:
+        return []
+    was, comes = codec.read_canonical(recorded), codec.read_canonical(now)
+    named = sorted(name for name in {*was, *comes} if was.get(name) != comes.get(name))
+    return [f"{name} {_short(was.get(name))}; decided again {_short(comes.get(name))}" for name in named] or [
+        "data in other bytes than canonical JSON"
+    ]
+
+
+def _lines(recorded: Recorded) -> list[str]:
+    return [
+        f"{account}:{fen}"
+        for account, fen in zip(recorded.accounts.split(","), recorded.amounts.split(","), strict=False)
+    ] + ([recorded.days] if recorded.days else [])
+
+
+def _short(value: Any) -> str:
+    text = codec.canonical(value).decode()
+    return text if len(text) <= _VALUE_LENGTH_MAX else text[: _VALUE_LENGTH_MAX - 1] + "…"
+
+
+def _finding(recorded: Recorded, what: str) -> Finding:
+    return Finding("decisions", what, "events", recorded.position)

@@ -1,0 +1,180 @@
+"""What if other rules had decided: the recorded history beside the one that they would have made. Writes nothing.
+
+Two processes share the work where they may: one decides the supposed history, the other what each claim would be
+under the other rules if nothing before it had changed.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict
+from typing import Any
+
+from ledger import codec
+from ledger.catalogue import catalogue, discover_instruments
+from ledger.redecide import ADOPTION, History, as_event
+from ledger.rulebook.clauses import UnusableRulebook, resolve
+from ledger.rulebook.library import Library
+from ledger.rulebook.settings import Content, Setting, UnusableSetting, with_rulebook, with_settings
+from ledger.store import Store
+from ledger.what_if import Alone, Cause, Compared, Decision, Supposed
+from projections.fold import fold
+from projections.forking import Fork
+from projections.recorded import account_ids, recorded_events, watched_positions
+
+
+def adopted(store: Store, until: int) -> list[Content]:
+    """The rulebooks that rounds were opened under, in the order of their adoption."""
+    rows = fold(store, "events_of_types", until=until, types=[ADOPTION])
+    return [codec.parse_object(bytes(row[4]))["content"] for row in rows]
+
+
+class Change:
+    """Other rules: what becomes of each adopted rulebook. Raises UnusableSetting where nothing could decide by it."""
+
+    def __init__(
+        self, contents: Sequence[Content], settings: Sequence[Setting], others: Sequence[Content] = ()
+    ) -> None:
+        self._contents, self._settings, self._others = contents, settings, others
+        self._adopted = frozenset(content["id"] for content in contents)
+        changed = [self(content) for content in contents]
+        try:
+            Library(changed)
+        except UnusableRulebook as error:
+            raise UnusableSetting(str(error), str(error)) from None
+        except (LookupError, TypeError, ValueError, AttributeError) as error:
+            what = f"the rulebook cannot be decided with: {type(error).__name__} {error}"
+            raise UnusableSetting(what, f"规则无法用于决定：{error}") from None
+        self.renames = _caps(contents) != _caps(changed)
+
+    def __call__(self, content: Content) -> Content:
+        """The document as it is under the other rules."""
+        for other in self._others:
+            content = with_rulebook(content, other, self._adopted)
+        return with_settings(content, self._settings)
+
+
+def _caps(contents: Sequence[Content]) -> set[tuple[str, str]]:
+    """Instrument and id of every cap of measures, alone and under each of their calls."""
+    found = set()
+    for measure in (content for content in contents if content["layer"] == "measure"):
+        calls = [c for c in contents if c["layer"] == "call" and c["measure"] == measure["id"]]
+        for rulebook in (resolve(measure), *(resolve(measure, call) for call in calls)):
+            found |= {(c.instrument, cap.id) for c in rulebook.clauses.values() for cap in c.caps}
+    return found
+
+
+def document(store: Store, until: int, change: Change) -> dict[str, Any]:
+    """Who would have got more or less up to a position, and why; amounts in fen. Raises LookupError, TypeError or
+    ValueError on a log that is no ledger's (`kejin verify decisions` says where)."""
+    watched = watched_positions(store, until)
+    with _without_collection():
+        other = Fork(lambda: _alone(store, watched, until, change))
+        supposed = _supposed(store, watched, until, change)
+        alone = other.result()
+    return _document(supposed, alone, until)
+
+
+@contextmanager
+def _without_collection() -> Iterator[None]:
+    """As in verification.decisions: there are no cycles to find."""
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def _supposed(store: Store, watched: frozenset[int], until: int, change: Change) -> Supposed:
+    history = History(catalogue(), watched, change)
+    supposed = Supposed(history, frozenset(i.event for i in discover_instruments().values()))
+    for recorded in recorded_events(store, 0, until):
+        if history.is_decided(recorded):
+            supposed.take(recorded, codec.read_canonical(recorded.data))
+    return supposed
+
+
+def _alone(store: Store, watched: frozenset[int], until: int, change: Change) -> dict[int, Decision]:
+    history = History(catalogue(), watched, change)
+    grants = {instrument.event: key for key, instrument in discover_instruments().items()}
+    alone = Alone(history, grants, renames=change.renames)
+    with store.beside() as own:
+        paths = {number: path for path, number in account_ids(own).items()}
+        for recorded in recorded_events(own, 0, until):
+            if history.is_decided(recorded):
+                data = codec.read_canonical(recorded.data)
+                alone.take(recorded, data, as_event(recorded, data, paths))
+    return alone.decisions
+
+
+def _document(supposed: Supposed, alone: Mapping[int, Decision], until: int) -> dict[str, Any]:
+    claims, causes = [], defaultdict[Cause, list[int]](list)
+    for claim in supposed.changed.values():
+        if claim.then_fen != claim.now_fen:
+            rule = alone.get(claim.position, claim.then)
+            for cause, fen in claim.causes(rule):
+                causes[cause].append(fen)
+            claims.append(_claim(claim, rule))
+    return {
+        "known_position": until,
+        "first_parting": supposed.first_parting,
+        "then_fen": supposed.then_fen,
+        "now_fen": supposed.now_fen,
+        "difference_fen": supposed.now_fen - supposed.then_fen,
+        "causes": [_total(cause, amounts) for cause, amounts in sorted(causes.items(), key=_largest)],
+        "payees": _payees(claims),
+        "claims": claims,
+        "other_steps": [asdict(step) for step in supposed.other_steps],
+    }
+
+
+def _largest(item: tuple[Cause, list[int]]) -> tuple[int, str]:
+    return (-abs(sum(item[1])), str(item[0]))
+
+
+def _total(cause: Cause, amounts: list[int]) -> dict[str, Any]:
+    return {
+        **asdict(cause),
+        "claims": len(amounts),
+        "more_fen": sum(fen for fen in amounts if fen > 0),
+        "less_fen": sum(fen for fen in amounts if fen < 0),
+        "difference_fen": sum(amounts),
+    }
+
+
+def _claim(claim: Compared, rule: Decision) -> dict[str, Any]:
+    found = claim.causes(rule)
+    return {
+        "claim": claim.claim,
+        "position": claim.position,
+        "instrument": claim.instrument,
+        "round": claim.round,
+        "payee": claim.payee,
+        "then_fen": claim.then_fen,
+        "now_fen": claim.now_fen,
+        "difference_fen": claim.now_fen - claim.then_fen,
+        "clause": next(cause.clause for cause, _ in found),
+        "then": asdict(claim.then),
+        "now": asdict(claim.now),
+        "parted_at": claim.first_parting(rule),
+        "causes": [{**asdict(cause), "difference_fen": fen} for cause, fen in found],
+    }
+
+
+def _payees(claims: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    sums: dict[str, list[int]] = {}
+    for claim in claims:
+        total = sums.setdefault(claim["payee"], [0, 0, 0])
+        total[0] += 1
+        total[1] += claim["then_fen"]
+        total[2] += claim["now_fen"]
+    rows = [
+        {"payee": payee, "claims": n, "then_fen": then, "now_fen": now, "difference_fen": now - then}
+        for payee, (n, then, now) in sums.items()
+    ]
+    return sorted(rows, key=lambda row: (-abs(row["difference_fen"]), row["payee"]))

@@ -1,0 +1,122 @@
+"""Why, what changed, what if, and samples, as commands: one document, tables in two languages, exit codes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+
+from tests.cli.program import OPENING, Program, claim
+from tests.cli.test_contract import tamper
+from tests.support import fresh_database
+
+
+@pytest.fixture(scope="module")
+def told(embedded_server: str) -> Iterator[Program]:
+    """A round, a firm, a bank, a loan; a grant at 6 and a refusal at 7."""
+    with fresh_database(embedded_server) as address:
+        program = Program(address=address)
+        program.record(*OPENING, claim())
+        program.run(claim("C2", day="2023-04-01"))
+        yield program
+
+
+def test_verify_decisions(told: Program, embedded_server: str) -> None:
+    """A log that comes out as it was decided is ok; one that somebody changed exits 1 and names table and position."""
+    assert told.ask("verify", "decisions")["ok"] is True
+    with fresh_database(embedded_server) as address:
+        program = Program(address=address)
+        program.record(*OPENING, claim())
+        changed = "replace(encode(data, 'escape'), '6000000', '7000000')::bytea"
+        forged = f"update events set data = {changed} where position = 6"
+        tamper(address, "alter table events disable trigger all", forged)
+        answer = program("verify", "decisions", "--json")
+        assert answer.code == 1
+        (finding,) = answer.document["findings"]
+        assert (finding["check"], finding["table"], finding["position"]) == ("decisions", "events", 6)
+        assert any(f["check"] == "decisions" for f in program("verify", "--json").document["findings"])
+
+
+def test_explain_keeps_its_contract_beside_the_tree(told: Program) -> None:
+    """The fields of old, a tree from the amount to the events, what it would be today; words in two languages."""
+    answer = told.ask("explain", 6)
+    assert (answer["position"], answer["amount_fen"]) == (6, 6_000_000)
+    assert answer["tree"]["inputs"] and answer["today"]["amount_fen"] == 6_000_000
+    assert "三" in told("explain", 7, KEJIN_LANG="zh").out.decode()
+    shown = told("explain", 7).out.decode()
+    assert "principal_cap" in shown
+    assert "today" in shown
+
+
+def test_diff_between_two_positions(told: Program) -> None:
+    """The line of the grant alone makes up what became less available."""
+    answer = told.ask("diff", "public/round/R1/available", "--from-position", 5)
+    assert answer["difference_fen"] == -6_000_000
+    assert [(line["position"], line["amount_fen"]) for line in answer["lines"]] == [(6, -6_000_000)]
+    assert "@6" in told("diff", "round", "R1", "--from-position", 5, KEJIN_LANG="zh").out.decode()
+
+
+def test_what_if_writes_nothing(told: Program) -> None:
+    """Another rate changes what would have been granted, and the log has as many events as before."""
+    before = len(told.events())
+    answer = told.ask("what-if", "--set", "SX-1.legs.interest_share.rate=1/4")
+    assert answer["settings"] == ["SX-1.legs.interest_share.rate=1/4"]
+    assert answer["difference_fen"] == -3_000_000 + 3_000_000
+    assert len(told.events()) == before
+    assert (
+        "SX-1" in told("what-if", "--set", "SX-1.legs.interest_share.rate=1/4", KEJIN_LANG="zh").out.decode()
+    )
+    listed = told.ask("what-if", "--list")
+    assert {"document": "shanxi-2022", "set": "SX-1.legs.interest_share.rate", "value": "1/2"} in listed
+
+
+def test_sample_keeps_its_seed(told: Program) -> None:
+    """A new seed is in the answer; with it the same claims are drawn again."""
+    first = told.ask("sample", "--by", "amount", "--size", 1)
+    again = told.ask("sample", "--by", "amount", "--size", 1, "--seed", first["seed"])
+    assert first == again
+    assert first["claims"][0]["positions"] == [5, 6]
+    assert first["seed"] in told("sample", "--seed", first["seed"], KEJIN_LANG="zh").out.decode()
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("explain", "99"),
+        ("diff", "public/treasury", "--from-position", "99"),
+        ("diff", "public/treasury", "--to-position", "0"),
+        ("what-if", "--list", "--known-position", "99"),
+        ("sample", "--known-position", "0"),
+    ],
+    ids=" ".join,
+)
+def test_what_is_beyond_the_log_is_not_known(words: tuple[str, ...], told: Program) -> None:
+    """A position that is not there is not_known, exit 2, one line."""
+    answer = told(*words, "--json")
+    assert (answer.code, answer.out) == (2, b"")
+    assert answer.complaint.startswith("not_known: ")
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ("diff", "nonsense"),
+        ("diff", "firm"),
+        ("diff", "firm", "123"),
+        ("diff", "public/treasury", "--to-on", "2024-02-30"),
+        ("what-if",),
+        ("what-if", "--set", "SX-1.reading.A1=decade"),
+        ("what-if", "--rulebook", "/nowhere.toml"),
+        ("what-if", "--rulebook", __file__),
+        ("sample", "--by", "luck"),
+        ("sample", "--size", "0"),
+        ("sample", "--seed", ""),
+    ],
+    ids=" ".join,
+)
+def test_what_cannot_be_used_is_one_clear_line(words: tuple[str, ...], told: Program) -> None:
+    """Unusable words exit 2 with one line on standard error, in Chinese too."""
+    answer = told(*words, "--json")
+    assert (answer.code, answer.out) == (2, b"")
+    assert answer.complaint
+    assert told(*words, KEJIN_LANG="zh").complaint

@@ -1,0 +1,172 @@
+"""What if other rules had decided: nobody gains or loses by rules that do not change, and every fen has its cause."""
+
+from __future__ import annotations
+
+import copy
+import tomllib
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from ledger.rulebook.settings import UnusableSetting, parameters, read_setting
+from ledger.store import Store
+from projections import what_if
+from tests.histories import history
+from tests.support import Ledger, fresh_database
+
+SAME = (
+    "SX-1.legs.interest_share.rate=1/2",
+    "SX-1.caps.firm_cap.limit.amount_fen=20000000",
+    "SX-2.legs.ladder.step_fen=10_000_000_000",
+    "SX-1.reading.A1=lifetime",
+)
+OTHER = (
+    ("SX-1.caps.firm_cap.limit.amount_fen=5000000",),
+    ("SX-1.caps.firm_cap.limit.amount_fen=90000000",),
+    ("SX-1.legs.interest_share.rate=2/5", "SX-2.legs.ladder.further_fen=10000000"),
+    ("SX-1.reading.A1=round",),
+    ("SX-1.reading.A1=year", "SX-1.caps.principal_cap.limit.rate=1/100"),
+    ("SX-2.reading.A16=year",),
+    ("SX-2.reading.A18=each", "SX-1.reading.A25=pay"),
+    ("SX-1.terms.securities=credit", "SX-1.reading.A8=previous"),
+    ("SX-1.caps.firm_cap.effective_from=2025-01-01",),
+    ("shanxi-2023:SX-1.reading.A8=any",),
+    ("SX-1.reading.A13=error+misconduct",),
+)
+
+
+def ask(store: Store, *settings: str) -> dict[str, Any]:
+    """As `kejin what-if --set ...`."""
+    until = store.head().position
+    contents = what_if.adopted(store, until)
+    return what_if.document(
+        store, until, what_if.Change(contents, [read_setting(s, contents) for s in settings])
+    )
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_rules_that_do_not_change_make_no_difference(seed: int, embedded_server: str) -> None:
+    """Whatever happened, setting parameters to the values that they have changes nothing at all."""
+    with fresh_database(embedded_server) as address:
+        ledger = Ledger(address)
+        ledger.submit(*history(seed, length=180))
+        found = ask(ledger.store, *SAME)
+        assert found["then_fen"] == found["now_fen"]
+        assert (found["claims"], found["causes"], found["other_steps"]) == ([], [], [])
+        assert found["first_parting"] is None
+        ledger.store.close()
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_causes_add_up_to_the_whole(seed: int, embedded_server: str) -> None:
+    """Under any other rules the causes of each claim add up to its difference, and those of all to that of all."""
+    with fresh_database(embedded_server) as address:
+        ledger = Ledger(address)
+        ledger.submit(*history(seed, length=220))
+        before = ledger.store.head().position
+        changed = 0
+        for settings in OTHER:
+            try:
+                found = ask(ledger.store, *settings)
+            except UnusableSetting:  # a call that this history has not adopted
+                continue
+            changed += bool(found["claims"])
+            _adds_up(found)
+        assert changed
+        assert ledger.store.head().position == before
+        ledger.store.close()
+
+
+def _adds_up(found: dict[str, Any]) -> None:
+    for row in found["claims"]:
+        assert row["difference_fen"] == row["now_fen"] - row["then_fen"] != 0
+        assert row["difference_fen"] == sum(cause["difference_fen"] for cause in row["causes"])
+        assert row["clause"]
+        assert found["first_parting"] <= row["parted_at"] <= row["position"]
+    whole = found["difference_fen"]
+    assert whole == found["now_fen"] - found["then_fen"]
+    assert whole == sum(row["difference_fen"] for row in found["claims"])
+    assert whole == sum(row["difference_fen"] for row in found["causes"])
+    assert whole == sum(row["difference_fen"] for row in found["payees"])
+    for row in found["causes"]:
+        assert row["difference_fen"] == row["more_fen"] + row["less_fen"]
+
+
+CASES = tomllib.loads((Path(__file__).parent / "what_if" / "cases.toml").read_text("utf-8"))
+
+
+@pytest.mark.parametrize("case", CASES["case"], ids=lambda case: case["title_en"])
+def test_case(case: dict[str, Any], ledger: Ledger) -> None:
+    """Given recorded facts, when the rules are others, then these claims differ, for these causes."""
+    for name in case["given"]:
+        for line in CASES["setup"][name]:
+            (outcome,) = ledger.submit(line)
+            assert outcome["outcome"] in ("accepted", "refused"), outcome
+    found = ask(ledger.store, *case["when"])
+    for name, wanted in case["then"].items():
+        assert _only(found[name], wanted) == wanted, name
+
+
+def _only(found: Any, wanted: Any) -> Any:
+    """What was found, reduced to the fields that a case speaks of."""
+    if not isinstance(wanted, list):
+        return found
+    fields = set(wanted[0]) if wanted else set()
+    return [{n: v for n, v in row.items() if n in fields} for row in found] if fields else found
+
+
+def test_a_foreign_measure_takes_the_place_of_all(ledger: Ledger) -> None:
+    """Given a measure of another programme that pays a tenth, its clause, cap and programme decide every claim."""
+    for name in ("opening", "two_claims"):
+        ledger.submit(*CASES["setup"][name])
+    contents = what_if.adopted(ledger.store, 9)
+    other = copy.deepcopy(dict(contents[0]))
+    other |= {"id": "elsewhere-2025", "programme": "elsewhere"}
+    other["clauses"] = [clause for clause in other["clauses"] if clause["instrument"] == "loan_interest"]
+    other["clauses"][0]["id"] = "EW-1"
+    other["clauses"][0]["legs"][0]["rate"] = "1/10"
+    found = what_if.document(ledger.store, 9, what_if.Change(contents, [], [other]))
+    assert [(row["claim"], row["now_fen"], row["clause"]) for row in found["claims"]] == [
+        ("C1", 3_000_000, "EW-1"),
+        ("C2", 2_000_000, "EW-1"),
+    ]
+    _adds_up(found)
+
+
+def test_what_can_be_set_is_listed_and_can_be_set(ledger: Ledger) -> None:
+    """Every listed parameter takes the value that it has, and an unknown one is answered with the list."""
+    ledger.submit(*CASES["setup"]["opening"])
+    contents = what_if.adopted(ledger.store, 1)
+    listed = parameters(contents)
+    assert {"SX-1.caps.firm_cap.limit.amount_fen", "SX-1.reading.A1", "SX-2.legs.ladder.step_fen"} <= {
+        p.name for p in listed
+    }
+    for parameter in listed:
+        value = ",".join(parameter.value) if isinstance(parameter.value, list) else parameter.value
+        assert read_setting(f"{parameter.name}={value}", contents).value == parameter.value
+    with pytest.raises(UnusableSetting, match=r"SX-1\.legs\.interest_share\.rate"):
+        read_setting("SX-1.legs.interest.rate=1/3", contents)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "SX-1",
+        "=1",
+        "nowhere:SX-1.reading.A1=round",
+        "SX-1.legs.interest_share.rate=half",
+        "SX-1.legs.interest_share.rate=-1/2",
+        "SX-1.caps.firm_cap.limit.amount_fen=1.5",
+        "SX-1.caps.firm_cap.effective_from=2024-02-30",
+        "SX-1.reading.A1=decade",
+        "SX-1.reading.A2=everything",
+        "SX-1.terms.securities=credit,gold",
+        "SX-2.legs.ladder.step_fen=0",
+    ],
+)
+def test_a_setting_that_means_nothing_is_refused(text: str, ledger: Ledger) -> None:
+    """In one sentence, before anything is decided."""
+    ledger.submit(*CASES["setup"]["opening"])
+    with pytest.raises(UnusableSetting):
+        read_setting(text, what_if.adopted(ledger.store, 1))
