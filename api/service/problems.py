@@ -52,6 +52,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "stopping": Kind(503, "The server is stopping", "服务器正在停止", again=True),
     "database_unavailable": Kind(503, "The database is not available", "数据库不可用", again=True),
     "too_slow": Kind(503, "The question took too long", "查询耗时过长", again=True),
+    "contradiction": Kind(503, "The log is not the one that was signed", "日志与已签署的不符"),
     "behind": Kind(503, "The projections are behind", "投影尚未跟上", again=True),
 }
 

@@ -253,6 +253,21 @@ EXPLANATION: Final = read_of(
         "inputs": ANY,
     }
 )
+_HASHES: Final[Schema] = {"type": "array", "items": _STRING}
+CHECKPOINT: Final = read_of(
+    {
+        "size": _INTEGER,
+        "root": _STRING,
+        "signed_size": {"type": ["integer", "null"]},
+        "note": {"type": ["string", "null"]},
+    }
+)
+INCLUSION: Final = read_of(
+    {"position": _INTEGER, "leaf": _STRING, "size": _INTEGER, "root": _STRING, "proof": _HASHES}
+)
+CONSISTENCY: Final = read_of(
+    {"old_size": _INTEGER, "old_root": _STRING, "size": _INTEGER, "root": _STRING, "proof": _HASHES}
+)
 VERIFICATION: Final = read_of(
     {
         "ok": {"type": "boolean"},

@@ -75,7 +75,7 @@ def test_every_route_for_every_role(
     client = service.client()
     client.token = secrets[role] if role else None
     path = operation.path.replace("{account:path}", "public/treasury").replace("{position}", "7")
-    path = path.replace("{round}", "R1").replace("{uscc}", "91350100M000100Y43")
+    path = path.replace("{round}", "R1").replace("{uscc}", "91350100M000100Y43").replace("{size}", "3")
     body = json.dumps(operation.body.examples["example"]) if operation.body else None
     query: dict[str, Any] = {"dry_run": "true"} if operation.body else {}
     answer = client.ask(operation.method, path, body.encode() if body else None, **query)

@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from api.service.examples import BANK, EVENTS, FIRM
+from ledger import merkle
 from tests.cli.program import OPENING, Program, repay
 from tests.http.service import Service
 from tests.http.test_commands import problem
@@ -156,3 +157,19 @@ def test_replay_tells_what_each_event_changed(example: Service, kejin: Program) 
                 assert cap[side] == shown
     refusals = {step["position"]: step["refusal"]["code"] for step in steps if "refusal" in step}
     assert refusals == {8: "duplicate_claim"}
+
+
+def test_the_proofs_of_the_log_hold(example: Service) -> None:
+    """Inclusion and consistency at any size lead to the roots that the answers name, leaf and all."""
+    newest = example.read("/v1/log/checkpoint")
+    for position in (1, 3, newest["size"]):
+        for size in (position, newest["size"]):
+            found = example.read(f"/v1/log/proof/{position}", known_position=size)
+            path = [bytes.fromhex(node) for node in found["proof"]]
+            root = merkle.root_from_inclusion(bytes.fromhex(found["leaf"]), position - 1, size, path)
+            assert root is not None and root.hex() == found["root"]
+        older = example.read(f"/v1/log/proof/consistency/{position}")
+        path = [bytes.fromhex(node) for node in older["proof"]]
+        roots = [bytes.fromhex(older[name]) for name in ("old_root", "root")]
+        assert merkle.is_consistent(position, roots[0], older["size"], roots[1], path)
+        assert older["root"] == newest["root"]
