@@ -83,13 +83,15 @@ class Signing:
         self._signer: Signer | None = Signer(store, *own, self._appending) if own else None
 
     def committed(self, *, at_rest: bool) -> None:
-        """To be called after commits."""
+        """To be called after commits. Raises psycopg.OperationalError where the database is lost."""
         if self._signer is None:
             return
         try:
             self._signer.committed(at_rest=at_rest)
         except Contradiction as error:
             self._stop(say(str(error), error.zh))
+        except psycopg.OperationalError:
+            raise
         except (psycopg.Error, OSError) as error:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             self._stop(say(f"no checkpoint was signed: {reason}", f"未能签署检查点：{reason}"))
