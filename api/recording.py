@@ -21,7 +21,7 @@ from api.intake import BATCH_LINES_MAX, LINE_BYTES_MAX, Line, batches, not_json
 from api.language import language, say
 from api.problems import Problem
 from api.session import ledger
-from api.signing import Signing
+from api.signing import begun
 from ledger import codec, commands
 from ledger.catalogue import Catalogue, catalogue
 from ledger.commands import TEXT, Command, InvalidCommand
@@ -100,7 +100,7 @@ def submit_file(
         deciding = decider(store, known, acting)
         if isinstance(deciding, Pipeline):
             stack.enter_context(deciding)
-        signing = Signing(deciding.reader, data, store) if isinstance(deciding, Pipeline) else None
+        signing = begun(deciding.reader, data, store) if isinstance(deciding, Pipeline) else None
         waiting: deque[_Read] = deque()
         read = _read_ahead(_readable(file, batches(descriptor, seed)), known, reading, waiting)
         progress = stack.enter_context(_progress(size))

@@ -76,24 +76,22 @@ class Signing:
     """Checkpoints while commands are recorded. What cannot be signed is said once and stops nothing."""
 
     def __init__(self, store: Store, data: Path | None, appending: Store | None = None) -> None:
-        """Signs over `store` what is appended over `appending` (default: the same)."""
+        """Over `store` of what is appended over `appending` (default: the same), with the ledger's own key if there is
+        one. Raises Problem: an unusable key."""
+        own = own_key(data, make=True)
         self._appending = appending or store
-        self._signer: Signer | None = None
-        try:
-            own = own_key(data, make=True)
-        except Problem as problem:
-            self._stop(str(problem))
-            return
-        self._signer = Signer(store, *own, self._appending) if own else None
+        self._signer: Signer | None = Signer(store, *own, self._appending) if own else None
 
     def committed(self, *, at_rest: bool) -> None:
-        """To be called after commits."""
+        """To be called after commits. Raises psycopg.OperationalError where the database is lost."""
         if self._signer is None:
             return
         try:
             self._signer.committed(at_rest=at_rest)
         except Contradiction as error:
             self._stop(say(str(error), error.zh))
+        except psycopg.OperationalError:
+            raise
         except (psycopg.Error, OSError) as error:
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             self._stop(say(f"no checkpoint was signed: {reason}", f"未能签署检查点：{reason}"))
@@ -101,3 +99,12 @@ class Signing:
     def _stop(self, line: str) -> None:
         print(f"kejin: {line}", file=sys.stderr)
         self._signer = self._appending.follower = None
+
+
+def begun(store: Store, data: Path | None, appending: Store | None = None) -> Signing | None:
+    """Signing; or none where the key cannot be used, which is said: it stops nobody from recording."""
+    try:
+        return Signing(store, data, appending)
+    except Problem as problem:
+        print(f"kejin: {problem}", file=sys.stderr)
+        return None

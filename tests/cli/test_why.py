@@ -27,8 +27,8 @@ def test_verify_decisions(told: Program, embedded_server: str) -> None:
     with fresh_database(embedded_server) as address:
         program = Program(address=address)
         program.record(*OPENING, claim())
-        other = "replace(encode(data, 'escape'), '6000000', '7000000')::bytea"
-        forged = f"update events set data = {other} where position = 6"
+        changed = "replace(encode(data, 'escape'), '6000000', '7000000')::bytea"
+        forged = f"update events set data = {changed} where position = 6"
         tamper(address, "alter table events disable trigger all", forged)
         answer = program("verify", "decisions", "--json")
         assert answer.code == 1
@@ -38,7 +38,7 @@ def test_verify_decisions(told: Program, embedded_server: str) -> None:
 
 
 def test_explain_keeps_its_contract_beside_the_tree(told: Program) -> None:
-    """The fields of old, a tree down to the events, and what it would be today; in two languages."""
+    """The fields of old, a tree from the amount to the events, what it would be today; words in two languages."""
     answer = told.ask("explain", 6)
     assert (answer["position"], answer["amount_fen"]) == (6, 6_000_000)
     assert answer["tree"]["inputs"] and answer["today"]["amount_fen"] == 6_000_000
