@@ -77,6 +77,7 @@ class Signing:
 
     def __init__(self, store: Store, data: Path | None, appending: Store | None = None) -> None:
         """Signs over `store` what is appended over `appending` (default: the same)."""
+        self._store = store
         self._appending = appending or store
         self._signer: Signer | None = None
         try:
@@ -87,7 +88,7 @@ class Signing:
         self._signer = Signer(store, *own, self._appending) if own else None
 
     def committed(self, *, at_rest: bool) -> None:
-        """To be called after commits."""
+        """To be called after commits. Raises psycopg.Error when the database is gone."""
         if self._signer is None:
             return
         try:
@@ -95,6 +96,8 @@ class Signing:
         except Contradiction as error:
             self._stop(say(str(error), error.zh))
         except (psycopg.Error, OSError) as error:
+            if self._store.connection.closed:  # the database is gone, and that is what must be said
+                raise
             reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
             self._stop(say(f"no checkpoint was signed: {reason}", f"未能签署检查点：{reason}"))
 
