@@ -27,7 +27,8 @@ from ledger.sql import load
 APPEND_LOCK: Final = 0x6B656A696E01
 
 _QUERIES: Final = load("ledger", "queries.sql")
-_CACHE_MAX: Final = 200_000
+_CACHE_MAX: Final = 100_000
+_ROWS_AT_ONCE: Final = 500
 
 #: The span of an event that no command recorded: the recorder's. Whatever its type, tags and bytes, it is not
 #: remembered, so that nobody's bytes can stop or mislead a decision.
@@ -377,8 +378,8 @@ class Turn:
             leaves.append(codec.leaf_hash(entry))
             event_rows.append(copy_row(position, recorded_at, event, ids, copy_text(acting), leaves[-1]))
             tag_rows += [f"{copy_text(tag)}\t{position}\n" for tag in dict.fromkeys(event.tags)]
-        self._copy("copy_events", "".join(event_rows))
-        self._copy("copy_event_tags", "".join(tag_rows))
+        self._copy("copy_events", event_rows)
+        self._copy("copy_event_tags", tag_rows)
         self.appended = Appended(self.head.position + 1, leaves, [event.tags for event in pending])
         return self.head.position + len(pending)
 
@@ -405,7 +406,7 @@ class Turn:
             self.ids.update(self.store.query("account_ids", paths=array(missing)))
         new = [path for path in missing if path not in self.ids]
         if new:
-            self._copy("copy_accounts", "".join(self._numbered(new)))
+            self._copy("copy_accounts", list(self._numbered(new)))
         return self.ids
 
     def _numbered(self, paths: Sequence[str]) -> Iterator[str]:
@@ -414,8 +415,9 @@ class Turn:
             self.ids[path] = self.last_account_id
             yield f"{self.last_account_id}\t{copy_text(path)}\n"
 
-    def _copy(self, name: str, rows: str) -> None:
+    def _copy(self, name: str, rows: Sequence[str]) -> None:
         if not rows:
             return
         with self.store.connection.cursor() as cursor, cursor.copy(_QUERIES[name]) as copy:
-            copy.write(rows.encode())
+            for first in range(0, len(rows), _ROWS_AT_ONCE):
+                copy.write("".join(rows[first : first + _ROWS_AT_ONCE]).encode())
