@@ -36,7 +36,7 @@ for name, version, marker in re.findall(r"^([\w.-]+)==(\S+) *(;)?", pathlib.Path
 endef
 export CHECK
 
-.PHONY: help install demo serve test lint clean
+.PHONY: help install demo serve test lint bench clean
 
 help:
 	@echo 'make install  安装到 .venv，得到 .venv/bin/kejin · install into .venv, which gives .venv/bin/kejin'
@@ -44,6 +44,7 @@ help:
 	@echo 'make serve    演示账本的 HTTP 服务 · the demo'"'"'s ledger over HTTP (run make demo first)'
 	@echo 'make test     静态检查与全部测试 · lint and all tests (as root on Debian also on its PostgreSQL)'
 	@echo 'make lint     只做静态检查：ruff、mypy、import-linter · the static checks alone'
+	@echo 'make bench    性能测试：一张表，同类并列 · benchmarks: one table, each figure beside its peer'
 	@echo 'make clean    删除 .venv 与缓存，不动账本数据 · remove .venv and caches; ledgers stay'
 
 install:
@@ -104,6 +105,10 @@ test: install
 	@$(MAKE) lint
 	@echo "pytest"
 	@$(BIN)/python -m pytest -q -n $(JOBS)
+
+# Sizes and rows: make bench BENCH="--events 100000 1000000 --runs 5"; python -m scripts.bench --help
+bench: install
+	@$(BIN)/python -m scripts.bench $(BENCH)
 
 lint: install
 	@echo "ruff check"

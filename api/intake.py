@@ -19,7 +19,7 @@ from ledger.commands import InvalidCommand
 CHUNK_BYTES: Final = 1 << 20
 CHUNKS_WAITING_MAX: Final = 4
 LINE_BYTES_MAX: Final = 1 << 20
-BATCH_LINES_MAX: Final = 4_000
+BATCH_LINES_MAX: Final = 2_000
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 

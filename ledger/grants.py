@@ -227,7 +227,7 @@ class _Computation:
                 "clause": self.clause.id,
                 "part": part,
                 "value_fen": value.numerator // value.denominator,
-                **({} if value.denominator == 1 else {"exact_fen": str(value)}),
+                **({} if value.denominator == 1 else {"exact_fen": f"{value.numerator}/{value.denominator}"}),
                 "binding": i == self.binding,
             }
             for i, (part, value) in enumerate(self.legs)

@@ -14,8 +14,8 @@ from ledger.outcomes import recorded_outcome
 from ledger.state import State, evolve
 from ledger.store import Head, KeyedEvent, Store
 
-#: Beyond this many remembered tags the older half is forgotten, but for those of the batch at hand (some 100 MB).
-REMEMBERED_TAGS_MAX: Final = 60_000
+#: Beyond this many remembered tags the older half is forgotten, but for those of the batch at hand (some 70 MB).
+REMEMBERED_TAGS_MAX: Final = 40_000
 #: Further behind the log than this, remembering afresh is cheaper than taking in all that others appended.
 CATCH_UP_MAX: Final = 20_000
 

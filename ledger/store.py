@@ -28,7 +28,8 @@ from ledger.sql import load
 APPEND_LOCK: Final = 0x6B656A696E01
 
 _QUERIES: Final = load("ledger", "queries.sql")
-_CACHE_MAX: Final = 200_000
+_CACHE_MAX: Final = 100_000
+_ROWS_AT_ONCE: Final = 500
 
 #: The span of an event that no command recorded: the recorder's. Whatever its type, tags and bytes, it is not
 #: remembered, so that nobody's bytes can stop or mislead a decision.
@@ -378,8 +379,8 @@ class Turn:
             leaves.append(codec.leaf_hash(entry))
             event_rows.append(copy_row(position, recorded_at, event, ids, copy_text(acting), leaves[-1]))
             tag_rows += [f"{copy_text(tag)}\t{position}\n" for tag in dict.fromkeys(event.tags)]
-        self._copy("copy_events", "".join(event_rows))
-        self._copy("copy_event_tags", "".join(tag_rows))
+        self._copy("copy_events", event_rows)
+        self._copy("copy_event_tags", tag_rows)
         self.appended = Appended(self.head.position + 1, leaves, [event.tags for event in pending])
         return self.head.position + len(pending)
 
@@ -414,15 +415,14 @@ class Turn:
         self.last_account_id += len(paths)
         made = dict(zip(paths, range(first, self.last_account_id + 1), strict=True))
         self.ids.update(made)
-        self._copy(
-            "copy_accounts", "".join([f"{number}\t{copy_text(path)}\n" for path, number in made.items()])
-        )
+        self._copy("copy_accounts", [f"{number}\t{copy_text(path)}\n" for path, number in made.items()])
         told = "".join([f"{number}\t{path}\n" for path, number in made.items()])
         digest = hashlib.sha256(told.encode()).digest()
         self.store.query_nothing("keep_accounts", first=first, last=self.last_account_id, digest=digest)
 
-    def _copy(self, name: str, rows: str) -> None:
+    def _copy(self, name: str, rows: Sequence[str]) -> None:
         if not rows:
             return
         with self.store.connection.cursor() as cursor, cursor.copy(_QUERIES[name]) as copy:
-            copy.write(rows.encode())
+            for first in range(0, len(rows), _ROWS_AT_ONCE):
+                copy.write("".join(rows[first : first + _ROWS_AT_ONCE]).encode())

@@ -22,7 +22,7 @@ from ledger.outcomes import Outcome
 from ledger.store import Store, Turn
 
 #: An owner whose tail is longer than this gets its day sums stored anew.
-TAIL_EVENTS_MAX: Final = 500
+TAIL_EVENTS_MAX: Final = 2_000
 
 
 class Writer:

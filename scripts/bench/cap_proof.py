@@ -1,39 +1,29 @@
-"""The proof of every cap over all history on both clocks: `kejin verify caps`, the whole process.
+"""Row: the proof of every cap over all history on both clocks, `kejin verify caps`, the whole process.
 
     python -m scripts.bench.cap_proof [--events N] [--runs N]
 
 Two ledgers of N events each: a programme of many firms, recorded by `kejin run`; and one where three tenths of the
 events fall on one key, granted and voided on dates in any order. Beside each the bare COPY of the columns that the
-proof rests on. Prints one JSON document; times are medians, in seconds.
+proof rests on.
 """
 
 from __future__ import annotations
 
-import argparse
-import json
-import os
-import statistics
-import subprocess
-import sys
-import tempfile
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
 from itertools import islice
-from pathlib import Path
 from random import Random
-from time import perf_counter
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 
-from ledger import accounts, codec
+from ledger import accounts
 from ledger.copying import PendingEvent
 from ledger.events import Posting
-from ledger.server import share
 from ledger.store import Store
+from scripts.bench.measuring import Figures, Place, arguments, file_of, place, timed
 from scripts.bench.workload import code, commands
 
-KEJIN: Final = Path(sys.executable).with_name("kejin")
 BUSY_SHARE: Final = 0.3
 CAP: Final = "shanxi.loan_interest.firm"
 LIMIT_FEN: Final = 1_000_000  # small: what is granted in all must pass it many times over
@@ -49,50 +39,27 @@ _COPY: Final = (
 
 def main() -> None:
     """Measure and print."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawTextHelpFormatter)
-    parser.add_argument("--events", type=int, default=100_000)
-    parser.add_argument("--runs", type=int, default=5)
-    chosen = parser.parse_args()
-    ledgers = {"many_firms": record_programme, "one_busy_key": record_busy_key}
-    measured = {name: measure(record, chosen.events, chosen.runs) for name, record in ledgers.items()}
-    print(json.dumps({"benchmark": "cap_proof", "cores": os.cpu_count(), "runs": chosen.runs, **measured}))
+    options = arguments(__doc__ or "", runs=5)
+    figures = Figures("cap_proof", options)
+    for name, record in (("many firms", record_programme), ("one busy key", record_busy_key)):
+        measure(figures, name, record, options.events, options.runs)
+    figures.tell()
 
 
-def measure(record: Callable[[Path, str, int], None], events: int, runs: int) -> dict[str, Any]:
-    """Record a ledger in a folder that is gone afterwards, prove its caps and copy its columns several times."""
-    with tempfile.TemporaryDirectory(prefix="kejin-bench-") as parent:
-        folder = Path(parent) / "data"
-        with share(folder) as server:
-            record(folder, server.address(), events)
-            settle(server.address())
-            proofs: list[float] = []
-            copies: list[float] = []
-            report: dict[str, Any] = {}
-            for _ in range(runs):
-                report, seconds = _timed(lambda: _prove(folder))
-                proofs.append(seconds)
-                copies.append(_timed(lambda: _copy(server.address()))[1])
-    seconds = statistics.median(proofs)
-    return {
-        "events": report["events"],
-        "ok": report["ok"],
-        "seconds": round(seconds, 3),
-        "events_per_second": round(report["events"] / seconds),
-        "copy_seconds": round(statistics.median(copies), 3),
-    }
-
-
-def _timed(work: Callable[[], Any]) -> tuple[Any, float]:
-    started = perf_counter()
-    result = work()
-    return result, perf_counter() - started
-
-
-def _prove(folder: Path) -> Any:
-    done = subprocess.run(
-        [str(KEJIN), "verify", "caps", "--data", str(folder), "--json"], stdout=subprocess.PIPE, check=True
-    )
-    return json.loads(done.stdout)
+def measure(
+    figures: Figures, name: str, record: Callable[[Place, int], None], events: int, runs: int
+) -> None:
+    """Record a ledger, prove its caps and copy its columns several times."""
+    copied = f"seconds of a COPY of the columns, {name}"
+    with place() as ours:
+        record(ours, events)
+        ours.settle()
+        for _ in range(runs):
+            proof = ours.kejin("verify", "caps")
+            if not proof.document["ok"] or proof.document["events"] != events:
+                raise SystemExit(f"the proof of {name} says {proof.document}")
+            figures.add(f"seconds of a proof, {name}", proof.seconds, "s", copied)
+            figures.add(copied, timed(lambda: _copy(ours.address))[1], "s")
 
 
 def _copy(address: str) -> None:
@@ -101,32 +68,20 @@ def _copy(address: str) -> None:
             pass
 
 
-def settle(address: str) -> None:
-    """What autovacuum and the checkpointer would do some time later, done before anything is measured."""
-    with psycopg.connect(address, autocommit=True) as connection:
-        connection.execute("vacuum (analyze) events, accounts")
-        connection.execute("checkpoint")
-
-
 # --- the ledgers --------------------------------------------------------------------------------------
 
 
-def record_programme(folder: Path, _address: str, events: int) -> None:
+def record_programme(ours: Place, events: int) -> None:
     """A programme of many firms, decided by the ledger."""
-    with tempfile.TemporaryFile() as lines:
-        # The first round adopts its rulebook, which is an event of its own.
-        lines.writelines(codec.canonical(command) + b"\n" for command in commands(events - 1))
-        lines.seek(0)
-        run = [str(KEJIN), "run", "-", "--data", str(folder), "--json"]
-        done = subprocess.run(run, stdin=lines, stdout=subprocess.DEVNULL, check=False)
-    if done.returncode > 1:  # 1: some are refused, as they should be
-        raise SystemExit(f"kejin run ended with {done.returncode}")
+    # The first round adopts its rulebook, which is an event of its own.
+    with file_of(commands(events - 1)) as file:
+        ours.kejin("run", "-", given=file, refusals=True)
 
 
-def record_busy_key(_folder: Path, address: str, events: int) -> None:
+def record_busy_key(ours: Place, events: int) -> None:
     """Postings made up for the occasion: what matters is how they lie, not who decided them."""
     made = busy_key(events, Random(7))
-    with Store.open(address, by_index=True) as store:
+    with Store.open(ours.address, by_index=True) as store:
         while batch := list(islice(made, BATCH_EVENTS)):
             with store.turn() as turn:
                 turn.append(batch, "bench")

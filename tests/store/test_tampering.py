@@ -57,7 +57,7 @@ class Signed:
         self.ledger = Ledger(address)
         self.store = self.ledger.store
         # What is to be undone is not committed: only this connection sees it.
-        self.store.beside = lambda: nullcontext(self.store)  # type: ignore[method-assign, assignment, return-value]
+        self.store.beside = lambda: nullcontext(self.store)  # type: ignore[method-assign, assignment, misc]
         self.folder = folder
         for line in HISTORY:
             assert self.ledger.submit(line)[0]["outcome"] in ("accepted", "refused")
@@ -338,7 +338,7 @@ def test_the_first_wrong_position_is_named(embedded_server: str, tmp_path: Path)
     """In a full block the kept leaves tell exactly where a log was rewritten, leaf and all."""
     with fresh_database(embedded_server) as address, Store.open(address) as store:
         append(store, 9000)
-        store.beside = lambda: nullcontext(store)  # type: ignore[method-assign, assignment, return-value]
+        store.beside = lambda: nullcontext(store)  # type: ignore[method-assign, assignment, misc]
         signer_of(store, tmp_path).checkpoint()
         note = (tmp_path / "signing-key.checkpoint").read_text(encoding="utf-8")
         outside = Outside([KEY.verifier], [Held("held", note)])

@@ -1,0 +1,183 @@
+"""The pipeline decides each batch while the one before it is written: with the outcomes of one batch after the other,
+and with nothing left of a batch that fails nor of what was decided on top of it."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from random import Random
+from typing import Any
+
+import psycopg
+import pytest
+
+from ledger import codec, commands, loading, pipeline
+from ledger.catalogue import catalogue
+from ledger.commands import Command, InvalidCommand
+from ledger.outcomes import Outcome
+from ledger.pipeline import Pipeline
+from ledger.store import Store
+from ledger.writer import Writing
+from tests.cli.program import OPENING, Program, claim, draw
+from tests.histories import TODAY, history, line_keys
+from tests.support import fresh_database
+
+KNOWN = catalogue()
+
+
+def read(lines: Sequence[dict[str, Any]], keys: Sequence[str] | None = None) -> list[Command]:
+    """The well-formed ones of some lines."""
+    found = []
+    for number, line in enumerate(lines):
+        key = keys[number] if keys else f"line {number}"
+        try:
+            sent = codec.parse_object(codec.canonical(line))
+            found.append(commands.read(sent, KNOWN.specs, TODAY, lambda key=key: key))  # type: ignore[misc]
+        except (InvalidCommand, codec.NotStrictJson):
+            pass
+    return found
+
+
+@contextmanager
+def opened(address: str) -> Iterator[Pipeline]:
+    """A pipeline on a ledger."""
+    with Store.open(address, by_index=True) as store, Pipeline(store, KNOWN, "tester") as one:
+        yield one
+
+
+def log(address: str) -> list[Any]:
+    """The log without what a clock decided."""
+    with Store.open(address) as store:
+        events = store.stored_events(0, store.head().position)
+        return [
+            (e.position, e.effective_on, e.type, e.tags, e.data, e.postings, e.key, e.span) for e in events
+        ]
+
+
+def in_pieces(sent: Sequence[Command], random: Random) -> Iterator[Sequence[Command] | None]:
+    """Batches of any size; now and then nothing more waits."""
+    rest = list(sent)
+    while rest:
+        size = random.choice((0, 1, 3, 20))
+        yield rest[:size]
+        del rest[:size]
+        if random.random() < 0.2:
+            yield None
+
+
+def documents(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
+    """Outcomes as they are told."""
+    return [outcome.document() for outcome in outcomes]
+
+
+@pytest.mark.parametrize("remembered", [0, 10**6])
+@pytest.mark.parametrize("seed", range(6))
+def test_overlapping_changes_nothing(
+    seed: int, remembered: int, any_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The outcomes and the log are those of one command after the other, however late a batch is committed, and also
+    where what a batch needs was forgotten and lies half in the log, half in the batch that is being written."""
+    lines = history(seed, length=150)
+    sent, random = read(lines, list(line_keys(lines))), Random(seed)
+    with fresh_database(any_server) as plain, fresh_database(any_server) as overlapped:
+        with opened(plain) as one:
+            expected = [documents(found) for found in one.outcomes([item] for item in sent)]
+        monkeypatch.setattr(loading, "REMEMBERED_TAGS_MAX", remembered)
+        write = Writing.write
+
+        def late(writing: Writing, *rest: Any) -> None:
+            time.sleep(random.choice((0, 0, 0.02)))
+            write(writing, *rest)
+            time.sleep(random.choice((0, 0, 0.02)))
+
+        monkeypatch.setattr(Writing, "write", late)
+        with opened(overlapped) as one:
+            got = [
+                document for found in one.outcomes(in_pieces(sent, random)) for document in documents(found)
+            ]
+        assert got == [document for found in expected for document in found]
+        assert log(overlapped) == log(plain)
+
+
+def test_outcomes_are_told_after_their_commit(database: str) -> None:
+    """Whoever is told of an outcome finds its event in the log."""
+    sent = read([*OPENING, *(claim(f"C{n}", 200, f"2023-03-{n + 1:02d}") for n in range(20))])
+    with opened(database) as one, Store.open(database) as other:
+        for found in one.outcomes([item] for item in sent):
+            assert other.head().position >= max(outcome.positions[-1] for outcome in found)
+
+
+@pytest.mark.parametrize("failing", [1, 2, 3])
+def test_a_batch_that_fails_drops_what_was_decided_on_top_of_it(
+    failing: int, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing of it nor of the next batch is in the log or told, and sending all again ends in the same ledger."""
+    batches = [
+        read(OPENING),
+        read([draw("L9"), claim("C1", 10_000, "2023-03-01")]),
+        read([claim("C2", 10_000, "2023-04-01", loan="L9"), claim("C3", 10_000, "2023-04-02", loan="L9")]),
+        read([claim("C4", 10_000, "2023-05-01", loan="L9")]),
+    ]
+    write, written = Writing.write, list[Writing]()
+
+    def failing_once(writing: Writing, *rest: Any) -> None:
+        write(writing, *rest)
+        written.append(writing)
+        if len(written) == failing + 1:
+            time.sleep(0.2)  # the next batch is decided meanwhile
+            raise psycopg.OperationalError("the disk is full")
+
+    monkeypatch.setattr(Writing, "write", failing_once)
+    told: list[Any] = []
+    with opened(database) as one, pytest.raises(psycopg.OperationalError):
+        for found in one.outcomes(batches):
+            told += [documents(found)]
+    assert len(told) == failing
+    assert len(log(database)) == max(outcome["positions"][-1] for found in told for outcome in found)
+    with opened(database) as one:
+        again = [documents(found) for found in one.outcomes(batches)]
+    assert [[o["outcome"] for o in found] for found in again[:failing]] == [
+        ["repeated"] * len(f) for f in told
+    ]
+    assert {o["outcome"] for found in again[failing:] for o in found} == {"accepted"}
+    assert Program(database).ask("verify", "all")["findings"] == []
+
+
+def test_the_lock_is_let_go_when_somebody_waits(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Two pipelines that never run dry take turns, and together they grant a cap exactly."""
+    monkeypatch.setattr(pipeline, "HELD_SECONDS_MIN", 0.02)
+    with opened(database) as one:
+        list(one.outcomes([read([*OPENING, draw("L9", 10**12)])]))
+    order: list[str] = []
+    granted = dict.fromkeys("ab", 0)
+
+    def work(name: str) -> None:
+        days = [
+            f"20{year}-{month:02d}-{day:02d}"
+            for year in (23, 24)
+            for month in range(1, 13)
+            for day in range(1, 26)
+        ]
+        mine = days[::2] if name == "a" else days[1::2]
+        sent = read(
+            [
+                {**claim(f"{name}{n}", 100_000, day, loan="L9"), "key": f"{name}{n}"}
+                for n, day in enumerate(mine)
+            ]
+        )
+        with opened(database) as other:
+            for found in other.outcomes([item] for item in sent):
+                order.append(name)
+                granted[name] += sum(outcome.amount_fen or 0 for outcome in found)
+
+    threads = [threading.Thread(target=work, args=(name,)) for name in granted]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert sum(granted.values()) == 20_000_000
+    first_of_second = order.index("b" if order[0] == "a" else "a")
+    assert first_of_second < len(order) // 2, "one had to wait for all of the other"
+    assert Program(database).ask("verify", "all")["findings"] == []
