@@ -1,14 +1,12 @@
-"""Other rules over a whole log: `kejin what-if`, the whole process, with a cap halved and a rate changed.
+"""Row: other rules over a whole log, `kejin what-if`, the whole process, with a cap halved and a rate changed.
 
     python -m scripts.bench.what_if [--events N] [--runs N]
 
-A programme of N events, recorded by `kejin run`; every claim is decided twice more. Prints one JSON document as
-scripts/bench/redeciding.py does.
+A programme of N events, recorded by `kejin run`; every claim is decided twice more. Figures as those of redeciding.py.
 """
 
 from __future__ import annotations
 
-import json
 from typing import Final
 
 from scripts.bench.redeciding import measure
@@ -19,7 +17,7 @@ SETTINGS: Final = ("SX-1.caps.firm_cap.limit.amount_fen=10000000", "SX-1.legs.in
 def main() -> None:
     """Measure and print."""
     words = ["what-if", *(word for setting in SETTINGS for word in ("--set", setting))]
-    print(json.dumps(measure("what_if", words, __doc__)))
+    measure("what_if", "what-if", words, __doc__)
 
 
 if __name__ == "__main__":
