@@ -96,7 +96,7 @@ class StandingGrant:
     instrument: str
     left_fen: int
     left_but_for_error_fen: int
-    inputs: Mapping[str, Any]
+    certified_at: int | None  # the position of the certificate that it rests on, if it rests on one
 
 
 class Standing(Memory):
@@ -121,7 +121,7 @@ class Standing(Memory):
         elif "legs" in data and event.type != "ClaimRefused":
             amount_fen = data["amount_fen"]
             self.by_claim[data["claim"]] = StandingGrant(
-                event.position, data["instrument"], amount_fen, amount_fen, data["inputs"]
+                event.position, data["instrument"], amount_fen, amount_fen, data["inputs"].get("certified_at")
             )
 
     def carried(self) -> dict[str, StandingGrant]:

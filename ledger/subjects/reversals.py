@@ -108,7 +108,7 @@ def _resting(event: Event, state: State) -> Iterable[str]:
     standing = state.recall(Standing, tag).carried()
     carried = {claim: grant for claim, grant in standing.items() if grant.position > event.position}
     if event.type == "CreditCertified":
-        return [c for c, grant in carried.items() if grant.inputs.get("certified_at") == event.position]
+        return [c for c, grant in carried.items() if grant.certified_at == event.position]
     if event.type in ("RepaymentDefaulted", "LossReported"):
         return [c for c, grant in carried.items() if grant.instrument in _AFTER_DEFAULT]
     return list(carried)
