@@ -15,7 +15,7 @@ from typing import Any, Final
 from api.service.problems import HttpProblem
 from ledger.dates import Day
 from ledger.events import StoredEvent
-from ledger.explain import NothingToExplain, explain
+from ledger.explain import NothingToExplain
 from ledger.store import NotKnown, Store
 from projections import runner
 from projections.balances import UnknownAccount, balance_fen
@@ -24,6 +24,7 @@ from projections.clocks import AsOf
 from projections.envelopes import envelope
 from projections.milestones import milestones
 from projections.replay import replay
+from projections.reports import explanation as explanations
 from projections.reports.duplicates import duplicates
 from projections.reports.duties import duties
 from projections.reports.near_caps import near_caps
@@ -198,9 +199,11 @@ def event(store: Store, as_of: AsOf, position: int) -> dict[str, Any]:
 
 def explanation(store: Store, as_of: AsOf, position: int) -> dict[str, Any]:
     """Why this amount. Raises HttpProblem `not_known`, `nothing_to_explain`."""
-    found = event(store, as_of, position)
+    event(store, as_of, position)
+    newest = as_of.known_position
+    found = store.events_at([position], newest)[0].event
     try:
-        return explain(position, found["type"], found["data"])
+        return explanations.document(store, found, newest)
     except NothingToExplain as error:
         raise HttpProblem("nothing_to_explain", str(error), f"第 {position} 条未计算金额") from None
 

@@ -1,36 +1,55 @@
-"""Row: the whole log decided again, `kejin verify decisions`, the whole process.
+"""Row: the whole log decided again, `kejin verify decisions`, the whole process; and `kejin what-if` over it.
 
     python -m scripts.bench.redeciding [--events N] [--runs N]
 
-A programme of N events, recorded by `kejin run`. Processor time is that of the command and its second process, without
-the database's.
+A programme of N events, recorded by `kejin run`. What-if halves a cap and lowers a rate: every claim is decided twice
+more. Beside both a bare COPY of the log to the client. Processor time is that of the command and its second process.
 """
 
 from __future__ import annotations
 
-from scripts.bench.cap_proof import record_programme
-from scripts.bench.measuring import Figures, arguments, place
+from typing import Final
+
+import psycopg
+
+from scripts.bench.measuring import Figures, Place, arguments, file_of, place, timed
+from scripts.bench.workload import commands
+
+_DECIDED: Final = "events a second, kejin verify decisions"
+_SUPPOSED: Final = "events a second, kejin what-if"
+_SETTINGS: Final = ("SX-1.caps.firm_cap.limit.amount_fen=10000000", "SX-1.legs.interest_share.rate=2/5")
 
 
 def main() -> None:
     """Measure and print."""
-    measure("redeciding", "verify decisions", ["verify", "decisions"], __doc__)
-
-
-def measure(row: str, name: str, words: list[str], about: str | None) -> None:
-    """Record a programme and run a command on it several times."""
-    options = arguments(about or "")
-    figures = Figures(row, options)
-    with place() as ours:
-        record_programme(ours, options.events)
+    options = arguments(__doc__ or "")
+    figures = Figures("redeciding", options)
+    # The first round adopts its rulebook, which is an event of its own.
+    with place() as ours, file_of(commands(options.events - 1)) as file:
+        ours.kejin("run", "-", given=file, refusals=True)
         ours.settle()
         for _ in range(options.runs):
-            done = ours.kejin(*words)
-            figures.add(f"events a second, kejin {name}", options.events / done.seconds, "1/s")
-            figures.add(
-                f"processor time of kejin {name}", done.own_seconds / options.events * 1e6, "µs an event"
-            )
+            _measure(figures, ours, _DECIDED, options.events, "verify", "decisions")
+            settings = [word for setting in _SETTINGS for word in ("--set", setting)]
+            _measure(figures, ours, _SUPPOSED, options.events, "what-if", *settings)
+            seconds = timed(lambda: _copy(ours))[1]
+            figures.add("events a second, bare COPY of the log", options.events / seconds, "1/s", _DECIDED)
     figures.tell()
+
+
+def _measure(figures: Figures, ours: Place, name: str, events: int, *words: str) -> None:
+    done = ours.kejin(*words)
+    figures.add(name, events / done.seconds, "1/s")
+    figures.add(f"processor seconds, kejin {words[0]}", done.own_seconds, "s")
+
+
+def _copy(ours: Place) -> None:
+    with (
+        psycopg.connect(ours.address) as connection,
+        connection.cursor().copy(b"copy events to stdout") as copy,
+    ):
+        for _ in copy:
+            pass
 
 
 if __name__ == "__main__":
