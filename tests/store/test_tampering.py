@@ -63,7 +63,11 @@ class Signed:
             assert self.ledger.submit(line)[0]["outcome"] in ("accepted", "refused")
         many = [claim(f"M{n}", 100, f"2022-{n // 28 + 1:02}-{n % 28 + 1:02}", loan="L2") for n in range(300)]
         self.ledger.submit(*many)
-        self.ledger.submit(*[line | {"claim": f"N{n}", "round": "R1"} for n, line in enumerate(many)])
+        # Enough of them that the round's day sums are stored.
+        for letter in "NPQRSTU":
+            self.ledger.submit(
+                *[line | {"claim": f"{letter}{n}", "round": "R1"} for n, line in enumerate(many)]
+            )
         append(self.store, 3)
         signer_of(self.store, folder).checkpoint()
         ensure(self.store, self.store.head().position)
