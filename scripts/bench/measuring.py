@@ -100,7 +100,7 @@ def run(words: Sequence[str], given: Path | None, code_max: int, place_: Place) 
     """Run a program to its end. Raises SystemExit for an exit code beyond `code_max`."""
     server_before = place_.server_seconds()
     arrivals: list[tuple[float, int]] = []
-    output, lines, started = bytearray(), 0, perf_counter()
+    output, lines, peak_bytes, started = bytearray(), 0, 0, perf_counter()
     with contextlib.ExitStack() as stack:
         stdin = stack.enter_context(given.open("rb")) if given else subprocess.DEVNULL
         process = subprocess.Popen(words, stdin=stdin, stdout=subprocess.PIPE, cwd=ROOT)
@@ -109,15 +109,28 @@ def run(words: Sequence[str], given: Path | None, code_max: int, place_: Place) 
             lines += chunk.count(b"\n")
             arrivals.append((perf_counter() - started, lines))
             output += chunk
+            peak_bytes = max(peak_bytes, _peak_bytes(process.pid))
         _, status, used = os.wait4(process.pid, 0)
     seconds = perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
     if not 0 <= process.returncode <= code_max:
         raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
     own = used.ru_utime + used.ru_stime
-    unit = 1 << 20 if sys.platform == "darwin" else 1 << 10
     server = place_.server_seconds() - server_before
-    return Done(bytes(output), seconds, own, server, used.ru_maxrss / unit, arrivals)
+    return Done(bytes(output), seconds, own, server, peak_bytes / 2**20, arrivals)
+
+
+def _peak_bytes(process_id: int) -> int:
+    """The most memory that a process has had so far; what wait() tells begins with the memory of its parent."""
+    with contextlib.suppress(OSError):
+        for line in (
+            Path(f"/proc/{process_id}/status").read_text(encoding="ascii", errors="replace").splitlines()
+        ):
+            if line.startswith("VmHWM:"):
+                return int(line.split()[1]) << 10
+    with contextlib.suppress(psutil.Error):
+        return int(psutil.Process(process_id).memory_info().rss)
+    return 0
 
 
 def timed(work: Callable[[], Any]) -> tuple[Any, float]:
