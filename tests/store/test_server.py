@@ -25,9 +25,10 @@ DEBIAN = Path("/usr/lib/postgresql/15/bin")
 
 # A process that shares a folder's server, says so, and leaves when its standard input ends.
 HOLDER = """
-import sys
+import signal, sys
 from pathlib import Path
 from ledger.server import share
+signal.signal(signal.SIGINT, signal.default_int_handler)  # which a shell's background job would ignore
 with share(Path(sys.argv[1])) as server:
     print(server.address(), flush=True)
     sys.stdin.read()
