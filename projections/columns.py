@@ -7,7 +7,7 @@ form of thousands of events into one value each for position, day, type and line
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Final
@@ -20,6 +20,9 @@ from projections.fold import fold, fold_binary
 
 #: Positions that one query joins: a power of two, so that their leaves are a subtree of the log's Merkle tree.
 SLICE_POSITIONS: Final = 1 << 15
+
+#: So many bytes of a refusal's data are kept, from the name of its command on; they end in spaces where it is short.
+COMMAND_BYTES: Final = 40
 
 #: Days are counted as PostgreSQL counts them, from this one.
 EPOCH: Final = np.datetime64("2000-01-01", "D")
@@ -42,7 +45,9 @@ class BrokenLog(ValueError):
 class Columns:
     """The events with after < position <= until. Per event: `days` (business date, days since 2000-01-01), `types`
     (see `type_codes`), `counts` (of lines). Per line, in order of the log: `position`, `account` (id), `day`,
-    `amount_fen`. `leaves`: the events' leaf hashes, joined, where they were asked for."""
+    `amount_fen`. Where they were asked for: `leaves`, the events' leaf hashes, joined; per refusal in order, what only
+    its data and tags say: the first `COMMAND_BYTES` from its command's name on in `refused_commands`, its round, ended
+    by a line feed, in `refused_rounds`."""
 
     after: int
     until: int
@@ -54,6 +59,8 @@ class Columns:
     day: NDArray[np.int32]
     amount_fen: NDArray[np.int64]
     leaves: bytes = b""
+    refused_commands: bytes = b""
+    refused_rounds: str = ""
 
     @property
     def event(self) -> NDArray[np.int64]:
@@ -62,23 +69,29 @@ class Columns:
 
 
 def read(stores: Sequence[Store], after: int, until: int) -> Columns:
-    """The columns of a range, read over several connections at once. Raises BrokenLog."""
-    return joined(list(slices(stores, after, until)))
+    """The columns of a range with what its refusals say, read over several connections at once. Raises BrokenLog."""
+    return joined(list(slices(stores, after, until, with_refusals=True)))
 
 
 def slices(
-    stores: Sequence[Store], after: int, until: int, *, with_leaves: bool = False
+    stores: Sequence[Store],
+    after: int,
+    until: int,
+    *,
+    with_leaves: bool = False,
+    with_refusals: bool = False,
 ) -> Iterator[Columns]:
     """The columns of a range in slices of `SLICE_POSITIONS`, in order, each connection reading ahead while one is
     worked on. Raises BrokenLog."""
     bounds = [(first, min(first + SLICE_POSITIONS, until)) for first in range(after, until, SLICE_POSITIONS)]
+    wanted = {"with_leaves": with_leaves, "with_refusals": with_refusals}
     with ThreadPoolExecutor(len(stores)) as pool:
         idle = deque(stores)
         waiting: deque[tuple[Store, Future[Columns]]] = deque()
         for first, last in bounds:
             ready = None if idle else _next(waiting, idle)
             store = idle.popleft()
-            waiting.append((store, pool.submit(_slice, store, first, last, with_leaves)))
+            waiting.append((store, pool.submit(_slice, store, first, last, wanted)))
             if ready is not None:
                 yield ready
         while waiting:
@@ -101,7 +114,14 @@ def joined(parts: Sequence[Columns]) -> Columns:
         return Columns(0, 0, none, none, none, none.astype(np.int64), none, none, none.astype(np.int64))
     names = ("days", "types", "counts", "position", "account", "day", "amount_fen")
     columns = {name: np.concatenate([getattr(part, name) for part in parts]) for name in names}
-    return Columns(parts[0].after, parts[-1].until, **columns, leaves=b"".join(part.leaves for part in parts))
+    return Columns(
+        parts[0].after,
+        parts[-1].until,
+        **columns,
+        leaves=b"".join(part.leaves for part in parts),
+        refused_commands=b"".join(part.refused_commands for part in parts),
+        refused_rounds="".join(part.refused_rounds for part in parts),
+    )
 
 
 def type_codes(store: Store, names: Iterable[str]) -> dict[str, int]:
@@ -119,10 +139,11 @@ def iso_day(number: int) -> str:
     return str(EPOCH + np.timedelta64(int(number), "D"))
 
 
-def _slice(store: Store, after: int, until: int, with_leaves: bool) -> Columns:
-    (row,) = fold_binary(store, "columns", after=after, until=until, with_leaves=with_leaves)
-    positions, days, types, counts, has_days, accounts, amounts, line_days, leaves = (
-        value or b"" for value in row
+def _slice(store: Store, after: int, until: int, wanted: Mapping[str, bool]) -> Columns:
+    (row,) = fold_binary(store, "columns", after=after, until=until, **wanted)
+    *values, rounds = row
+    positions, days, types, counts, has_days, accounts, amounts, line_days, leaves, commands = (
+        value or b"" for value in values
     )
     if not np.array_equal(np.frombuffer(positions, ">i8"), np.arange(after + 1, until + 1)):
         raise BrokenLog(f"positions between {after + 1} and {until} are missing")
@@ -154,6 +175,8 @@ def _slice(store: Store, after: int, until: int, with_leaves: bool) -> Columns:
         day=day,
         amount_fen=amounts.astype(np.int64),
         leaves=leaves,
+        refused_commands=commands,
+        refused_rounds=rounds or "",
     )
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -22,12 +23,11 @@ from projections.pages import (
     Pages,
     Records,
     advanced,
+    taken,
 )
 from projections.shelves import Shelf
 
 _ROWS_AT_ONCE: Final = 2_000
-#: So many rows are hashed at once, here and in the query.
-_ROWS_HASHED: Final = 16_384
 _NEWEST: Final = 2**62
 #: Up to so many pages one statement is cheaper than a temporary table.
 _FEW_PAGES: Final = 2_000
@@ -54,12 +54,24 @@ def last_pages(shelf: Shelf, names: Sequence[str]) -> Pages:
 
 
 def digest_of_stored(shelf: Shelf) -> tuple[str, int]:
-    """SHA-256 (hex) over every row of the table, and how many there are. PostgreSQL hashes the bytes where they lie,
-    those of some thousand rows at once."""
-    rows: list[Any] = shelf.rows("digests_of_folios")
-    columns = list(zip(*rows, strict=True)) if rows else [()] * 8
-    names, *others, counts = columns
-    return _digest_of_columns("\n".join(names), *(b"".join(column) for column in others)), sum(counts)
+    """SHA-256 (hex) over every row of the table, column by column, and how many there are."""
+    count, hashes = 0, [hashlib.sha256() for _ in range(7)]
+    rows = shelf.stream("stored_folios", _ROWS_AT_ONCE)
+    while some := list(islice(rows, _ROWS_AT_ONCE)):
+        count += len(some)
+        names, page, first_position, openings, lines = zip(*some, strict=True)
+        columns = (
+            "".join(f"{name}\n" for name in names).encode(),
+            np.array(page, ">i4").tobytes(),
+            np.array(first_position, ">i8").tobytes(),
+            np.array([*map(len, openings)], ">i4").tobytes(),
+            np.array([*map(len, lines)], ">i4").tobytes(),
+            b"".join(openings),
+            b"".join(lines),
+        )
+        for hashed, column in zip(hashes, columns, strict=True):
+            hashed.update(column)
+    return _digest_of_hashes(hashes), count
 
 
 def digest_of_lines(parts: Sequence[tuple[Sequence[str], NDArray[np.int32], Records]]) -> str:
@@ -70,7 +82,7 @@ def digest_of_lines(parts: Sequence[tuple[Sequence[str], NDArray[np.int32], Reco
     folio = np.concatenate([np.array([place[name] for name in some])[index] for some, index, _ in parts])
     packed = (folio << 32) + np.arange(len(folio))
     packed.sort()
-    lines = np.concatenate([lines for _, _, lines in parts])[packed & 0xFFFFFFFF]
+    lines = taken(np.concatenate([lines for _, _, lines in parts]), packed & 0xFFFFFFFF)
     ends = np.searchsorted(packed >> 32, np.arange(len(names)), "right")
     sizes = np.diff(np.append(0, ends))
     pages = -(-sizes // LINES_MAX)
@@ -78,26 +90,16 @@ def digest_of_lines(parts: Sequence[tuple[Sequence[str], NDArray[np.int32], Reco
     starts = np.repeat(ends - sizes, pages) + page * LINES_MAX
     row_ends = np.minimum(starts + LINES_MAX, np.repeat(ends, pages))
     sizes_of_openings, openings = _openings(lines, page, starts)
-    blocks = range(0, len(page), _ROWS_HASHED)
-    opening_ends = np.cumsum(sizes_of_openings)
-    return _digest_of_columns(
-        "\n".join([names[i] for i in np.repeat(np.arange(len(names)), pages).tolist()]),
+    columns = (
+        "".join([f"{names[i]}\n" for i in np.repeat(np.arange(len(names)), pages).tolist()]).encode(),
         page.astype(">i4").tobytes(),
         lines["position"][starts].astype(">i8").tobytes(),
         sizes_of_openings.astype(">i4").tobytes(),
         ((row_ends - starts) * LINE.itemsize).astype(">i4").tobytes(),
-        b"".join(_block_hashes(openings, opening_ends, blocks)),
-        b"".join(_block_hashes(lines.tobytes(), row_ends * LINE.itemsize, blocks)),
+        openings,
+        lines.tobytes(),
     )
-
-
-def _block_hashes(whole: bytes, row_ends: Index, blocks: range) -> Iterator[bytes]:
-    """The SHA-256 of the bytes of every so many rows, which stand one after the other."""
-    start = 0
-    for block in blocks:
-        end = int(row_ends[min(block + blocks.step, len(row_ends)) - 1])
-        yield hashlib.sha256(whole[start:end]).digest()
-        start = end
+    return _digest_of_hashes([hashlib.sha256(column) for column in columns])
 
 
 def _openings(lines: Records, page: Index, starts: Index) -> tuple[Index, bytes]:
@@ -111,9 +113,8 @@ def _openings(lines: Records, page: Index, starts: Index) -> tuple[Index, bytes]
     return sizes, b"".join(parts)
 
 
-def _digest_of_columns(names: str, *columns: bytes) -> str:
-    hashed = (hashlib.sha256(column).digest() for column in (names.encode(), *columns))
-    return hashlib.sha256(b"".join(hashed)).hexdigest()
+def _digest_of_hashes(hashes: Iterable[hashlib._Hash]) -> str:
+    return hashlib.sha256(b"".join(hashed.digest() for hashed in hashes)).hexdigest()
 
 
 def all_pages(shelf: Shelf) -> tuple[Pages, Sequence[int]]:

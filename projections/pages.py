@@ -150,7 +150,7 @@ def extended(last: Pages, names: Sequence[str], folio: NDArray[np.int32], lines:
     packed = (folios << 32) + np.arange(len(folios))
     packed.sort()
     order, folios = packed & 0xFFFFFFFF, packed >> 32
-    lines = (np.concatenate([last.lines, lines]) if len(last) else lines)[order]
+    lines = taken(np.concatenate([last.lines, lines]) if len(last) else lines, order)
     starts = np.flatnonzero(np.concatenate([[True], folios[1:] != folios[:-1]])) if len(folios) else order
     own, counts = folios[starts], np.diff(np.append(starts, len(folios)))
     pages = (counts + LINES_MAX - 1) // LINES_MAX
@@ -168,6 +168,13 @@ def extended(last: Pages, names: Sequence[str], folio: NDArray[np.int32], lines:
         line_counts=np.minimum(LINES_MAX, np.repeat(starts + counts, pages) - first_line),
         lines=lines,
     )
+
+
+def taken(lines: Records, order: Index) -> Records:
+    """`lines[order]`, four times faster: numpy copies a row of whole numbers at once, a record field by field."""
+    rows = lines.view("<i8").reshape(-1, 3)
+    moved: Records = rows.take(order, axis=0).view(LINE).ravel()
+    return moved
 
 
 def _openings(

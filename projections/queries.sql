@@ -24,14 +24,23 @@ order by position
 select name, hashtext(name) from unnest(%(names)s::text[] collate "C") as name
 
 -- name: columns
--- Joined in the order of positions: the aggregates read what the inner query sorts.
+-- Joined in the order of positions: the aggregates read what the inner query sorts. Of refusals also the command and
+-- the round: within a JSON text no quote is bare, so the first match is the field; the tag of a round is mostly the last.
 select string_agg(int8send(position), ''), string_agg(date_send(effective_on), ''), string_agg(int4send(code), ''),
        string_agg(int4send(cardinality(posting_accounts)), ''), string_agg(boolsend(posting_days is not null), ''),
        string_agg(array_send(posting_accounts), ''), string_agg(array_send(posting_amounts), ''),
-       string_agg(array_send(posting_days), ''), string_agg(case when %(with_leaves)s then leaf end, '')
+       string_agg(array_send(posting_days), ''), string_agg(case when %(with_leaves)s then leaf end, ''),
+       string_agg(case when refused then substr(
+           substr(data, position('"command":"'::bytea in data) + 11, 40) || convert_to(repeat(' ', 40), 'UTF8'), 1, 40
+       ) end, ''),
+       string_agg(case when refused then coalesce(case
+           when starts_with(tags[cardinality(tags)], 'round:') then substr(tags[cardinality(tags)], 7)
+           else (select substr(tag, 7) from unnest(tags) as tag where starts_with(tag, 'round:') limit 1)
+       end, '') || E'\n' end, '')
 from (
     select position, effective_on, case span when 0 then 0 else hashtext(type) end as code,
-           posting_accounts, posting_amounts, posting_days, leaf
+           posting_accounts, posting_amounts, posting_days, leaf, tags, data,
+           %(with_refusals)s and type = 'ClaimRefused' and span > 0 as refused
     from events where position > %(after)s and position <= %(until)s
     order by position
 ) as event
@@ -164,15 +173,8 @@ with recursive below (folio) as (
 )
 select folio from below where folio is not null
 
--- name: digests_of_folios
-select string_agg(folio, E'\n'), string_agg(int4send(page), ''), string_agg(int8send(first_position), ''),
-       string_agg(int4send(octet_length(opening)), ''), string_agg(int4send(octet_length(lines)), ''),
-       sha256(string_agg(opening, '')), sha256(string_agg(lines, '')), count(*)
-from (
-    select folio, page, first_position, opening, lines, row_number() over () as n
-    from (select * from {schema}.folios order by folio, first_position, page) as sorted
-) as row
-group by (n - 1) / 16384 order by (n - 1) / 16384
+-- name: stored_folios
+select folio, page, first_position, opening, lines from {schema}.folios order by folio, first_position, page
 
 -- name: all_pages
 -- Some thousand rows joined into one: their columns, one after the other.
@@ -214,11 +216,21 @@ from (select id, path, split_part(path, '/', 1) as book, split_part(path, '/', 2
 where id <= %(last)s
 
 -- name: subtrees_of_accounts
--- The paths two levels down that something lies below; below public/paid/ three.
-select distinct case
-    when path >= 'public/paid/' and path < 'public/paid0' then 'public/paid/' || split_part(path, '/', 3) || '/'
-    else split_part(path, '/', 1) || '/' || split_part(path, '/', 2) || '/' end collate "C" as subtree
-from accounts where path <> 'public/treasury'
+-- The paths two levels down that something lies below; below public/paid/ three. From each the index leads to the next
+-- one: there are few, of a million accounts.
+with recursive found as (
+    select min(path) as path from accounts
+    union all
+    select (select min(path) from accounts where path > case
+        when found.path = 'public/treasury' then found.path
+        else array_to_string((string_to_array(found.path, '/'))[:depth.levels], '/') || '0' end)
+    from found, lateral (select case when starts_with(found.path, 'public/paid/') then 3 else 2 end as levels) as depth
+    where found.path is not null
+)
+select distinct array_to_string(
+    (string_to_array(path, '/'))[:case when starts_with(path, 'public/paid/') then 3 else 2 end], '/'
+) || '/' collate "C" as subtree
+from found where path is not null and path <> 'public/treasury'
 order by subtree
 
 -- name: account_ids_below
@@ -285,7 +297,7 @@ where id between %(first)s and %(last)s and (%(ids)s::int[] is null or id = any(
 -- name: cap_account_paths
 select string_agg(id || E'\t' || path, E'\n') from accounts
 where split_part(path, '/', 1) in ('quota', 'limit', 'settled') and id <= %(last)s
-  and split_part(path, '/', 2) !~ '[.]loan([+]|$)'
+  and split_part(path, '/', 2) not like '%%.loan' and split_part(path, '/', 2) not like '%%.loan+%%'
 
 -- name: cap_keys_named
 select k.cap, k.key, party, used, highest_fen
@@ -425,21 +437,6 @@ where id = any(%(ids)s) and path >= 'public/paid/' and path < 'public/paid0'
 -- name: groups_of_paid_accounts
 select split_part(path, '/', 3), split_part(path, '/', 5), string_agg(int4send(id), '')
 from accounts where path >= 'public/paid/' and path < 'public/paid0' group by 1, 2
-
--- name: refused_commands
--- Per round the positions of refused claims and the first 40 letters of each command. It stands in the data: within a
--- JSON text no quote is bare, so the first match is the field itself. The tag of a round is mostly the last.
-select round, string_agg(int8send(position), ''), string_agg(command, '')
-from (
-    select position,
-           case when starts_with(tags[cardinality(tags)], 'round:') then tags[cardinality(tags)]
-                else (select tag from unnest(tags) as tag where starts_with(tag, 'round:') limit 1) end as round,
-           substr(substr(data, position('"command":"'::bytea in data) + 11, 40) || spaces, 1, 40) as command
-    from events, convert_to(repeat(' ', 40), 'UTF8') as spaces
-    where position > %(after)s and position <= %(until)s and type = 'ClaimRefused'
-) as refused
-where round is not null
-group by round
 
 -- name: refusals
 select string_agg(int8send(position), ''),

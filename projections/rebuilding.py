@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,7 +64,8 @@ def rebuild(runner: Runner, names: Sequence[str], progress: Progress) -> Rebuilt
 
 
 class _Rebuilding:
-    """One rebuild. The projections are folded in two processes, one each for about half of the work."""
+    """One rebuild. The projections are folded in two processes, one each for about half of the work; a third folds
+    independently."""
 
     def __init__(self, runner: Runner, known: Sequence[Projection], progress: Progress) -> None:
         self._runner = runner
@@ -118,32 +119,31 @@ class _Rebuilding:
     def _fold_and_check(
         self, projections: Sequence[Projection], after: int, until: int
     ) -> dict[str, Content]:
-        """The last range, while the other process folds the whole log independently."""
+        """The last range, while one process folds the whole log independently: three on two cores, since which of
+        them has most to do depends on the log."""
         log = self._read(after, until)
-        ours, theirs = _halves(self._known)
-        other = Fork(
-            lambda: self._second_half(
-                self._second_log(log), [p for p in theirs if p in projections], after, until
-            )
-        )
-        self._fold_some(log, [p for p in ours if p in projections], after, until)
-        contents = {p.name: p.stored(self._shelves[p.name], until) for p in ours}
-        expected, others = other.result()
-        contents |= others
+        ours, theirs = (list(half) for half in _halves(self._known))
+        behind = set(projections)
+        expecting = Fork(lambda: self._expected(self._second_log(log), until))
+        other = Fork(lambda: self._fold_half(self._second_log(log), theirs, behind, after, until))
+        contents = self._fold_half(log, ours, behind, after, until)
+        contents |= other.result()
+        expected = expecting.result()
         for name, content in contents.items():
             parts = content.differing(expected[name])
             if parts:
                 raise Differs(name, parts)
         return contents
 
-    def _second_half(
-        self, log: Log, theirs: Sequence[Projection], after: int, until: int
-    ) -> tuple[dict[str, Content], dict[str, Content]]:
-        """Fold the second half of the projections; what all should hold, and what the second half of them holds."""
-        self._fold_some(log, theirs, after, until)
-        expected = {p.name: p.expected(log, until) for p in self._known}
-        stored = {p.name: p.stored(self._shelf(log.store, p), until) for p in _halves(self._known)[1]}
-        return expected, stored
+    def _fold_half(
+        self, log: Log, own: Sequence[Projection], behind: Set[Projection], after: int, until: int
+    ) -> dict[str, Content]:
+        """Fold those that are behind; what all hold."""
+        self._fold_some(log, [p for p in own if p in behind], after, until)
+        return {p.name: p.stored(self._shelf(log.store, p), until) for p in own}
+
+    def _expected(self, log: Log, until: int) -> dict[str, Content]:
+        return {p.name: p.expected(log, until) for p in self._known}
 
     def _read(self, after: int, until: int) -> Log:
         """The log, with the columns of a range in memory: a child shares them."""

@@ -15,7 +15,7 @@ from ledger.store import Store
 from projections import documents, folios, measures
 from projections.base import Content, Log, distinct
 from projections.clocks import AsOf
-from projections.columns import Columns
+from projections.columns import COMMAND_BYTES, BrokenLog, Columns
 from projections.documents import Change, Document, Version
 from projections.fold import fold, fold_binary
 from projections.measures import Gathered, Index, Sum, events_of, lines_of
@@ -178,16 +178,18 @@ def _gather_refusals(log: Log, gathered: Gathered, places: _Places) -> None:
     refused = log.is_type(columns, "ClaimRefused")
     if not refused.any():
         return
-    rows = fold_binary(log.store, "refused_commands", after=columns.after, until=columns.until)
-    for tag, positions, sent in rows:
-        event = np.frombuffer(positions, ">i8") - (columns.after + 1)
-        command = np.frombuffer(sent, "S40")
-        for key, instrument in _INSTRUMENTS.items():
-            own = event[np.char.startswith(command, f'{instrument.spec.name}"'.encode())]
-            own = own[refused[own]]  # not what some recorder wrote under the same name
-            if len(own):
-                place = places.of(tag.removeprefix("round:"), key)
-                gathered.add(REFUSED, own, np.full(len(own), place), 1, 0)
+    event, named = np.flatnonzero(refused), columns.refused_rounds.split("\n")[:-1]
+    command = np.frombuffer(columns.refused_commands, f"S{COMMAND_BYTES}")
+    if not len(event) == len(named) == len(command):
+        raise BrokenLog("a refusal does not say its command or its round")
+    numbers = {name: number for number, name in enumerate(dict.fromkeys(named))}
+    round_of = np.fromiter(map(numbers.__getitem__, named), np.int64, len(named))
+    for key, instrument in _INSTRUMENTS.items():
+        of_instrument = np.char.startswith(command, f'{instrument.spec.name}"'.encode())
+        for name, number in numbers.items():
+            own = event[of_instrument & (round_of == number)]
+            if name and len(own):
+                gathered.add(REFUSED, own, np.full(len(own), places.of(name, key)), 1, 0)
 
 
 def _fold_lives(shelf: Shelf, log: Log, columns: Columns) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Concatenate, Final, ParamSpec, TypeVar
 from weakref import WeakKeyDictionary
@@ -56,6 +56,11 @@ class Shelf:
         """All rows of a named query, in which {schema} stands for the schema. Binary: no text is parsed."""
         with self.store.connection.cursor(row_factory=tuple_row, binary=True) as cursor:
             return cursor.execute(self.text(query), parameters or None).fetchall()
+
+    def stream(self, query: str, rows_at_once: int) -> Iterator[Any]:
+        """The rows of a named query as they come, some at a time: not all are in memory at once."""
+        with self.store.connection.cursor(row_factory=tuple_row, binary=True) as cursor:
+            yield from cursor.stream(self.text(query), size=rows_at_once)
 
     def run(self, query: str, **parameters: Any) -> None:
         """Run a named query for its effect."""
