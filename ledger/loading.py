@@ -13,9 +13,12 @@ from ledger.events import Event
 from ledger.outcomes import recorded_outcome
 from ledger.state import State, evolve
 from ledger.store import Head, KeyedEvent, Store
+from ledger.swap import Swap
 
-#: Beyond this many remembered tags the older half is forgotten, but for those of the batch at hand (some 70 MB).
+#: Beyond this many remembered tags (some 70 MB) the older half is set aside, but for those of the batch at hand.
 REMEMBERED_TAGS_MAX: Final = 40_000
+#: Kinds of tags that are forgotten instead: each is named once, when it is made, and again days later if at all.
+_NAMED_ONCE: Final = frozenset({"claim", "slip", "position"})
 #: Further behind the log than this, remembering afresh is cheaper than taking in all that others appended.
 CATCH_UP_MAX: Final = 20_000
 
@@ -29,6 +32,7 @@ class Loader:
     def __init__(self, store: Store, catalogue: Catalogue) -> None:
         self._store = store
         self._catalogue = catalogue
+        self._swap: Swap | None = None
         self.forget()
 
     def forget(self) -> None:
@@ -36,6 +40,9 @@ class Loader:
         self.state = State(self._catalogue.memories)
         self.tails: dict[str, int] = {}  # by owner: events since its day sums were last stored
         self.unwritten: Sequence[Event] = ()  # taken in, but perhaps not in the log yet
+        if self._swap is not None:
+            self._swap.close()
+        self._swap = None
 
     def begin(
         self, head: Head, commands: Sequence[Command], unwritten: Mapping[str, Known] = _NO_KEYS
@@ -105,12 +112,31 @@ class Loader:
         return loaded
 
     def _forget_others(self, commands: Sequence[Command]) -> None:
-        """Remember no tags but those that the commands need, and the younger half of the others."""
+        """Remember no tags but those that the commands need, and the younger half of the others; set these aside."""
         handlers, state = self._catalogue.handlers, self.state
         kept = {tag for command in commands for tag in handlers[command.name].needs(command.fields, state)}
         kept.update(islice(state, len(state) - REMEMBERED_TAGS_MAX // 2, None))
-        state.keep(kept)
+        forgotten = state.keep(kept)
+        if self._swap is None:
+            self._swap = Swap()
+            state.concerns_forgotten = self._swap.concern
+        self._swap.put(
+            {
+                tag: (remembered, self.tails.get(tag))
+                for tag, remembered in forgotten.items()
+                if tag.partition(":")[0] not in _NAMED_ONCE
+            }
+        )
         self.tails = {tag: count for tag, count in self.tails.items() if tag in kept}
+
+    def _take_back(self, tags: list[str]) -> list[str]:
+        """Remember again what was set aside of the tags: which it was."""
+        aside = self._swap.take(tags) if self._swap is not None else {}
+        for tag, (remembered, tail) in aside.items():
+            self.state.take_back(tag, remembered)
+            if tail is not None:
+                self.tails[tag] = tail
+        return list(aside)
 
     def fetch(self, tag: str, position: int) -> None:
         """Load one more tag, while a batch is being decided."""
@@ -118,6 +144,14 @@ class Loader:
 
     def _load_tags(self, tags: list[str], position: int) -> set[str]:
         """Load tags; those of them that the log has events of, as far as they are remembered whole."""
+        state = self.state
+        back = self._take_back(tags)
+        if back:
+            tags = list(set(tags).difference(back))
+        return self._read_tags(tags, position) | {tag for tag in back if state.remembers(tag)}
+
+    def _read_tags(self, tags: list[str], position: int) -> set[str]:
+        """As `_load_tags`, from the log."""
         if not tags:
             return set()
         state = self.state

@@ -8,7 +8,7 @@ appended and what is loaded from the log.
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TypeVar
 
@@ -37,6 +37,8 @@ class Memory:
 
 MemoryT = TypeVar("MemoryT", bound=Memory)
 MemoryKinds = Mapping[str, tuple[type[Memory], ...]]
+#: All that is remembered of a tag: its memories, the day sums of the accounts that it owns by path.
+Remembered = tuple[tuple[Memory, ...], dict[str, DaySums]]
 
 owner_of = lru_cache(maxsize=65_536)(accounts.owner_of)
 
@@ -44,7 +46,15 @@ owner_of = lru_cache(maxsize=65_536)(accounts.owner_of)
 class State:
     """The loaded tags as of `position`: everything up to it is taken in, nothing after it."""
 
-    __slots__ = ("_accounts", "_kinds", "_memories", "_sums", "_watches_positions", "position")
+    __slots__ = (
+        "_accounts",
+        "_kinds",
+        "_memories",
+        "_sums",
+        "_watches_positions",
+        "concerns_forgotten",
+        "position",
+    )
 
     def __init__(self, kinds: MemoryKinds, position: int = 0) -> None:
         self._kinds = kinds
@@ -52,6 +62,8 @@ class State:
         self._sums: dict[str, dict[str, DaySums]] = {}
         self._accounts: dict[str, DaySums] = {}  # all that _sums holds, by path
         self._watches_positions = False  # an event also counts as tagged with its own `position:<n>`
+        #: Told of each tag of a new event that is not loaded.
+        self.concerns_forgotten: Callable[[str], None] | None = None
         self.position = position
 
     def __len__(self) -> int:
@@ -74,11 +86,20 @@ class State:
             self._sums[tag] = {}
             self._watches_positions = self._watches_positions or kind == "position"
 
-    def keep(self, tags: Collection[str]) -> None:
-        """Forget every tag but these."""
+    def keep(self, tags: Collection[str]) -> dict[str, Remembered]:
+        """Forget every tag but these: what was remembered of the others."""
+        forgotten = {
+            tag: (memories, self._sums[tag]) for tag, memories in self._memories.items() if tag not in tags
+        }
         self._memories = {tag: memories for tag, memories in self._memories.items() if tag in tags}
         self._sums = {tag: self._sums[tag] for tag in self._memories}
         self._accounts = {path: sums for owned in self._sums.values() for path, sums in owned.items()}
+        return forgotten
+
+    def take_back(self, tag: str, remembered: Remembered) -> None:
+        """Remember a tag again as it was, which no event has concerned since."""
+        self._memories[tag], self._sums[tag] = remembered
+        self._accounts.update(remembered[1])
 
     def recall(self, kind: type[MemoryT], tag: str) -> MemoryT:
         """The memory of a kind that a tag has. Raises NotLoaded."""
@@ -122,10 +143,14 @@ def evolve(state: State, event: Event, only: Collection[str] | None = None) -> S
     """Take one event into the state; with `only`, into these tags (they are being loaded). Returns `state`."""
     memories = state._memories
     tags = (*event.tags, f"position:{event.position}") if state._watches_positions else event.tags
+    concerns_forgotten = state.concerns_forgotten if only is None else None
     for tag in tags:
-        if tag in memories and (only is None or tag in only):
-            for memory in memories[tag]:
-                memory.apply(event, tag)
+        if tag in memories:
+            if only is None or tag in only:
+                for memory in memories[tag]:
+                    memory.apply(event, tag)
+        elif concerns_forgotten is not None:
+            concerns_forgotten(tag)
     accounts = state._accounts
     for account, amount_fen, day in event.postings:
         sums = accounts.get(account)
