@@ -17,6 +17,7 @@ from typing import Annotated, Any, Protocol
 import orjson
 import typer
 
+from api.appending import start
 from api.intake import BATCH_LINES_MAX, LINE_BYTES_MAX, Line, batches, not_json
 from api.language import language, say
 from api.problems import Problem
@@ -100,7 +101,8 @@ def submit_file(
         deciding = decider(store, known, acting)
         if isinstance(deciding, Pipeline):
             stack.enter_context(deciding)
-        signing = begun(deciding.reader, data, store) if isinstance(deciding, Pipeline) else None
+        if isinstance(deciding, Pipeline):
+            _prepare(deciding, store, data, acting)
         waiting: deque[_Read] = deque()
         read = _read_ahead(_readable(file, batches(descriptor, seed)), known, reading, waiting)
         progress = stack.enter_context(_progress(size))
@@ -108,12 +110,20 @@ def submit_file(
             batch = waiting.popleft()
             yield _matched(batch, outcomes), batch.read_bytes, progress
             # Outcomes are out before anything is signed. A batch that is not full took all that was waiting.
-            if signing and (waiting or len(batch.lines) == BATCH_LINES_MAX):
-                signing.committed(at_rest=False)
-            elif signing:
-                signing.committed(at_rest=True)
-        if signing:
-            signing.committed(at_rest=True)
+            if isinstance(deciding, Pipeline):
+                deciding.committed(at_rest=not waiting and len(batch.lines) < BATCH_LINES_MAX)
+        if isinstance(deciding, Pipeline):
+            deciding.committed(at_rest=True)
+
+
+def _prepare(pipeline: Pipeline, store: Store, data: Path | None, principal: str) -> None:
+    """Let it sign what it wrote, and know how to start a process that writes and signs instead."""
+    signing = begun(pipeline.reader, data, store)
+    if signing is not None:
+        pipeline.in_thread.sign = lambda at_rest: signing.committed(at_rest=at_rest)
+    pipeline.start_child = lambda: start(
+        store.address, data, principal, sign=signing is not None and signing.is_active
+    )
 
 
 def acting_name(principal: str | None) -> str:

@@ -82,6 +82,11 @@ class Signing:
         self._appending = appending or store
         self._signer: Signer | None = Signer(store, *own, self._appending) if own else None
 
+    @property
+    def is_active(self) -> bool:
+        """Whether there is a key and nothing spoke against signing."""
+        return self._signer is not None
+
     def committed(self, *, at_rest: bool) -> None:
         """To be called after commits. Raises psycopg.OperationalError where the database is lost."""
         if self._signer is None:

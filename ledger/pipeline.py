@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
 import psycopg
 
+from ledger.appending import Appender, ProcessAppender, ThreadAppender
 from ledger.batch import Batch, Known
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
@@ -27,6 +27,8 @@ from ledger.writer import Writing
 
 #: So long the lock is kept although somebody waits for it: taking turns costs both sides the overlap.
 HELD_SECONDS_MIN: Final = 0.2
+#: A batch of so many commands says that many more may come; a second one, that a process to write is worth its start.
+MANY_COMMANDS: Final = 1_000
 
 
 @dataclass(slots=True)
@@ -36,7 +38,6 @@ class _Turn:
     outcomes: list[Outcome]
     keys: dict[str, Known]
     writing: Writing | None
-    written: Future[None] | None = None
 
 
 class Pipeline:
@@ -44,12 +45,15 @@ class Pipeline:
 
     def __init__(self, store: Store, catalogue: Catalogue, principal: str) -> None:
         """`store` writes; a connection beside it reads at the same time. Raises StoreError."""
-        self._store = store
         self._catalogue = catalogue
-        self._principal = principal
+        self.in_thread = ThreadAppender(store, principal)
+        self._appender: Appender = self.in_thread
+        #: Starts a process that takes the writing over when there is much of it.
+        self.start_child: Callable[[], ProcessAppender] | None = None
+        self._child: ProcessAppender | None = None  # until it is ready
+        self._batches_of_many = 0
         self.reader = store.beside(by_index=True)
         self._loader = Loader(self.reader, catalogue)
-        self._thread = ThreadPoolExecutor(1, "kejin-write")
         self._last: _Turn | None = None  # the newest batch that was decided, until its outcomes are handed on
         self._held_since: float | None = None  # when the append lock was taken
 
@@ -57,10 +61,13 @@ class Pipeline:
         return self
 
     def __exit__(self, *exception: object) -> None:
-        self._thread.shutdown()
-        self.reader.close()
+        if self._child is not None:
+            self._child.close()
+        self.in_thread.close()
         with contextlib.suppress(psycopg.Error):  # a connection that is lost has let the lock go by itself
             self._release()
+        self._appender.close()
+        self.reader.close()
 
     def outcomes(self, batches: Iterable[Sequence[Command] | None]) -> Iterator[list[Outcome]]:
         """The outcomes of each batch, in order, after its commit. None among the batches says that no more waits now.
@@ -77,6 +84,9 @@ class Pipeline:
                 if self._held_since is not None and self._somebody_waits():
                     yield from self._settled()
                     self._release()
+                if self._child_is_ready(len(commands)):
+                    yield from self._settled()
+                    self._take_child()
                 turn = self._decided(commands)  # while the batch before is written
                 before = list(self._settled())
                 self._begin_writing(turn)
@@ -91,19 +101,41 @@ class Pipeline:
         self._last = turn
         if turn.writing is not None:
             self._loader.unwritten = [decided.event for decided in turn.writing.decided]
-            turn.written = self._thread.submit(self._write, turn.writing)
+            self._appender.begin(turn.writing)
 
-    def _write(self, writing: Writing) -> None:
-        with self._store.turn() as turn:
-            writing.write(turn, self._principal)
+    def committed(self, *, at_rest: bool) -> None:
+        """To be called when outcomes are out: sign, if it is time or nothing more waits. Raises psycopg.Error."""
+        self._appender.committed(at_rest)
+
+    # --- a process that writes, for long inputs --------------------------------------------------------------------
+
+    def _child_is_ready(self, commands: int) -> bool:
+        self._batches_of_many += commands >= MANY_COMMANDS
+        if self.start_child is not None and self._batches_of_many >= 2:
+            self._child, self.start_child = self.start_child(), None
+        if self._child is None:
+            return False
+        try:
+            return self._child.is_ready()
+        except psycopg.OperationalError:  # it said why: the thread goes on instead
+            self._child.close()
+            self._child = None
+            return False
+
+    def _take_child(self) -> None:
+        """In the middle of nothing: from now on the child writes."""
+        assert self._child is not None
+        self._release()
+        self.in_thread.close()
+        self._appender, self._child = self._child, None
 
     def _settled(self) -> Iterator[list[Outcome]]:
         """Wait for the batch that is being written, if there is one: its outcomes."""
         last, self._last = self._last, None
         if last is None:
             return
-        if last.written is not None:
-            last.written.result()
+        if last.writing is not None:
+            self._appender.finish()
         self._loader.unwritten = []
         yield last.outcomes
 
@@ -111,13 +143,13 @@ class Pipeline:
 
     def _hold(self) -> None:
         if self._held_since is None:
-            self._store.hold_append_lock()
+            self._appender.hold()
             self._held_since = time.monotonic()
 
     def _release(self) -> None:
         if self._held_since is not None:
             self._held_since = None
-            self._store.release_append_lock()
+            self._appender.release()
 
     def _somebody_waits(self) -> bool:
         held_since = self._held_since or 0.0

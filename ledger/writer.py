@@ -92,14 +92,34 @@ class Writing:
         ]
         return cls(decided, day_sums, owners)
 
+    @property
+    def first(self) -> int:
+        """The position of the first event."""
+        return self.decided[0].event.position
+
+    def pending(self) -> list[PendingEvent]:
+        """The events as they are appended."""
+        return [_pending(one) for one in self.decided]
+
     def write(self, turn: Turn, principal: str) -> None:
         """Append the events and store the day sums."""
-        first, last = self.decided[0].event.position, self.decided[-1].event.position
-        if first != turn.head.position + 1:
-            raise AssertionError(f"decided from {first} on, but the log ends at {turn.head.position}")
-        turn.append([_pending(one) for one in self.decided], principal)
-        if self.owners:
-            turn.save_day_sums(self.day_sums, self.owners, last)
+        append(turn, principal, self.first, self.pending(), self.day_sums, self.owners)
+
+
+def append(
+    turn: Turn,
+    principal: str,
+    first: int,
+    pending: Sequence[PendingEvent],
+    day_sums: Sequence[tuple[str, str, Day, int]],
+    owners: Sequence[str],
+) -> None:
+    """Append events that were decided from the position `first` on, and store the day sums of owners."""
+    if first != turn.head.position + 1:
+        raise AssertionError(f"decided from {first} on, but the log ends at {turn.head.position}")
+    last = turn.append(pending, principal)
+    if owners:
+        turn.save_day_sums(day_sums, owners, last)
 
 
 def _nothing_to_fetch(tag: str) -> None:

@@ -1,0 +1,59 @@
+"""The process that writes while a long `kejin run` decides: started beside it, ends with it."""
+
+from __future__ import annotations
+
+import gc
+import json
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any, Final
+
+from api.signing import begun
+from ledger.appending import ProcessAppender, serve
+from ledger.store import Store
+
+# What it works on comes by its input, not by its arguments: an address may hold a password.
+_PROGRAM: Final = """
+import json, sys
+told = json.loads(sys.stdin.buffer.readline())
+sys.path[:] = told.pop("path")
+from api.appending import main
+main(**told)
+"""
+
+
+def start(address: str, data: Path | None, principal: str, *, sign: bool) -> ProcessAppender:
+    """Start the process: it appends to the ledger at `address` as `principal`, and signs with the ledger's own key."""
+    told = {
+        "path": sys.path,
+        "address": address,
+        "data": None if data is None else str(data),
+        "principal": principal,
+        "sign": sign,
+    }
+    child = subprocess.Popen(
+        [sys.executable, "-c", _PROGRAM],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        start_new_session=True,  # a terminal's Ctrl-C is for the parent, which ends it
+    )
+    assert child.stdin is not None
+    child.stdin.write(json.dumps(told).encode() + b"\n")
+    child.stdin.flush()
+    return ProcessAppender(child)
+
+
+def main(**told: Any) -> None:
+    """The process itself."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    gc.disable()  # as in its parent
+    answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
+    os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever is printed must not come among the answers
+    data = None if told["data"] is None else Path(told["data"])
+    with Store.open(told["address"], by_index=True) as store:
+        signing = begun(store, data) if told["sign"] else None
+        sign = None if signing is None else (lambda at_rest: signing.committed(at_rest=at_rest))
+        serve(store, told["principal"], sign, sys.stdin.buffer, answers)
