@@ -7,7 +7,9 @@ with its parent: at the end of its input it stops, and the append lock goes with
 
 from __future__ import annotations
 
+import contextlib
 import marshal
+import pickle
 import select
 import struct
 import subprocess
@@ -37,7 +39,7 @@ class Appender(Protocol):
         """Begin to write a batch; the one before it is finished."""
 
     def finish(self) -> None:
-        """Wait until it is committed. Raises psycopg.Error."""
+        """Wait until it is committed. Raises psycopg.Error: a connection that is lost, a full disk."""
 
     def committed(self, at_rest: bool) -> None:
         """The outcomes of what is committed are out: sign, if it is time or nothing more waits."""
@@ -149,11 +151,12 @@ class ProcessAppender:
                 raise psycopg.OperationalError("the process that writes has ended")
             self._answers -= 1
             if message[0] == _FAILED:
-                raise psycopg.OperationalError(message[1].decode())
+                raise pickle.loads(message[1])
 
     def close(self) -> None:
         """See Appender. It does what it was asked to and ends at the end of its input."""
-        self._to.close()
+        with contextlib.suppress(BrokenPipeError):  # it ended before: whoever waited for it knows
+            self._to.close()
         self._child.wait()
         self._from.close()
 
@@ -173,8 +176,7 @@ def serve(store: Store, principal: str, sign: Sign | None, given: IO[bytes], ans
             elif sign is not None:
                 sign(letter == _SIGN_AT_REST)
         except Exception as error:
-            kind = "" if isinstance(error, psycopg.Error) else f"{type(error).__name__}: "
-            _answer(answers, _FAILED, f"{kind}{error}".encode())
+            _answer(answers, _FAILED, pickle.dumps(error))
             return
         _answer(answers, _DONE)
 

@@ -107,6 +107,11 @@ class Pipeline:
         """To be called when outcomes are out: sign, if it is time or nothing more waits. Raises psycopg.Error."""
         self._appender.committed(at_rest)
 
+    @property
+    def appends_in_process(self) -> bool:
+        """Whether a process of its own writes by now."""
+        return self._appender is not self.in_thread
+
     # --- a process that writes, for long inputs --------------------------------------------------------------------
 
     def _child_is_ready(self, commands: int) -> bool:

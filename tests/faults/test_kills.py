@@ -140,18 +140,21 @@ def test_a_run_that_is_killed_again_and_again_ends_in_the_same_ledger(
     same_ledger(kejin, lines, wanted)
 
 
-@pytest.mark.parametrize("after", [0, 4001])
+@pytest.mark.parametrize(("after", "count"), [(0, 9_000), (4_001, 9_000), (14_001, 20_000)])
 def test_a_run_that_is_killed_in_a_large_batch_ends_in_the_same_ledger(
-    kejin: Program, embedded_server: str, tmp_path: Path, after: int
+    kejin: Program, embedded_server: str, tmp_path: Path, after: int, count: int
 ) -> None:
-    """kill -9 while thousands of lines are written at once: all of a batch is there or nothing of it."""
-    lines = (*OPENING, *(repay(n, key=f"K{n}") for n in range(1, 9001)))
+    """kill -9 while thousands of lines are written at once: all of a batch is there or nothing of it. A long
+    input is by then written by a process of its own, which ends with the run."""
+    lines = (*OPENING, *(repay(n, key=f"K{n}") for n in range(1, count + 1)))
     file = tmp_path / "commands"
     file.write_bytes(ndjson(*lines))
     kejin.record(OPENING[0])
     process = kejin.start("run", file, "--json")
     assert process.stdout
     outcomes = [next_line(process) for _ in range(after)]
+    children = psutil.Process(process.pid).children()
+    assert len(children) == (after > 4_000)
     if not after:
         with psycopg.connect(kejin.address or "", autocommit=True) as connection:
             writing = (
@@ -164,6 +167,8 @@ def test_a_run_that_is_killed_in_a_large_batch_ends_in_the_same_ledger(
             )
     process.kill()
     process.wait()
+    psutil.wait_procs(children, timeout=HANGS_SECONDS)
+    assert not any(child.is_running() for child in children)
     outcomes += told(process)
     recorded = len(kejin.events())
     assert recorded >= max((p for outcome in outcomes for p in outcome["positions"]), default=2)

@@ -3,6 +3,7 @@ and with nothing left of a batch that fails nor of what was decided on top of it
 
 from __future__ import annotations
 
+import select
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -13,7 +14,9 @@ from typing import Any
 import psycopg
 import pytest
 
+from api.appending import start
 from ledger import codec, commands, loading, pipeline
+from ledger.appending import ProcessAppender
 from ledger.catalogue import catalogue
 from ledger.commands import Command, InvalidCommand
 from ledger.outcomes import Outcome
@@ -41,9 +44,11 @@ def read(lines: Sequence[dict[str, Any]], keys: Sequence[str] | None = None) -> 
 
 
 @contextmanager
-def opened(address: str) -> Iterator[Pipeline]:
+def opened(address: str, *, with_child: bool = False) -> Iterator[Pipeline]:
     """A pipeline on a ledger."""
     with Store.open(address, by_index=True) as store, Pipeline(store, KNOWN, "tester") as one:
+        if with_child:
+            one.start_child = lambda: start(address, None, "tester", sign=False)
         yield one
 
 
@@ -99,6 +104,69 @@ def test_overlapping_changes_nothing(
             ]
         assert got == [document for found in expected for document in found]
         assert log(overlapped) == log(plain)
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_a_process_that_writes_changes_nothing(
+    seed: int, any_server: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The outcomes and the log are those of a thread that writes, wherever in the input the process takes over."""
+    monkeypatch.setattr(pipeline, "MANY_COMMANDS", 1)
+    lines = history(seed, length=400)
+    sent, random = read(lines, list(line_keys(lines))), Random(seed)
+    with fresh_database(any_server) as plain, fresh_database(any_server) as by_process:
+        with opened(plain) as one:
+            expected = [documents(found) for found in one.outcomes([item] for item in sent)]
+        with opened(by_process, with_child=True) as one:
+            got = []
+            for number, found in enumerate(one.outcomes(in_pieces(sent, random))):
+                got += documents(found)
+                if (
+                    number == 20
+                ):  # let it become ready; which of the next batches it begins with is left to chance
+                    until_ready(one)
+            assert one.appends_in_process
+        assert got == [document for found in expected for document in found]
+        assert log(by_process) == log(plain)
+
+
+def until_ready(one: Pipeline) -> None:
+    """Wait for the first word of the process that writes, without taking it."""
+    if one._child is not None:
+        select.select([one._child._from], [], [], 30)
+
+
+def test_the_death_of_the_process_that_writes_is_an_error_of_the_database(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nothing is told of a batch that it was killed with, the lock is free, and sending all again completes."""
+    monkeypatch.setattr(pipeline, "MANY_COMMANDS", 1)
+    batches = [read(OPENING), read([draw("L9")]), *([c] for c in read(many_claims(60)))]
+    told: list[Any] = []
+    with opened(database, with_child=True) as one, pytest.raises(psycopg.OperationalError):
+        for found in one.outcomes(batches):
+            told += [documents(found)]
+            if len(told) == 4:
+                until_ready(one)
+            if one.appends_in_process and len(told) == 20:
+                child = one._appender
+                assert isinstance(child, ProcessAppender)
+                child._child.kill()
+    assert 20 <= len(told) < len(batches)
+    assert len(log(database)) >= max(outcome["positions"][-1] for found in told for outcome in found)
+    with opened(database) as one:
+        again = [documents(found) for found in one.outcomes(batches)]
+    assert {o["outcome"] for found in again[: len(told)] for o in found} == {"repeated"}
+    assert len(log(database)) == max(outcome["positions"][-1] for found in again for outcome in found)
+    assert Program(database).ask("verify", "all")["findings"] == []
+
+
+def many_claims(count: int) -> list[dict[str, Any]]:
+    """Claims on one loan, month by month."""
+    days = [
+        f"20{year}-{month:02d}-{day:02d}" for year in (23, 24) for month in range(1, 13) for day in (1, 9, 20)
+    ]
+    return [claim(f"C{n}", 100, day, loan="L9") for n, day in enumerate(days[:count])]
 
 
 def test_outcomes_are_told_after_their_commit(database: str) -> None:
