@@ -240,6 +240,16 @@ def whole(shelf: Shelf, name: str, position: int = _NEWEST) -> Iterator[Page]:
         yield Page(np.frombuffer(opening, DAY_SUM), np.frombuffer(lines, LINE)).known(position)
 
 
+def pages_of(shelf: Shelf, asked: Sequence[tuple[str, int]]) -> list[Page | None]:
+    """For each (folio, position) the page that holds its last line up to the position, cut there, or None."""
+    found: list[Page | None] = [None] * len(asked)
+    names, positions = [folio for folio, _ in asked], [position for _, position in asked]
+    for number, opening, lines in shelf.rows("pages_of", folios=names, positions=positions) if asked else ():
+        page = Page(np.frombuffer(opening, DAY_SUM), np.frombuffer(lines, LINE))
+        found[number - 1] = page.known(positions[number - 1])
+    return found
+
+
 def pages_at(shelf: Shelf, names: Iterable[str], position: int) -> Mapping[str, Page]:
     """Of each folio the page that holds its last line up to a position, cut there. Folios without are left out."""
     rows: list[Any] = shelf.rows("pages_at", folios=list(names), position=position)

@@ -150,6 +150,15 @@ cross join lateral (
     order by first_position desc, page desc limit 1
 ) as f
 
+-- name: pages_of
+select wanted.number, f.opening, f.lines
+from unnest(%(folios)s::text[], %(positions)s::bigint[]) with ordinality as wanted (folio, position, number)
+cross join lateral (
+    select * from {schema}.folios f
+    where f.folio = wanted.folio collate "C" and first_position <= wanted.position
+    order by first_position desc, page desc limit 1
+) as f
+
 -- name: pages_at
 select f.folio, f.opening, f.lines
 from unnest(%(folios)s::text[]) as wanted (folio)

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
+from typing import Any
+
 from api.service import asking, schemas
 from api.service.limits import Limits
 from api.service.operations import Operation, Parameter, Try
-from api.service.reads import document
+from api.service.problems import HttpProblem
+from api.service.reads import Asked, document_together
 from ledger.catalogue import Catalogue
+from ledger.store import Store
 
 _ACCOUNT = Parameter(
     "account",
@@ -24,16 +29,13 @@ _PATH = {"account": "public/treasury"}
 def operations(known: Catalogue, limits: Limits) -> list[Operation]:
     """Balances."""
     return [
-        document(
+        document_together(
             "balance",
             "/v1/balances/{account:path}",
             "The balance of an account or subtree at any (on, known position).",
             "任意业务日期、任意所知时点的账户余额。",
             schemas.BALANCE,
-            lambda store, as_of, given: {
-                "account": given["account"],
-                "balance_fen": asking.balance(store, as_of, given["account"]),
-            },
+            _balances,
             parameters=(_ACCOUNT,),
             codes=("unknown_account",),
             tries=(
@@ -41,7 +43,13 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
                 Try(200, path={"account": "public/round/R1/"}),
                 Try(404, "unknown_account", path={"account": "nowhere/at/all"}),
             ),
-            quick=True,
-            projected=True,
         )
+    ]
+
+
+def _balances(store: Store, asked: Sequence[Asked]) -> list[Mapping[str, Any] | HttpProblem]:
+    found = asking.balances(store, [(given["account"], as_of) for as_of, given in asked])
+    return [
+        value if isinstance(value, HttpProblem) else {"account": given["account"], "balance_fen": value}
+        for (_, given), value in zip(asked, found, strict=True)
     ]

@@ -7,18 +7,19 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from typing import Any, Final
 
 from api.service.problems import HttpProblem
+from ledger.accounts import is_account
 from ledger.dates import Day
 from ledger.events import StoredEvent
 from ledger.explain import NothingToExplain
 from ledger.store import NotKnown, Store
 from projections import runner
-from projections.balances import UnknownAccount, balance_fen
+from projections.balances import balances_fen
 from projections.caps import caps
 from projections.clocks import AsOf
 from projections.envelopes import envelope
@@ -131,16 +132,19 @@ def resolve(store: Store, clocks: Clocks, recorded: int = 0) -> AsOf:
     return AsOf(clocks.on, known)
 
 
-def balance(store: Store, as_of: AsOf, account: str) -> int:
-    """The balance of an account or subtree. Raises HttpProblem `unknown_account`."""
-    try:
-        return balance_fen(store, account, as_of)
-    except UnknownAccount:
-        raise HttpProblem(
-            "unknown_account",
-            f"{account!r} is no account of a known shape",
-            f"{account!r} 不是已知形式的账户",
-        ) from None
+def balances(store: Store, asked: Sequence[tuple[str, AsOf]]) -> list[int | HttpProblem]:
+    """The balance of each account or subtree; `unknown_account` in the place of one that is of no known shape."""
+    known = [one for one in asked if is_account(one[0])]
+    found = iter(balances_fen(store, known) if known else ())
+    return [next(found) if is_account(account) else _unknown_account(account) for account, _ in asked]
+
+
+def _unknown_account(account: str) -> HttpProblem:
+    return HttpProblem(
+        "unknown_account",
+        f"{account!r} is no account of a known shape",
+        f"{account!r} 不是已知形式的账户",
+    )
 
 
 def cap_rows(store: Store, as_of: AsOf, party: str | None) -> list[dict[str, Any]]:

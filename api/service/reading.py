@@ -10,8 +10,9 @@ import asyncio
 import logging
 import threading
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, Final, TypeVar
 
 import psycopg
@@ -34,10 +35,17 @@ _TRIES: Final = 3
 _log = logging.getLogger("kejin.reader")
 
 
+#: Questions of one kind that wait at the same time, answered by one call: an answer, or an exception to raise, for each
+#: item.
+Together = Callable[[Store, Sequence[Any]], Sequence[Any]]
+
+
 @dataclass(slots=True)
 class _Asked:
-    question: Question[Any]
+    question: Question[Any] | None
     answer: asyncio.Future[Any]
+    together: Together | None = None
+    item: Any = None
 
 
 class Lane:
@@ -71,7 +79,13 @@ class Lane:
 
     def ask(self, question: Question[T]) -> asyncio.Future[T]:
         """The answer to a question. Raises HttpProblem."""
-        asked = _Asked(question, self._loop.create_future())
+        return self._put(_Asked(question, self._loop.create_future()))
+
+    def ask_together(self, together: Together, item: Any) -> asyncio.Future[Any]:
+        """The answer to an item, found with those of others that wait for the same kind of answer."""
+        return self._put(_Asked(None, self._loop.create_future(), together, item))
+
+    def _put(self, asked: _Asked) -> asyncio.Future[Any]:
         with self._changed:
             self._waiting.append(asked)
             self._changed.notify()
@@ -83,10 +97,10 @@ class Lane:
         store: Store | None = None
         while taken := self._next():
             answered: list[tuple[_Asked, Any]] = []
-            for asked in taken:
-                if not asked.answer.cancelled():
-                    store, answer = self._answered(store, asked.question)
-                    answered.append((asked, answer))
+            wanted = [asked for asked in taken if not asked.answer.cancelled()]
+            for together, some in groupby(wanted, lambda asked: asked.together):
+                store, answers = self._answers(store, together, list(some))
+                answered += answers
             self._loop.call_soon_threadsafe(_hand_back, answered)
         if store is not None:
             store.close()
@@ -98,6 +112,22 @@ class Lane:
             count = min(self._at_once, len(self._waiting))
             return [self._waiting.popleft() for _ in range(count)]
 
+    def _answers(
+        self, store: Store | None, together: Together | None, some: list[_Asked]
+    ) -> tuple[Store | None, list[tuple[_Asked, Any]]]:
+        """The store to go on with, and what each of some questions of one kind gets."""
+        if together is not None:
+            ask: Question[Any] = lambda store: together(store, [asked.item for asked in some])  # noqa: E731
+            store, found = self._answered(store, ask)
+            each = [found] * len(some) if isinstance(found, BaseException) else found
+            return store, list(zip(some, each, strict=True))
+        answers = []
+        for asked in some:
+            assert asked.question is not None
+            store, answer = self._answered(store, asked.question)
+            answers.append((asked, answer))
+        return store, answers
+
     def _answered(
         self, store: Store | None, question: Question[Any], tries: int = _TRIES
     ) -> tuple[Store | None, Any]:
@@ -108,7 +138,7 @@ class Lane:
         except HttpProblem as problem:
             return store, problem
         except NotProjected as error:
-            return store, HttpProblem("behind", str(error), error.zh)
+            return store, behind(error)
         except errors.QueryCanceled:
             return store, _too_slow()
         except (psycopg.OperationalError, StoreError, ServerError) as error:
@@ -134,6 +164,11 @@ def _hand_back(answered: list[tuple[_Asked, Any]]) -> None:
             asked.answer.set_exception(answer)
         else:
             asked.answer.set_result(answer)
+
+
+def behind(error: NotProjected) -> HttpProblem:
+    """The problem of a position that the projections do not reach."""
+    return HttpProblem("behind", str(error), error.zh)
 
 
 def _too_slow() -> HttpProblem:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
 from api.roles import READ
@@ -11,14 +12,20 @@ from api.service.limits import Limits
 from api.service.operations import Answer, Operation, Parameter, Try
 from api.service.paging import Cursor, cut, read_cursor, shown_instant
 from api.service.parameters import CLOCKS, paging
-from api.service.reading import Lane
+from api.service.problems import HttpProblem
+from api.service.reading import Lane, behind
 from api.service.requests import Reply, Request, json_bytes
 from api.service.schemas import page_of
 from ledger.store import Store
 from projections.clocks import AsOf
+from projections.shelves import NotProjected
 
 #: Asks a store for the members of a document.
 Read = Callable[[Store, AsOf, Mapping[str, Any]], Mapping[str, Any]]
+#: One of several requests that are read together: its clocks, its parameters.
+Asked = tuple[AsOf, Mapping[str, Any]]
+#: Asks a store for the members of several documents at once, or for the problem in a document's place.
+ReadTogether = Callable[[Store, Sequence[Asked]], Sequence[Mapping[str, Any] | HttpProblem]]
 #: Asks a store for all rows of a list.
 ReadRows = Callable[[Store, AsOf, Mapping[str, Any]], Sequence[Any]]
 _NOT_MODIFIED: Final = object()
@@ -81,6 +88,38 @@ async def answered(
     return await lane.ask(question)
 
 
+def _resolved(request: Request, store: Store) -> tuple[AsOf, bool]:
+    """What a request's clocks mean, and whether its client has the answer already. Raises HttpProblem."""
+    as_of = resolve(store, clocks_of(request), request.service.projected.reached)
+    return as_of, is_known(request, entity_tag(request, as_of))
+
+
+def _all_answered(read: ReadTogether, store: Store, requests: Sequence[Request]) -> list[Any]:
+    """As `answered`, of many requests: for each the clocks and what was found, or the problem to raise."""
+    answers: list[Any] = []
+    asked: list[tuple[int, Asked]] = []
+    for number, request in enumerate(requests):
+        try:
+            as_of, is_known_ = _resolved(request, store)
+        except HttpProblem as problem:
+            answers.append(problem)
+            continue
+        answers.append((as_of, _NOT_MODIFIED))
+        if not is_known_:
+            asked.append((number, (as_of, request.parameters)))
+    if asked:
+        try:
+            newest = max(as_of.known_position for _, (as_of, _) in asked)
+            requests[0].service.projected.ensure(store, newest)
+        except NotProjected as error:
+            if len(requests) == 1:
+                return [behind(error)]
+            return [_all_answered(read, store, [request])[0] for request in requests]
+        for (number, (as_of, _)), found in zip(asked, read(store, [one for _, one in asked]), strict=True):
+            answers[number] = found if isinstance(found, HttpProblem) else (as_of, found)
+    return answers
+
+
 def not_modified(answer: object) -> bool:
     """Whether `answered` found that the client has the answer."""
     return answer is _NOT_MODIFIED
@@ -108,11 +147,52 @@ def document(
         as_of, found = await answered(
             request, lane, lambda store, as_of: read(store, as_of, request.parameters), projected=projected
         )
-        headers = tagged(entity_tag(request, as_of))
-        if not_modified(found):
-            return Reply(304, b"", headers)
-        return Reply(200, json_bytes({**echo(request, as_of), **found}), headers)
+        return _document_reply(request, as_of, found)
 
+    return _document(name, path, en, zh, schema, handle, parameters, codes, tries, tag)
+
+
+def document_together(
+    name: str,
+    path: str,
+    en: str,
+    zh: str,
+    schema: Mapping[str, Any],
+    read: ReadTogether,
+    *,
+    parameters: Sequence[Parameter] = (),
+    codes: Sequence[str] = (),
+    tries: Sequence[Try] = (),
+) -> Operation:
+    """A quick read of projections that answers one document. Requests that wait at the same time are read together."""
+    together = partial(_all_answered, read)
+
+    async def handle(request: Request) -> Reply:
+        as_of, found = await request.service.quick.ask_together(together, request)
+        return _document_reply(request, as_of, found)
+
+    return _document(name, path, en, zh, schema, handle, parameters, codes, tries, "reads")
+
+
+def _document_reply(request: Request, as_of: AsOf, found: Any) -> Reply:
+    headers = tagged(entity_tag(request, as_of))
+    if not_modified(found):
+        return Reply(304, b"", headers)
+    return Reply(200, json_bytes({**echo(request, as_of), **found}), headers)
+
+
+def _document(
+    name: str,
+    path: str,
+    en: str,
+    zh: str,
+    schema: Mapping[str, Any],
+    handle: Callable[[Request], Awaitable[Reply]],
+    parameters: Sequence[Parameter],
+    codes: Sequence[str],
+    tries: Sequence[Try],
+    tag: str,
+) -> Operation:
     return Operation(
         name,
         "GET",

@@ -22,7 +22,7 @@ from api.signing import Signing
 from ledger.catalogue import Catalogue
 from ledger.store import Store
 
-_QUICK_THREADS: Final = 3
+_QUICK_THREADS: Final = 2
 _SLOW_THREADS: Final = 3
 #: So long a stopping server waits for the rest of a body.
 _LAST_BODY_SECONDS: Final = 1.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from api.service.examples import BANK, EVENTS, FIRM
 from ledger import merkle
 from tests.cli.program import OPENING, Program, repay
-from tests.http.service import Service
+from tests.http.service import Answer, Service
 from tests.http.test_commands import problem
 
 
@@ -37,6 +38,44 @@ def test_balances_are_those_of_the_command_line(
     assert answer == {"known_at": None, **kejin.ask("balance", account, *options)}
     assert answer["on"] == clocks.get("on")
     assert answer["known_position"] == clocks.get("known_position", EVENTS)
+
+
+def test_balances_asked_at_the_same_time_are_each_ones_own(example: Service) -> None:
+    """What waits together is read together: every client gets the answer that it would get alone, whatever the
+    others ask, also where theirs are no accounts, no positions, or known to them already."""
+    accounts = [
+        "public/treasury", "public/round/R1/available", "public/round/R1/", "public/", "public/paid/",
+        "private/loan/L1/outstanding", "private/loan/L1/", "private/loan/L9/outstanding", "nowhere/at/all",
+    ]  # fmt: skip
+    positions = [None, 1, 6, EVENTS, EVENTS + 1]
+    asked = [
+        ({"known_position": position} if position else {}, headers, account)
+        for position in positions
+        for headers in ({}, {"If-None-Match": "*"})
+        for account in accounts
+    ] * 4
+    alone = [example.get(f"/v1/balances/{account}", headers, **clocks) for clocks, headers, account in asked]
+
+    def ask(one: tuple[dict[str, int], dict[str, str], str]) -> Answer:
+        clocks, headers, account = one
+        client = example.client()
+        try:
+            return client.get(f"/v1/balances/{account}", headers, **clocks)
+        finally:
+            client.close()
+
+    with ThreadPoolExecutor(24) as pool:
+        together = list(pool.map(ask, asked))
+    assert {answer.status for answer in alone} == {200, 304, 404}
+    for one, other in zip(together, alone, strict=True):
+        assert (one.status, stable(one)) == (other.status, stable(other))
+
+
+def stable(answer: Answer) -> Any:
+    """What an answer says, without the number of its request."""
+    if not answer.body:
+        return answer.headers["etag"]
+    return {name: value for name, value in answer.document.items() if name != "instance"}
 
 
 def test_lists_are_those_of_the_command_line(example: Service, kejin: Program) -> None:
