@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import NamedTuple
 
 from ledger.catalogue import Catalogue
@@ -31,7 +31,7 @@ class DecidedEvent(NamedTuple):
 
 #: What forbids a command although no rule of the programme does (its sender may not give it): asked for each command
 #: that is new, under the append lock, with what the batch decided before it. Nothing is recorded of its refusals.
-Veto = Callable[[Command, Sequence[DecidedEvent]], Outcome | None]
+Veto = Callable[[Command, Iterable[DecidedEvent]], Outcome | None]
 
 
 class Batch:

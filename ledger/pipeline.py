@@ -12,12 +12,13 @@ import contextlib
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Final, Self
 
 import psycopg
 
 from ledger.appending import Appender, ProcessAppender, ThreadAppender
-from ledger.batch import Batch, Known
+from ledger.batch import Batch, Known, Veto
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
 from ledger.loading import Loader, known
@@ -51,7 +52,10 @@ class Pipeline:
         #: Starts a process that takes the writing over when there is much of it.
         self.start_child: Callable[[], ProcessAppender] | None = None
         self._child: ProcessAppender | None = None  # until it is ready
+        #: Asked before each batch, with the store that reads: what forbids commands of it.
+        self.vetoing: Callable[[Store], Veto | None] | None = None
         self._batches_of_many = 0
+        self.held_seconds_min = HELD_SECONDS_MIN
         self.reader = store.beside(by_index=True)
         self._loader = Loader(self.reader, catalogue)
         self._last: _Turn | None = None  # the newest batch that was decided, until its outcomes are handed on
@@ -158,7 +162,7 @@ class Pipeline:
 
     def _somebody_waits(self) -> bool:
         held_since = self._held_since or 0.0
-        if time.monotonic() - held_since < HELD_SECONDS_MIN:
+        if time.monotonic() - held_since < self.held_seconds_min:
             return False
         return self.reader.somebody_waits_to_append()
 
@@ -171,13 +175,23 @@ class Pipeline:
             keys, fresh = loader.begin(head, commands, self._last.keys if self._last else {})
         if fresh and self._held_since is None:
             self._hold()
-            with self.reader.reading() as head:
-                since = loader.catch_up(head)
-                keys.update((k.key, known(k)) for k in since if k.key is not None)
-                loader.load(fresh, head.position)
-        batch = Batch(self._catalogue, loader.state, keys, self._fetch)
+            if self.reader.head().position != head.position:
+                with self.reader.reading() as head:
+                    since = loader.catch_up(head)
+                    keys.update((k.key, known(k)) for k in since if k.key is not None)
+                    loader.load(fresh, head.position)
+        batch = Batch(self._catalogue, loader.state, keys, self._fetch, self._veto())
         outcomes = batch.decide(commands)
         return _Turn(outcomes, keys, Writing.of(batch.decided, loader) if batch.decided else None)
+
+    def _veto(self) -> Veto | None:
+        """What forbids commands of the next batch, with the one that is being written in view."""
+        forbids = self.vetoing(self.reader) if self.vetoing is not None else None
+        if forbids is None:
+            return None
+        last = self._last.writing if self._last is not None else None
+        unwritten = last.decided if last is not None else ()
+        return lambda command, decided: forbids(command, chain(unwritten, decided))
 
     def _fetch(self, tag: str) -> None:
         with self.reader.reading() as head:

@@ -7,7 +7,7 @@ not bound by it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from api.service.problems import HttpProblem
@@ -34,7 +34,7 @@ class FourEyes:
         if not self._active():
             return None
 
-        def veto(command: Command, decided: Sequence[DecidedEvent]) -> Outcome | None:
+        def veto(command: Command, decided: Iterable[DecidedEvent]) -> Outcome | None:
             if command.name != "pay" or command.principal not in _deciders(store, command, decided):
                 return None
             # A code of the service, not of the rules: nothing is recorded.
@@ -43,8 +43,8 @@ class FourEyes:
         return veto
 
 
-def _deciders(store: Store, command: Command, decided: Sequence[DecidedEvent]) -> set[str | None]:
-    """Who decided the claim that a command would pay: recorded, or earlier in this very turn."""
+def _deciders(store: Store, command: Command, decided: Iterable[DecidedEvent]) -> set[str | None]:
+    """Who decided the claim that a command would pay: recorded, or decided and not committed yet."""
     tag = f"claim:{command.fields['claim']}"
     rows = store.connection.execute(_QUERIES["deciders"], {"tag": tag, "types": _GRANTS}).fetchall()
     now = {d.command.principal for d in decided if tag in d.event.tags and d.event.type in _GRANTS}

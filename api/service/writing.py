@@ -1,8 +1,8 @@
 """The writer of a server process: one thread, a queue, one turn for all the commands that wait.
 
 Requests put commands in and await their outcomes. Each turn takes what waits (single commands before those of
-batches, so that nobody queues behind a bulk load), decides and records it in one commit, and hands all outcomes back
-with one call into the event loop.
+batches, so that nobody queues behind a bulk load) and decides it while the turn before is written; each is one commit,
+and all its outcomes are handed back with one call into the event loop.
 """
 
 from __future__ import annotations
@@ -12,25 +12,29 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
 import psycopg
 
+from api.appending import start
 from api.service.four_eyes import FourEyes
 from api.service.problems import HttpProblem
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
 from ledger.connection import StoreError
 from ledger.outcomes import Outcome
+from ledger.pipeline import Pipeline
 from ledger.server import ServerError
 from ledger.store import Store
-from ledger.writer import Writer
 
 #: After a turn the next one waits this long, at most, for the clients just answered to ask again: a commit shared by
 #: all of them costs little more than one shared by half.
 GATHER_SECONDS: Final = 0.004
+
+#: So long this process keeps the append lock although another one waits for it: its single commands wait meanwhile.
+HELD_SECONDS_MIN: Final = 0.02
 
 _log = logging.getLogger("kejin.writer")
 
@@ -41,6 +45,19 @@ class _Waiting:
 
     commands: Sequence[Command]
     outcomes: asyncio.Future[list[Outcome]]
+
+
+@dataclass(slots=True)
+class _Turn:
+    """What was taken together, and when."""
+
+    taken: list[_Waiting]
+    began: float
+
+    @property
+    def commands(self) -> list[Command]:
+        """All commands of it, in order."""
+        return [command for waiting in self.taken for command in waiting.commands]
 
 
 @dataclass(slots=True)
@@ -90,8 +107,7 @@ class WriterThread:
         self._expected = 0  # how many singles may come now that the last turn was answered
         self._changed = threading.Condition()
         self._stopping = False
-        self._store: Store | None = None
-        self._writer: Writer | None = None
+        self._turns: deque[_Turn] = deque()  # decided or to be decided, not answered yet
         self._loop: asyncio.AbstractEventLoop
         self._thread = threading.Thread(target=self._run, name="kejin-writer", daemon=True)
 
@@ -132,49 +148,69 @@ class WriterThread:
     # --- in the thread ---------------------------------------------------------------------------------------
 
     def _run(self) -> None:
-        while (taken := self._next()) is not None:
+        while self._wait():
             try:
-                outcomes = self._turn([command for waiting in taken for command in waiting.commands])
+                self._write()
             except BaseException as error:
+                taken = [waiting for turn in self._turns for waiting in turn.taken]
+                self._turns.clear()
                 self._loop.call_soon_threadsafe(_fail, taken, self._problem(error))
-            else:
-                self._loop.call_soon_threadsafe(_resolve, taken, outcomes)
-        if self._store is not None:
-            self._store.close()
 
-    def _next(self) -> list[_Waiting] | None:
-        """What the next turn records; None at the end."""
+    def _write(self) -> None:
+        """Open a connection and take turns until the end. Raises what ends the connection before."""
+        try:
+            store = self._opened()
+        except BaseException:
+            self._turns.append(self._next())
+            raise
+        with store, Pipeline(store, self._catalogue, self._principal) as pipeline:
+            pipeline.vetoing = self._four_eyes.veto
+            pipeline.held_seconds_min = HELD_SECONDS_MIN
+            # The listener signs, whoever appended.
+            pipeline.start_child = lambda: start(store.address, None, self._principal, sign=False)
+            for outcomes in pipeline.outcomes(self._batches()):
+                turn = self._turns.popleft()
+                self._committed(len(outcomes), time.perf_counter() - turn.began, outcomes)
+                self._loop.call_soon_threadsafe(_resolve, turn.taken, outcomes)
+
+    def _batches(self) -> Iterator[list[Command] | None]:
+        """The commands of each turn; None before nothing waits, so that what was decided is written and answered."""
+        while True:
+            if not self._queue or (self._turns and not self._queue.pieces):
+                # Single commands are answered before more are decided: their clients then ask again together.
+                yield None
+                if not self._wait():
+                    return
+            turn = self._next()
+            self._turns.append(turn)
+            yield turn.commands
+
+    def _wait(self) -> bool:
+        """Wait for commands; whether any came before the end."""
         with self._changed:
-            while not self._queue:
-                if self._stopping:
-                    return None
+            while not self._queue and not self._stopping:
                 self._changed.wait()
+            return bool(self._queue)
+
+    def _next(self) -> _Turn:
+        """The next turn. After an answered one it waits a moment for those who were answered to ask again."""
+        with self._changed:
             deadline = time.perf_counter() + GATHER_SECONDS
-            while len(self._queue.singles) < self._expected and not self._queue.pieces and not self._stopping:
+            while (
+                not self._turns
+                and len(self._queue.singles) < self._expected
+                and not self._queue.pieces
+                and not self._stopping
+            ):
                 left = deadline - time.perf_counter()
                 if left <= 0 or not self._changed.wait(left):
                     break
             taken = self._queue.take(self._turn_commands_max)
             self._expected = sum(len(waiting.commands) == 1 for waiting in taken) + len(self._queue.singles)
-            return taken
-
-    def _turn(self, commands: Sequence[Command]) -> list[Outcome]:
-        writer = self._writer or self._open()
-        started = time.perf_counter()
-        outcomes = writer.submit(commands, self._four_eyes.veto(writer.store))
-        self._committed(len(commands), time.perf_counter() - started, outcomes)
-        return outcomes
-
-    def _open(self) -> Writer:
-        self._store = self._opened()
-        self._writer = Writer(self._store, self._catalogue, self._principal)
-        return self._writer
+            return _Turn(taken, time.perf_counter())
 
     def _problem(self, error: BaseException) -> HttpProblem:
         """What the waiting requests are told; the connection is opened anew for the next turn."""
-        if self._store is not None:
-            self._store.close()
-        self._store = self._writer = None
         if not isinstance(error, psycopg.Error | StoreError | ServerError):
             _log.error("a turn failed", exc_info=error)
         else:
