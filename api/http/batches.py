@@ -194,7 +194,7 @@ class _Batch:
         except InvalidCommand as error:
             return _invalid(error.problem_zh if chinese else str(error))
         try:
-            sender.check(permission_of(command.name))
+            sender.check(permission_of(command.name), command.name)
         except HttpProblem as problem:
             return self._forbidden(problem)
         return command

@@ -34,7 +34,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "invalid_cursor": Kind(422, "Unusable cursor", "游标不可用"),
     "unusable_rules": Kind(422, "Rules that nothing can be decided by", "规则无法用于决定"),
     "unauthorized": Kind(401, "A valid token is needed", "需要有效令牌"),
-    "forbidden": Kind(403, "This role may not do that", "该角色无此权限"),
+    "forbidden": Kind(403, "This token may not do that", "该令牌无此权限"),
     "four_eyes": Kind(403, "Whoever decided a claim may not pay it", "决定申请的人不得支付该申请"),
     "cross_site": Kind(403, "Requests from other sites are not taken", "不接受来自其他站点的请求"),
     "not_found": Kind(404, "No such address", "没有此地址"),
