@@ -46,6 +46,14 @@ def not_json(error: codec.NotStrictJson) -> InvalidCommand:
     )
 
 
+def line_too_long() -> InvalidCommand:
+    """What is told of a line that is longer than any command."""
+    return InvalidCommand(
+        f"the line is longer than {LINE_BYTES_MAX} bytes; a command is a short JSON object",
+        f"该行超过 {LINE_BYTES_MAX} 字节；命令应为简短的 JSON 对象",
+    )
+
+
 def batches(descriptor: int, seed: bytes = b"") -> Iterator[tuple[list[Line], int]]:
     """Batches of lines, blank ones left out, and how many bytes were read in all; an empty batch whenever no more
     lines wait now. `seed` goes before the input into the hash of each line's default key."""

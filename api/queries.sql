@@ -6,12 +6,12 @@ from event_tags t join events e on e.position = t.position
 where t.tag = %(tag)s and e.type = any (%(types)s)
 
 -- name: tokens
-select id, principal, roles, secret_sha256, created_at, expires_at, revoked_at from kejin_work.tokens
+select id, principal, roles, narrowed_to, secret_sha256, created_at, expires_at, revoked_at from kejin_work.tokens
 order by created_at, id
 
 -- name: add_token
-insert into kejin_work.tokens (id, principal, roles, secret_sha256, expires_at)
-values (%(id)s, %(principal)s, %(roles)s, %(secret_sha256)s, %(expires_at)s)
+insert into kejin_work.tokens (id, principal, roles, narrowed_to, secret_sha256, expires_at)
+values (%(id)s, %(principal)s, %(roles)s, %(narrowed_to)s, %(secret_sha256)s, %(expires_at)s)
 
 -- name: revoke_tokens
 update kejin_work.tokens set revoked_at = now()

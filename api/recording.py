@@ -18,7 +18,7 @@ import orjson
 import typer
 
 from api.appending import start
-from api.intake import BATCH_LINES_MAX, LINE_BYTES_MAX, Line, batches, not_json
+from api.intake import BATCH_LINES_MAX, Line, batches, line_too_long, not_json
 from api.language import language, say
 from api.problems import Problem
 from api.session import ledger
@@ -207,10 +207,7 @@ def _matched(batch: _Read, outcomes: list[Outcome]) -> list[Sent]:
 
 def _read(line: Line, known: Catalogue, today: Day, reading: Reading) -> Command | InvalidCommand:
     if line.too_long:
-        return InvalidCommand(
-            f"the line is longer than {LINE_BYTES_MAX} bytes; a command is a short JSON object",
-            f"该行超过 {LINE_BYTES_MAX} 字节；命令应为简短的 JSON 对象",
-        )
+        return line_too_long()
     try:
         return commands.read(reading(line.text), known.specs, today, line.key)
     except codec.NotStrictJson as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from typing import Final
 
 READ: Final = "read"
@@ -45,5 +46,30 @@ def permissions_of(roles: Iterable[str]) -> frozenset[str]:
     return frozenset().union(*(ROLES.get(role, frozenset()) for role in roles))
 
 
+#: What a token may be narrowed to besides single commands.
+READING: Final = frozenset({READ, VERIFY})
+
+
+@dataclass(frozen=True, slots=True)
+class Scope:
+    """What a sender may do: the permissions of their roles, narrowed to `only` these commands and kinds of reading
+    (None: not narrowed). A word that no role permits stays without effect."""
+
+    permissions: frozenset[str]
+    only: frozenset[str] | None = None
+
+    def allows(self, permission: str, name: str) -> bool:
+        """Whether they may do what wants a permission and is called so: a command by its name, reading by its kind."""
+        if permission not in self.permissions:
+            return False
+        if self.only is None:
+            return True
+        if permission == BATCH:  # each of its lines is asked about besides
+            return not self.only <= READING
+        return (permission if permission in READING else name) in self.only
+
+
 #: Where no tokens exist, whoever reaches the loopback address may do everything.
-EVERYTHING: Final = frozenset().union(*ROLES.values())
+EVERYTHING: Final = Scope(frozenset().union(*ROLES.values()))
+#: Whoever sends no valid token.
+NOTHING: Final = Scope(frozenset())

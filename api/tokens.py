@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from api.roles import ROLES
+from api.roles import ROLES, Scope, permissions_of
 from ledger.sql import load
 from ledger.store import Store
 
@@ -20,11 +20,13 @@ PREFIX: Final = "kejin_"
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """One token as stored. `id` is public; times are instants, None where it never expires or was not revoked."""
+    """One token as stored. `id` is public; `only` is what its roles are narrowed to, None where they are not; times are
+    instants, None where it never expires or was not revoked."""
 
     id: str
     principal: str
     roles: tuple[str, ...]
+    only: tuple[str, ...] | None
     secret_sha256: bytes
     created_at: datetime
     expires_at: datetime | None
@@ -34,12 +36,18 @@ class Token:
         """Whether it may be used."""
         return self.revoked_at is None and (self.expires_at is None or now < self.expires_at)
 
+    @property
+    def scope(self) -> Scope:
+        """What it may do."""
+        return Scope(permissions_of(self.roles), None if self.only is None else frozenset(self.only))
+
     def document(self) -> dict[str, Any]:
         """The token as JSON, without its hash."""
         return {
             "id": self.id,
             "principal": self.principal,
             "roles": list(self.roles),
+            "only": None if self.only is None else list(self.only),
             "created_at": self.created_at.isoformat(),
             "expires_at": None if self.expires_at is None else self.expires_at.isoformat(),
             "revoked_at": None if self.revoked_at is None else self.revoked_at.isoformat(),
@@ -54,13 +62,19 @@ def hash_of(secret: str) -> bytes:
 def all_tokens(store: Store) -> list[Token]:
     """Every token that was ever made."""
     rows = store.connection.execute(_QUERIES["tokens"]).fetchall()
-    return [Token(row[0], row[1], tuple(row[2]), bytes(row[3]), *row[4:]) for row in rows]
+    return [
+        Token(
+            row[0], row[1], tuple(row[2]), None if row[3] is None else tuple(row[3]), bytes(row[4]), *row[5:]
+        )
+        for row in rows
+    ]
 
 
 def create(
-    store: Store, principal: str, roles: Iterable[str], expires_at: datetime | None
+    store: Store, principal: str, roles: Iterable[str], only: Iterable[str], expires_at: datetime | None
 ) -> tuple[str, str]:
-    """Make a token, as the owner; its id, and the secret, which is shown once and never again."""
+    """Make a token, as the owner, narrowed to `only` these words where there are some; its id, and the secret, which is
+    shown once and never again."""
     wanted = sorted(set(roles))
     assert wanted and set(wanted) <= set(ROLES), wanted  # checked where people gave them
     secret, token_id = PREFIX + secrets.token_urlsafe(32), secrets.token_hex(6)
@@ -70,6 +84,7 @@ def create(
             "id": token_id,
             "principal": principal,
             "roles": wanted,
+            "narrowed_to": sorted(set(only)) or None,
             "secret_sha256": hash_of(secret),
             "expires_at": expires_at,
         },

@@ -10,7 +10,7 @@ from psycopg import sql
 
 from ledger.sql import load
 
-SCHEMA_VERSION: Final = 4
+SCHEMA_VERSION: Final = 5
 WORKER_ROLE: Final = "kejin_worker"
 #: The role of readers that must not be able to write: those of the HTTP service.
 READER_ROLE: Final = "kejin_reader"

@@ -90,6 +90,7 @@ class Store:
         self.address = address
         self._ids: dict[str, int] = {}
         self._paths: dict[int, str] = {}
+        self._reading_seconds_max: float | None = None  # of one that can change nothing
         #: Who wants to know what this store appended, once it is committed: the signer of checkpoints.
         self.follower: Callable[[Appended], None] | None = None
 
@@ -124,10 +125,16 @@ class Store:
         except BaseException:
             connection.close()
             raise
-        return cls(connection, address)
+        store = cls(connection, address)
+        store._reading_seconds_max = seconds_max
+        return store
 
     def beside(self, *, by_index: bool = False) -> Self:
-        """Another connection to the same ledger, to read at the same time. Raises StoreError."""
+        """Another connection to the same ledger, to read at the same time; beside one that can change nothing another
+        such. Raises StoreError."""
+        seconds_max = self._reading_seconds_max
+        if seconds_max is not None:
+            return type(self).open_for_reading(self.address, seconds_max, by_index=by_index)
         return type(self).open(self.address, by_index=by_index)
 
     def close(self) -> None:

@@ -6,14 +6,13 @@ position. Lines that count at one of two points only are the difference; the bal
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Final
 
 from ledger import codec
 from ledger.accounts import is_account
 from ledger.store import Store
-from projections.balances import PROJECTION, UnknownAccount, account_pages
+from projections.balances import PROJECTION, UnknownAccount, account_pages, balance_fen
 from projections.clocks import AsOf
 from projections.columns import day_number
 from projections.fold import fold
@@ -27,18 +26,27 @@ SUBJECTS: Final = {
 }
 
 
-def document(store: Store, what: str, name: str | None, earlier: AsOf, later: AsOf) -> dict[str, Any]:
+def document(
+    store: Store,
+    what: str,
+    name: str | None,
+    earlier: AsOf,
+    later: AsOf,
+    *,
+    after: int = 0,
+    limit: int | None = None,
+) -> dict[str, Any]:
     """The difference of an account, a subtree, or of all accounts of a firm, bank or round, between two points.
 
     `lines` are what counts at one point only, signed as they make up `later` less `earlier`; per account they sum to
-    the difference of its balances. Raises UnknownAccount, NotProjected.
+    the difference of its balances. With a `limit` at most so many lines that come after the first `after` ones, and
+    the accounts of these alone; the sums are of all. Raises UnknownAccount, NotProjected.
     """
     accounts = _accounts(store, what, name)
+    lines, sums = _lines(store, accounts.values(), earlier, later, after, limit)
+    if limit is not None:
+        accounts = {account: number for account, number in accounts.items() if account in sums}
     balances = [_balances(store, accounts, point) for point in (earlier, later)]
-    lines = _lines(store, list(accounts.values()), earlier, later)
-    sums: dict[str, int] = defaultdict(int)
-    for line in lines:
-        sums[line["account"]] += line["amount_fen"]
     rows = []
     for account in accounts:
         from_fen, to_fen = (found.get(account, 0) for found in balances)
@@ -49,13 +57,13 @@ def document(store: Store, what: str, name: str | None, earlier: AsOf, later: As
                     "from_fen": from_fen,
                     "to_fen": to_fen,
                     "difference_fen": to_fen - from_fen,
-                    "lines_fen": sums[account],
+                    "lines_fen": sums.get(account, 0),
                 }
             )
     shown: dict[str, Any] = {"what": what} if name is None else {"what": what, "id": name}
     points = {"from": _point(earlier), "to": _point(later)}
     if name is None:
-        from_fen, to_fen = (sum(found.values()) for found in balances)
+        from_fen, to_fen = (balance_fen(store, what, point) for point in (earlier, later))
         shown |= {"from_fen": from_fen, "to_fen": to_fen, "difference_fen": to_fen - from_fen}
     return {**shown, **points, "accounts": rows, "lines": lines}
 
@@ -87,8 +95,11 @@ def _balances(store: Store, accounts: dict[str, int], as_of: AsOf) -> dict[str, 
     return {account: page.value_fen(last_day) for account, page in pages.items()}
 
 
-def _lines(store: Store, ids: Sequence[int], earlier: AsOf, later: AsOf) -> list[dict[str, Any]]:
-    rows = fold(
+def _lines(
+    store: Store, ids: Collection[int], earlier: AsOf, later: AsOf, after: int, limit: int | None
+) -> tuple[list[dict[str, Any]], dict[str, int]]:
+    """A page of the lines, and of each account on it the sum of all its lines, in fen."""
+    rows: Sequence[Any] = fold(
         store,
         "lines_between",
         accounts=list(ids),
@@ -96,10 +107,12 @@ def _lines(store: Store, ids: Sequence[int], earlier: AsOf, later: AsOf) -> list
         from_day=earlier.last_day,
         to_position=later.known_position,
         to_day=later.last_day,
+        after=after,
+        limit=limit,
     )
     named = dict(fold(store, "data_at", positions=sorted({row[0] for row in rows})))
     found = []
-    for position, kind, account, day, amount_fen, counts_later in rows:
+    for position, kind, account, day, amount_fen, counts_later, _ in rows:
         point, other = (later, earlier) if counts_later else (earlier, later)
         data = codec.parse_object(bytes(named[position]))
         found.append(
@@ -109,12 +122,12 @@ def _lines(store: Store, ids: Sequence[int], earlier: AsOf, later: AsOf) -> list
                 "claim": data.get("claim"),
                 "account": account,
                 "effective_on": day,
-                "amount_fen": amount_fen if counts_later else -amount_fen,
+                "amount_fen": amount_fen,
                 "why": _why(counts_later, position > other.known_position),
                 "counts_at": _point(point),
             }
         )
-    return found
+    return found, {row[2]: int(row[6]) for row in rows}
 
 
 def _why(counts_later: bool, by_knowledge: bool) -> str:

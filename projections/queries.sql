@@ -540,9 +540,12 @@ cross join lateral (
 select id, path from accounts where path ~ %(pattern)s order by path
 
 -- name: lines_between
--- The lines that count at one of two points only. Where no day differs, older events need not be looked at.
-select position, type, path, day::text, amount, counts_later
+-- The lines that count at one of two points only, signed, with the sum of each one's account; a page of them. Where no
+-- day differs, older events need not be looked at.
+select position, type, path, day::text, amount_fen, counts_later, sum(amount_fen) over (partition by path)
 from (
+  select *, case when counts_later then amount else -amount end as amount_fen
+  from (
     select e.position, e.type, a.path, line.n, coalesce(line.day, e.effective_on) as day, line.amount,
            e.position <= %(to_position)s and coalesce(line.day, e.effective_on) <= %(to_day)s::date as counts_later,
            e.position <= %(from_position)s and coalesce(line.day, e.effective_on) <= %(from_day)s::date as counts_earlier
@@ -552,9 +555,11 @@ from (
     where line.account = any(%(accounts)s)
       and e.position <= greatest(%(from_position)s, %(to_position)s)
       and (%(from_day)s <> %(to_day)s or e.position > least(%(from_position)s, %(to_position)s))
+  ) as line
+  where counts_later <> counts_earlier
 ) as line
-where counts_later <> counts_earlier
 order by position, n
+offset %(after)s limit %(limit)s
 
 -- name: data_at
 select position, data from events where position = any(%(positions)s)

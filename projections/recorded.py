@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Generator
 from typing import Final
 
 from psycopg.rows import tuple_row
@@ -14,7 +14,7 @@ from projections.fold import fold, query
 _ROWS_AT_ONCE: Final = 4_000
 
 
-def recorded_events(store: Store, after: int, until: int) -> Iterator[Recorded]:
+def recorded_events(store: Store, after: int, until: int) -> Generator[Recorded, None, None]:
     """The events with after < position <= until, in order, streamed in constant memory."""
     with (
         store.connection.transaction(),

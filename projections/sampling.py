@@ -9,7 +9,9 @@ SHA-256(seed) modulo the interval. *risk*: the claims with most risks, of equal 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Iterator, Sequence
+import secrets
+from collections.abc import Callable, Generator, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
@@ -18,13 +20,16 @@ from psycopg.rows import tuple_row
 
 from ledger import codec
 from ledger.catalogue import discover_instruments
-from ledger.dates import Day
+from ledger.dates import END_OF_TIME, Day
 from ledger.rulebook.clauses import resolve
 from ledger.store import Store
 from projections.fold import fold, query
 from projections.what_if import adopted
 
 METHODS: Final = ("random", "amount", "risk")
+#: So many claims are drawn where nobody says how many.
+SIZE: Final = 25
+SEED_LENGTH_MAX: Final = 200
 #: A grant takes so much of a cap's room, in percent, that it counts as near it.
 NEAR_CAP_PERCENT: Final = 90
 #: A grant takes effect so many days before one that its round had decided earlier.
@@ -58,15 +63,38 @@ class Item:
             self.risks.append(risk)
 
 
+def is_seed(text: str) -> bool:
+    """Whether a text can be written down and given again."""
+    return 1 <= len(text) <= SEED_LENGTH_MAX and text.isprintable()
+
+
+def new_seed() -> str:
+    """A seed that nobody could foresee."""
+    return secrets.token_hex(8)
+
+
+def _go_on() -> None:
+    """As long as it takes."""
+
+
 def document(
-    store: Store, until: int, method: str, size: int, seed: str, round_id: str | None = None
+    store: Store,
+    until: int,
+    method: str,
+    size: int,
+    seed: str,
+    round_id: str | None = None,
+    on: Day | None = None,
+    look: Callable[[], None] = _go_on,
 ) -> dict[str, Any]:
-    """A sample of at most `size` claims granted up to a position, of one round or of all; amounts in fen."""
-    items = [item for item in _population(store, until) if round_id in (None, item.round)]
+    """A sample of at most `size` claims granted up to a position, of one round or of all, from what was effective on a
+    day (None: all); amounts in fen. `look` is called now and then and may raise what ends the work."""
+    items = [item for item in _population(store, until, on, look) if round_id in (None, item.round)]
     total_fen = sum(item.amount_fen for item in items)
     drawn: Callable[[Sequence[Item], int, str], list[tuple[Item, int]]]
     drawn = {"random": _at_random, "amount": _by_amount, "risk": _by_risk}[method]
     return {
+        "on": on,
         "known_position": until,
         "method": method,
         "size": size,
@@ -74,35 +102,39 @@ def document(
         "round": round_id,
         "population": {"claims": len(items), "total_fen": total_fen},
         "interval_fen": _interval_fen(items, size) if method == "amount" else None,
-        "claims": [_row(store, until, item, hits) for item, hits in drawn(items, size, seed)],
+        "claims": [_row(store, until, item, hits, look) for item, hits in drawn(items, size, seed)],
     }
 
 
 # --- the population -----------------------------------------------------------------------------------
 
 
-def _population(store: Store, until: int) -> list[Item]:
+def _population(store: Store, until: int, on: Day | None, look: Callable[[], None]) -> list[Item]:
     """Every granted claim in the order of the log, with its risks."""
     cap_parts = _cap_parts(store, until)
     items: dict[str, Item] = {}
     newest_day: dict[str, Day] = {}  # by round, of the grants so far
-    for position, kind, on, raw in _events(store, until):
-        data = codec.read_canonical(raw)
-        if kind in _STEPS:
-            if data["claim"] in items:
-                _take_step(items[data["claim"]], position, kind, on)
-            continue
-        item = _item(position, on, data)
-        items[item.claim] = item
-        if any(_near_cap(leg, item.amount_fen) for leg in data["legs"] if leg["part"] in cap_parts):
-            item.add_risk("near_cap")
-        if _days(on, newest_day.setdefault(item.round, on)) > BACK_DATED_DAYS:
-            item.add_risk("back_dated")
-        newest_day[item.round] = max(on, newest_day[item.round])
+    # Closed at once, whatever ends the work: the connection is somebody else's next.
+    with closing(_events(store, until, on or END_OF_TIME, look)) as events:
+        for position, kind, day, raw in events:
+            data = codec.read_canonical(raw)
+            if kind in _STEPS:
+                if data["claim"] in items:
+                    _take_step(items[data["claim"]], position, kind, day)
+                continue
+            item = _item(position, day, data)
+            items[item.claim] = item
+            if any(_near_cap(leg, item.amount_fen) for leg in data["legs"] if leg["part"] in cap_parts):
+                item.add_risk("near_cap")
+            if _days(day, newest_day.setdefault(item.round, day)) > BACK_DATED_DAYS:
+                item.add_risk("back_dated")
+            newest_day[item.round] = max(day, newest_day[item.round])
     return list(items.values())
 
 
-def _events(store: Store, until: int) -> Iterator[tuple[int, str, Day, bytes]]:
+def _events(
+    store: Store, until: int, last_day: Day, look: Callable[[], None]
+) -> Generator[tuple[int, str, Day, bytes], None, None]:
     types = [*(instrument.event for instrument in discover_instruments().values()), *_STEPS]
     with (
         store.connection.transaction(),
@@ -110,7 +142,8 @@ def _events(store: Store, until: int) -> Iterator[tuple[int, str, Day, bytes]]:
     ):
         cursor.execute(query("grants_and_steps"), {"until": until, "types": types})
         while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-            yield from rows
+            look()
+            yield from (row for row in rows if row[2] <= last_day)
 
 
 def _cap_parts(store: Store, until: int) -> set[str]:
@@ -195,7 +228,8 @@ def _by_amount(items: Sequence[Item], size: int, seed: str) -> list[tuple[Item, 
     return chosen
 
 
-def _row(store: Store, until: int, item: Item, hits: int) -> dict[str, Any]:
+def _row(store: Store, until: int, item: Item, hits: int, look: Callable[[], None]) -> dict[str, Any]:
+    look()
     return {
         "claim": item.claim,
         "position": item.position,

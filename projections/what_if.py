@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import gc
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import closing, contextmanager
 from dataclasses import asdict
-from typing import Any
+from typing import Any, Final
 
 from ledger import codec
 from ledger.catalogue import catalogue, discover_instruments
-from ledger.redecide import ADOPTION, History, as_event
+from ledger.dates import END_OF_TIME, Day
+from ledger.redecide import ADOPTION, UNDECIDABLE, History, as_event
 from ledger.rulebook.clauses import UnusableRulebook, resolve
 from ledger.rulebook.library import Library
 from ledger.rulebook.settings import Content, Setting, UnusableSetting, with_rulebook, with_settings
@@ -25,11 +26,23 @@ from projections.fold import fold
 from projections.forking import Fork
 from projections.recorded import account_ids, recorded_events, watched_positions
 
+#: What a rulebook makes go wrong that nothing can be decided with. A text may nest deeper than Python's stack.
+_UNUSABLE: Final = (*UNDECIDABLE, RecursionError)
 
-def adopted(store: Store, until: int) -> list[Content]:
-    """The rulebooks that rounds were opened under, in the order of their adoption."""
+
+class NotDecidable(ValueError):
+    """The log cannot be decided again. The message is English, `zh` Chinese."""
+
+    def __init__(self, reason: BaseException) -> None:
+        what = f"{type(reason).__name__} {reason}"
+        super().__init__(f"the log cannot be decided again: {what}; see kejin verify decisions")
+        self.zh = f"日志无法重新决定：{what}；见 kejin verify decisions"
+
+
+def adopted(store: Store, until: int, last_day: Day = END_OF_TIME) -> list[Content]:
+    """The rulebooks that rounds were opened under up to a position and a day, in the order of their adoption."""
     rows = fold(store, "events_of_types", until=until, types=[ADOPTION])
-    return [codec.parse_object(bytes(row[4]))["content"] for row in rows]
+    return [codec.parse_object(bytes(row[4]))["content"] for row in rows if row[2] <= last_day]
 
 
 class Change:
@@ -40,21 +53,29 @@ class Change:
     ) -> None:
         self._contents, self._settings, self._others = contents, settings, others
         self._adopted = frozenset(content["id"] for content in contents)
-        changed = [self(content) for content in contents]
         try:
+            changed = [self(content) for content in contents]
             Library(changed)
-        except UnusableRulebook as error:
-            raise UnusableSetting(str(error), str(error)) from None
-        except (LookupError, TypeError, ValueError, AttributeError) as error:
-            what = f"the rulebook cannot be decided with: {type(error).__name__} {error}"
-            raise UnusableSetting(what, f"规则无法用于决定：{error}") from None
-        self.renames = _caps(contents) != _caps(changed)
+            self.renames = _caps(contents) != _caps(changed)
+        except (UnusableSetting, UnusableRulebook) as error:
+            raise UnusableSetting(str(error), getattr(error, "zh", str(error))) from None
+        except _UNUSABLE as error:
+            raise _cannot_decide(error) from None
+
+    def failed(self, error: BaseException) -> UnusableSetting | NotDecidable:
+        """What to tell of a decision that failed: rules from elsewhere may be why, settings are checked before."""
+        return _cannot_decide(error) if self._others else NotDecidable(error)
 
     def __call__(self, content: Content) -> Content:
         """The document as it is under the other rules."""
         for other in self._others:
             content = with_rulebook(content, other, self._adopted)
         return with_settings(content, self._settings)
+
+
+def _cannot_decide(error: BaseException) -> UnusableSetting:
+    what = f"{type(error).__name__} {error}"
+    return UnusableSetting(f"the rulebook cannot be decided with: {what}", f"规则无法用于决定：{what}")
 
 
 def _caps(contents: Sequence[Content]) -> set[tuple[str, str]]:
@@ -67,14 +88,24 @@ def _caps(contents: Sequence[Content]) -> set[tuple[str, str]]:
     return found
 
 
-def document(store: Store, until: int, change: Change) -> dict[str, Any]:
-    """Who would have got more or less up to a position, and why; amounts in fen. Raises LookupError, TypeError or
-    ValueError on a log that is no ledger's (`kejin verify decisions` says where)."""
+def _go_on() -> None:
+    """As long as it takes."""
+
+
+def document(store: Store, until: int, change: Change, look: Callable[[], None] = _go_on) -> dict[str, Any]:
+    """Who would have got more or less up to a position, and why; amounts in fen. `look` is called before each event
+    and may raise what ends the work.
+
+    Raises UnusableSetting where a foreign rulebook cannot decide, NotDecidable on a log that is no ledger's.
+    """
     watched = watched_positions(store, until)
     with _without_collection():
-        other = Fork(lambda: _alone(store, watched, until, change))
-        supposed = _supposed(store, watched, until, change)
-        alone = other.result()
+        try:
+            other = Fork(lambda: _alone(store, watched, until, change, look))
+            supposed = _supposed(store, watched, until, change, look)
+            alone = other.result()
+        except _UNUSABLE as error:
+            raise change.failed(error) from error
     return _document(supposed, alone, until)
 
 
@@ -90,22 +121,30 @@ def _without_collection() -> Iterator[None]:
             gc.enable()
 
 
-def _supposed(store: Store, watched: frozenset[int], until: int, change: Change) -> Supposed:
+def _supposed(
+    store: Store, watched: frozenset[int], until: int, change: Change, look: Callable[[], None]
+) -> Supposed:
     history = History(catalogue(), watched, change)
     supposed = Supposed(history, frozenset(i.event for i in discover_instruments().values()))
-    for recorded in recorded_events(store, 0, until):
-        if history.is_decided(recorded):
-            supposed.take(recorded, codec.read_canonical(recorded.data))
+    # Closed at once, whatever ends the work: the connection is somebody else's next.
+    with closing(recorded_events(store, 0, until)) as events:
+        for recorded in events:
+            look()
+            if history.is_decided(recorded):
+                supposed.take(recorded, codec.read_canonical(recorded.data))
     return supposed
 
 
-def _alone(store: Store, watched: frozenset[int], until: int, change: Change) -> dict[int, Decision]:
+def _alone(
+    store: Store, watched: frozenset[int], until: int, change: Change, look: Callable[[], None]
+) -> dict[int, Decision]:
     history = History(catalogue(), watched, change)
     grants = {instrument.event: key for key, instrument in discover_instruments().items()}
     alone = Alone(history, grants, renames=change.renames)
-    with store.beside() as own:
+    with store.beside() as own, closing(recorded_events(own, 0, until)) as events:
         paths = {number: path for path, number in account_ids(own).items()}
-        for recorded in recorded_events(own, 0, until):
+        for recorded in events:
+            look()
             if history.is_decided(recorded):
                 data = codec.read_canonical(recorded.data)
                 alone.take(recorded, data, as_event(recorded, data, paths))

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from ledger.rulebook.settings import UnusableSetting, parameters, read_setting
+from ledger.rulebook.settings import UnusableSetting, parameters, read_rulebook, read_setting
 from ledger.store import Store
 from projections import what_if
 from tests.histories import history
@@ -163,6 +163,9 @@ def test_what_can_be_set_is_listed_and_can_be_set(ledger: Ledger) -> None:
         "SX-1.reading.A2=everything",
         "SX-1.terms.securities=credit,gold",
         "SX-2.legs.ladder.step_fen=0",
+        f"SX-2.legs.ladder.step_fen={'9' * 5_000}",
+        "SX-1.legs.interest_share.rate=1e999999999",
+        "SX-1.legs.interest_share.rate=1/0",
     ],
 )
 def test_a_setting_that_means_nothing_is_refused(text: str, ledger: Ledger) -> None:
@@ -170,3 +173,63 @@ def test_a_setting_that_means_nothing_is_refused(text: str, ledger: Ledger) -> N
     ledger.submit(*CASES["setup"]["opening"])
     with pytest.raises(UnusableSetting):
         read_setting(text, what_if.adopted(ledger.store, 1))
+
+
+SHIPPED = (Path(__file__).parents[1] / "ledger" / "rulebook" / "shanxi-2022.toml").read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "no TOML",
+        "id = 1",
+        f"x = {'[' * 3_000}{']' * 3_000}",
+        f"x = {'9' * 3_900}{'9' * 3_900}",
+        f"a{'.a' * 30_000} = 1",
+        f"{SHIPPED}\n" * 20,
+        SHIPPED.replace('id = "shanxi-2022"', "id = []"),
+        SHIPPED.replace('layer = "measure"', 'layer = "call"').replace("shanxi-2022", "elsewhere"),
+        SHIPPED.replace('rate = "1/2"', 'rate = "1e999999999"'),
+        SHIPPED.replace('rate = "1/2"', "rate = 0.5"),
+        SHIPPED.replace('rate = "1/2"', 'rate = "half"'),
+        SHIPPED.replace('of = "interest_paid_fen"', 'of = "gold"'),
+        SHIPPED.replace('securities = ["credit", "guaranteed"]', f"securities = {'[' * 300}{']' * 300}"),
+    ],
+    ids=range(13),
+)
+def test_a_rulebook_that_cannot_decide_is_one_clear_sentence(text: str, ledger: Ledger) -> None:
+    """Whatever the text of a foreign rulebook is, the answer is what is wrong with it, at once."""
+    assert text not in (SHIPPED, "")
+    for name in ("opening", "two_claims"):
+        ledger.submit(*CASES["setup"][name])
+    contents = what_if.adopted(ledger.store, 9)
+    with pytest.raises(UnusableSetting) as refused:
+        change = what_if.Change(contents, [], [read_rulebook(text)])
+        what_if.document(ledger.store, 9, change)
+    assert refused.value.zh
+    assert len(str(refused.value)) < 500
+
+
+def test_work_that_is_ended_leaves_the_connection_as_it_was(ledger: Ledger) -> None:
+    """Whoever has the connection next finds no transaction begun, and is answered."""
+    for name in ("opening", "two_claims"):
+        ledger.submit(*CASES["setup"][name])
+    contents = what_if.adopted(ledger.store, 9)
+    for event in (1, 5):
+        with pytest.raises(TimeoutError) as ended:
+            what_if.document(ledger.store, 9, what_if.Change(contents, []), _Ended(event).look)
+        assert ledger.store.connection.info.transaction_status.name == "IDLE", ended
+    assert what_if.document(ledger.store, 9, what_if.Change(contents, []))["claims"] == []
+
+
+class _Ended:
+    """Raises TimeoutError before the n-th event of a history and its second look."""
+
+    def __init__(self, events: int) -> None:
+        self._left = events
+
+    def look(self) -> None:
+        """As `what_if.document` calls it."""
+        self._left -= 1
+        if not self._left:
+            raise TimeoutError

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 from typing import Annotated, Any
 
 import typer
@@ -10,11 +9,10 @@ import typer
 from api.language import say
 from api.printing import as_of_line, print_json, print_table
 from api.problems import Problem
-from api.session import Data, Json, KnownAt, KnownPosition, ledger, position_known
+from api.session import Data, Json, KnownAt, KnownPosition, On, ledger, position_known, read_day
 from ledger.money import format_fen
 
 _SIZE_MAX = 100_000
-_SEED_LENGTH_MAX = 200
 
 
 def command(
@@ -31,6 +29,7 @@ def command(
     round_id: Annotated[
         str | None, typer.Option("--round", metavar="ID", help="Of one round only. 仅某轮次。")
     ] = None,
+    on: On = None,
     known_at: KnownAt = None,
     known_position: KnownPosition = None,
     data: Data = None,
@@ -40,7 +39,8 @@ def command(
 
     random: each claim alike. amount: each fen alike (monetary unit sampling). risk: those with most risks, which are
     near_cap (90 % of a cap's room taken), back_dated (30 days before what its round had decided), corrected, and
-    paid_quickly (within 3 days). The seed is kept in the answer: with it and --known-position anybody draws the same.
+    paid_quickly (within 3 days). The seed is kept in the answer: with it, --on and --known-position anybody draws the
+    same.
     """
     from projections import sampling
 
@@ -49,17 +49,16 @@ def command(
         raise Problem(say(f"--by {method!r}: it is one of {listed}", f"--by {method!r}：须为 {listed} 之一"))
     if not 1 <= size <= _SIZE_MAX:
         raise Problem(say(f"--size {size}: it is 1 to {_SIZE_MAX}", f"--size {size}：须为 1 至 {_SIZE_MAX}"))
-    seed = secrets.token_hex(8) if seed is None else seed
-    if not 1 <= len(seed) <= _SEED_LENGTH_MAX or not seed.isprintable():
+    seed = sampling.new_seed() if seed is None else seed
+    if not sampling.is_seed(seed):
+        most = sampling.SEED_LENGTH_MAX
         raise Problem(
-            say(
-                f"--seed: it is 1 to {_SEED_LENGTH_MAX} printable characters",
-                f"--seed：须为 1 至 {_SEED_LENGTH_MAX} 个可打印字符",
-            )
+            say(f"--seed: it is 1 to {most} printable characters", f"--seed：须为 1 至 {most} 个可打印字符")
         )
+    day = None if on is None else read_day(on)
     with ledger(data) as store:
         until = position_known(store, known_at, known_position)
-        document = sampling.document(store, until, method, size, seed, round_id)
+        document = sampling.document(store, until, method, size, seed, round_id, day)
     if as_json:
         print_json(document)
     else:
@@ -110,4 +109,4 @@ def _show(document: dict[str, Any]) -> None:
             f"方法 {document['method']}，种子 {document['seed']}",
         )
     )
-    print(as_of_line(None, document["known_position"]))
+    print(as_of_line(document["on"], document["known_position"]))

@@ -10,7 +10,7 @@ import typer
 from api.language import say
 from api.printing import print_json, print_table
 from api.problems import Problem
-from api.roles import ROLES
+from api.roles import READING, ROLES, Scope, permission_of, permissions_of
 from api.session import Data, Json, ledger, read_instant
 from api.tokens import all_tokens, create, revoke
 from ledger.commands import TEXT
@@ -30,6 +30,14 @@ def command(
         list[str] | None,
         typer.Option("--role", help=f"{', '.join(ROLES)}; may be given several times. 角色，可重复。"),
     ] = None,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--only",
+            metavar="COMMAND|read|verify",
+            help="Narrow the roles to this; may be given several times. 仅限于此，可重复。",
+        ),
+    ] = None,
     days: Annotated[
         int | None, typer.Option("--days", min=1, max=36_500, help="Valid for so many days. 有效天数。")
     ] = None,
@@ -41,10 +49,15 @@ def command(
 ) -> None:
     """Bearer tokens of the HTTP service: create NAME --role ROLE, list, revoke NAME. 管理令牌。
 
+    \b
+    kejin token create 某银行接口 --role operator --only draw-loan --only repay-loan --days 365
+    kejin token create dashboard --role auditor --only read
+
     The secret is shown once; only its hash is stored. NAME is bound into every event that is recorded by the token.
     auditor reads everything and changes nothing; finance reads, publicises and pays; compliance reads, verifies and
-    holds; operator records facts and claims; admin opens and closes rounds. Once a token was made, the service
-    wants one with every request, and nobody pays a claim that they decided.
+    holds; operator records facts and claims; admin opens and closes rounds. --only leaves of all that only the
+    commands and kinds of reading that it names. Once a token was made, the service wants one with every request, and
+    nobody pays a claim that they decided.
     """
     if action not in _ACTIONS:
         raise Problem(
@@ -54,7 +67,7 @@ def command(
             )
         )
     if action == "create":
-        _create(name, role or [], _expiry(days, until), data, as_json)
+        _create(name, role or [], only or [], _expiry(days, until), data, as_json)
     elif action == "revoke":
         _revoke(name, data, as_json)
     else:
@@ -72,7 +85,12 @@ def _expiry(days: int | None, until: str | None) -> datetime | None:
 
 
 def _create(
-    name: str | None, roles: list[str], expires_at: datetime | None, data: Data, as_json: bool
+    name: str | None,
+    roles: list[str],
+    only: list[str],
+    expires_at: datetime | None,
+    data: Data,
+    as_json: bool,
 ) -> None:
     if name is None or not TEXT.accepts(name):
         raise Problem(say(f"create wants a NAME: {TEXT.wanted_en}", f"create 须给出使用者：{TEXT.wanted_zh}"))
@@ -80,12 +98,44 @@ def _create(
     if strange or not roles:
         listed = ", ".join(ROLES)
         raise Problem(say(f"--role wants one of {listed}", f"--role 应为 {listed} 之一"))
+    _check_narrowing(roles, only)
     with ledger(data, as_owner=True) as store:
-        token_id, secret = create(store, name, roles, expires_at)
+        token_id, secret = create(store, name, roles, only, expires_at)
     if as_json:
-        print_json({"id": token_id, "principal": name, "roles": sorted(set(roles)), "secret": secret})
+        print_json(
+            {
+                "id": token_id,
+                "principal": name,
+                "roles": sorted(set(roles)),
+                "only": sorted(set(only)) or None,
+                "secret": secret,
+            }
+        )
     else:
         print(secret)
+
+
+def _check_narrowing(roles: list[str], only: list[str]) -> None:
+    """A word that narrows to nothing is a mistake. Raises Problem."""
+    from ledger.catalogue import catalogue
+
+    commands, scope = catalogue().specs, Scope(permissions_of(roles))
+    for word in only:
+        if word not in READING and word not in commands:
+            raise Problem(
+                say(
+                    f"--only {word!r}: it is read, verify, or a command; see kejin commands",
+                    f"--only {word!r}：须为 read、verify 或命令名；见 kejin commands",
+                )
+            )
+        if not scope.allows(word if word in READING else permission_of(word), word):
+            listed = ", ".join(roles)
+            raise Problem(
+                say(
+                    f"--only narrows: {listed} may not do {word} in the first place",
+                    f"--only 只能收窄：{listed} 本无 {word} 权限",
+                )
+            )
 
 
 def _revoke(name: str | None, data: Data, as_json: bool) -> None:
@@ -112,6 +162,7 @@ def _list(data: Data, as_json: bool) -> None:
             say("id", "编号"),
             say("principal", "使用者"),
             say("roles", "角色"),
+            say("only", "仅限"),
             say("created", "生成于"),
             say("expires", "有效期至"),
             say("revoked", "撤销于"),
@@ -121,6 +172,7 @@ def _list(data: Data, as_json: bool) -> None:
                 d["id"],
                 d["principal"],
                 ", ".join(d["roles"]),
+                ", ".join(d["only"] or []),
                 d["created_at"],
                 d["expires_at"] or "",
                 d["revoked_at"] or "",

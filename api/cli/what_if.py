@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import tomllib
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -13,8 +12,7 @@ from api.printing import as_of_line, print_json, print_table
 from api.problems import Problem
 from api.session import Data, Json, KnownAt, KnownPosition, ledger, position_known
 from ledger.money import format_fen
-from ledger.rulebook.library import read_toml
-from ledger.rulebook.settings import Content, UnusableSetting, parameters, read_setting
+from ledger.rulebook.settings import Content, UnusableSetting, parameters, read_rulebook, read_setting
 
 _ROWS_MAX = 20
 
@@ -73,9 +71,9 @@ def command(
         try:
             chosen = [read_setting(text, contents) for text in settings or ()]
             change = what_if.Change(contents, chosen, [_read(path) for path in rulebooks or ()])
-        except UnusableSetting as error:
+            document = what_if.document(store, until, change)
+        except (UnusableSetting, what_if.NotDecidable) as error:
             raise Problem(say(str(error), error.zh)) from None
-        document = what_if.document(store, until, change)
     shown = {
         "settings": [str(setting) for setting in chosen],
         "rulebooks": [str(path) for path in rulebooks or ()],
@@ -88,16 +86,11 @@ def command(
 
 def _read(path: Path) -> Content:
     try:
-        content = read_toml(path.read_text(encoding="utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
-        raise Problem(say(f"{path} is no TOML: {error}", f"{path} 不是 TOML：{error}")) from None
-    missing = [name for name in ("id", "layer", "version", "clauses") if name not in content]
-    missing += ["programme"] if content.get("layer") == "measure" and "programme" not in content else []
-    missing += ["effective_from"] if "effective_from" not in content else []
-    if missing:
-        named = ", ".join(missing)
-        raise Problem(say(f"{path}: a rulebook also says {named}", f"{path}：规则文件还须给出 {named}"))
-    return content
+        return read_rulebook(path.read_text(encoding="utf-8"))
+    except UnusableSetting as error:
+        raise Problem(say(f"{path}: {error}", f"{path}：{error.zh}")) from None
+    except UnicodeDecodeError as error:
+        raise Problem(say(f"{path} is not UTF-8: {error}", f"{path} 不是 UTF-8：{error}")) from None
 
 
 def _list(contents: list[Content], as_json: bool) -> None:

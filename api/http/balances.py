@@ -7,21 +7,17 @@ from typing import Any
 
 from api.service import asking, schemas
 from api.service.limits import Limits
-from api.service.operations import Operation, Parameter, Try
+from api.service.operations import Operation, Try
+from api.service.parameters import account
 from api.service.problems import HttpProblem
 from api.service.reads import Asked, document_together
 from ledger.catalogue import Catalogue
 from ledger.store import Store
 
-_ACCOUNT = Parameter(
+_ACCOUNT = account(
     "account",
-    "path",
-    {"type": "string", "minLength": 1, "maxLength": 400},
-    str,
     "The account's path; with a trailing / the sum of its subtree. 账户路径；末尾加 / 为合计。",
-    "an account such as public/treasury",
-    "账户，如 public/treasury",
-    "public/treasury",
+    "path",
 )
 _PATH = {"account": "public/treasury"}
 

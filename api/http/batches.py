@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from api.intake import BYTE_ORDER_MARK, LINE_BYTES_MAX, not_json
+from api.intake import BYTE_ORDER_MARK, LINE_BYTES_MAX, line_too_long, not_json
 from api.roles import BATCH, permission_of
 from api.service.four_eyes import CODE as FOUR_EYES
 from api.service.four_eyes import problem as four_eyes_problem
@@ -29,13 +29,15 @@ from ledger.outcomes import Outcome
 from ledger.rehearsal import Rehearsal
 
 NDJSON: Final = "application/x-ndjson"
-#: So many lines are decided together; while they are, the next ones are read.
+#: So many lines, or so many bytes of them, are decided together; while they are, the next ones are read.
 _PIECE_LINES: Final = 2_000
+_PIECE_BYTES: Final = 4 * 2**20
 _PIECES_AT_ONCE: Final = 2
 #: The event loop reads so many lines at a time before it looks after others.
 _SLICE_LINES: Final = 200
 
-Line = tuple[int, bytes]
+#: A line's number from 1, and its text; None for one that is too long.
+Line = tuple[int, bytes | None]
 Document = dict[str, Any]
 
 
@@ -80,6 +82,39 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
     ]
 
 
+class Cutter:
+    """Cuts a body into lines as its pieces come, however it was cut into these. Of a line longer than `bytes_max`
+    nothing is kept: None stands in its place."""
+
+    def __init__(self, bytes_max: int) -> None:
+        self._bytes_max = bytes_max
+        self._begun: bytes | None = b""
+
+    @property
+    def kept_bytes(self) -> int:
+        """How much of a line without its end is kept."""
+        return len(self._begun or b"")
+
+    def cut(self, data: bytes, *, last: bool) -> list[bytes | None]:
+        """The lines that end with this piece of the body. What follows the last line end is one, if there is any."""
+        first, *others = data.split(b"\n")
+        self._add(first)
+        lines: list[bytes | None] = []
+        if others:
+            whole = [text if len(text) <= self._bytes_max else None for text in others[:-1]]
+            lines = [self._begun, *whole]
+            self._begun = b""
+            self._add(others[-1])
+        if last and self._begun != b"":
+            lines.append(self._begun)
+        return lines
+
+    def _add(self, text: bytes) -> None:
+        if self._begun is not None:
+            fits = len(self._begun) + len(text) <= self._bytes_max
+            self._begun = self._begun + text if fits else None
+
+
 class _Batch:
     """One batch: lines are read, decided in pieces, and answered, all three at once."""
 
@@ -111,8 +146,9 @@ class _Batch:
 
     async def _read(self) -> None:
         """Cut the body into lines, lines into pieces."""
-        rest, number, size = b"", 0, 0
+        cutter, number, size = Cutter(LINE_BYTES_MAX), 0, 0
         piece: list[Line] = []
+        piece_bytes = 0
         more = True
         while more:
             try:
@@ -124,32 +160,32 @@ class _Batch:
             more = message.get("more_body", False)
             data: bytes = message.get("body", b"")
             size += len(data)
-            texts = (rest + data).split(b"\n")
-            rest = texts.pop()
-            if not more and rest:
-                texts, rest = [*texts, rest], b""
-            for text in texts:
+            piece_bytes += len(data)
+            for text in cutter.cut(data, last=not more):
                 number += 1
-                if number == 1:
+                if number == 1 and text is not None:
                     text = text.removeprefix(BYTE_ORDER_MARK)  # noqa: PLW2901
                 if number > self._limits.batch_lines_max:
                     break
-                if text and not text.isspace():
+                if text is None:
+                    piece.append((number, None))
+                elif text and not text.isspace():
                     piece.append((number, text.removesuffix(b"\r")))
-            over = self._over(size, number, len(rest))
+            over = self._over(size, number)
             if over is not None:
                 await self._put(piece)
                 first_unread = number if number > self._limits.batch_lines_max else number + 1
                 await self._stop(first_unread, over)
                 return
-            if len(piece) >= _PIECE_LINES or (piece and self._pieces.empty()):
+            full = len(piece) >= _PIECE_LINES or piece_bytes >= _PIECE_BYTES
+            if piece and (full or self._pieces.empty()):
                 await self._put(piece)
-                piece = []
+                piece, piece_bytes = [], 0
         if piece:
             await self._put(piece)
         await self._pieces.put(None)
 
-    def _over(self, size: int, lines: int, rest: int) -> str | None:
+    def _over(self, size: int, lines: int) -> str | None:
         limits = self._limits
         if self._request.service.draining:
             return "the server is stopping; what follows was not read"
@@ -157,8 +193,6 @@ class _Batch:
             return f"the batch is longer than {limits.batch_bytes_max} bytes; what follows was not read"
         if lines > limits.batch_lines_max:
             return f"the batch has more than {limits.batch_lines_max} lines; what follows was not read"
-        if rest > LINE_BYTES_MAX:
-            return f"the line is longer than {LINE_BYTES_MAX} bytes; what follows was not read"
         return None
 
     async def _stop(self, line: int, why: str) -> None:
@@ -182,22 +216,26 @@ class _Batch:
             await asyncio.sleep(0)
         return read
 
-    def _parse(self, text: bytes, today: str) -> Command | Document:
-        sender, chinese = self._request.sender, self._request.language == "zh"
+    def _parse(self, text: bytes | None, today: str) -> Command | Document:
+        sender = self._request.sender
+        if text is None:
+            return self._malformed(line_too_long())
         try:
             command = commands.read(
                 codec.parse_object(text), self._known.specs, today, principal=sender.principal
             )
         except codec.NotStrictJson as error:
-            problem = not_json(error)
-            return _invalid(problem.problem_zh if chinese else str(problem))
+            return self._malformed(not_json(error))
         except InvalidCommand as error:
-            return _invalid(error.problem_zh if chinese else str(error))
+            return self._malformed(error)
         try:
-            sender.check(permission_of(command.name))
+            sender.check(permission_of(command.name), command.name)
         except HttpProblem as problem:
             return self._forbidden(problem)
         return command
+
+    def _malformed(self, problem: InvalidCommand) -> Document:
+        return _invalid(problem.problem_zh if self._request.language == "zh" else str(problem))
 
     def _forbidden(self, problem: HttpProblem) -> Document:
         detail = problem.zh if self._request.language == "zh" else str(problem)

@@ -11,21 +11,26 @@ from api.roles import READ
 from api.service import asking, schemas
 from api.service.limits import Limits
 from api.service.operations import Answer, Operation, Try
-from api.service.parameters import CLOCKS, paging, position, text
+from api.service.parameters import CLOCKS, ON, paging, position, text
 from api.service.reads import (
     answered,
     document,
     entity_tag,
-    first_or_next,
     not_modified,
     page_document,
+    pinned,
     tagged,
 )
 from api.service.requests import Reply, Request, json_bytes
 from ledger.catalogue import Catalogue
 from projections.clocks import AsOf
 
-_FILTERS: Final = ("on", "after", "until", "tag", "type")
+_FILTERS: Final = (
+    position("after", "Only later positions. 仅此序号之后。", least=0),
+    position("until", "Only up to this position. 至此序号为止。", least=0),
+    text("tag", "e.g. firm:<uscc>, loan:<id>, claim:<id>, round:<id>. 标签。", "loan:L1"),
+    text("type", "e.g. LoanInterestGranted, ClaimRefused. 类型。", "LoanDrawn"),
+)
 _NDJSON: Final = b"application/x-ndjson"
 _POSITION: Final = position("position", "The event's position. 事件序号。", "path", example=5)
 _PATH: Final = {"position": 5}
@@ -53,10 +58,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
                 Answer(304, "What If-None-Match names is still the answer.", {}, media_type=""),
             ),
             (
-                position("after", "Only later positions. 仅此序号之后。", least=0),
-                position("until", "Only up to this position. 至此序号为止。", least=0),
-                text("tag", "e.g. firm:<uscc>, loan:<id>, claim:<id>, round:<id>. 标签。", "loan:L1"),
-                text("type", "e.g. LoanInterestGranted, ClaimRefused. 类型。", "LoanDrawn"),
+                *_FILTERS,
                 *CLOCKS,
                 *paging(limits),
             ),
@@ -102,8 +104,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
 
 async def _list(request: Request) -> Reply:
     given = request.parameters
-    page = first_or_next(request, _FILTERS)
-    filters = {name: given[name] for name in _FILTERS} if page is None else page.filters
+    page, filters = pinned(request, (ON, *_FILTERS))
     limit = given["limit"] or request.service.limits.page_rows
     as_of, found = await answered(
         request,

@@ -8,21 +8,27 @@ from api.roles import READ
 from api.service import asking, schemas
 from api.service.limits import Limits
 from api.service.operations import Answer, Operation, Try
-from api.service.parameters import CLOCKS, identifier, paging, position, uscc
+from api.service.parameters import CLOCKS, ON, identifier, paging, position, uscc
 from api.service.problems import HttpProblem
 from api.service.reads import (
     answered,
     entity_tag,
-    first_or_next,
     not_modified,
     page_document,
+    pinned,
     tagged,
 )
 from api.service.requests import Reply, Request, json_bytes
 from ledger.catalogue import Catalogue
 
 _SUBJECTS: Final = ("firm", "bank", "round")
-_FILTERS: Final = ("on", "after", "until", *_SUBJECTS)
+_FILTERS: Final = (
+    uscc("firm", "Only events of this firm. 仅该企业。"),
+    uscc("bank", "Only events of this bank. 仅该银行。"),
+    identifier("round", "Only events of this round. 仅该轮次。", "R1", "query"),
+    position("after", "Only later positions. 仅此序号之后。", least=0),
+    position("until", "Only up to this position. 至此序号为止。", least=0),
+)
 #: Each event of a page asks for several balances.
 _ROWS_MAX: Final = 200
 
@@ -49,11 +55,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
                 Answer(304, "What If-None-Match names is still the answer.", {}, media_type=""),
             ),
             (
-                uscc("firm", "Only events of this firm. 仅该企业。"),
-                uscc("bank", "Only events of this bank. 仅该银行。"),
-                identifier("round", "Only events of this round. 仅该轮次。", "R1", "query"),
-                position("after", "Only later positions. 仅此序号之后。", least=0),
-                position("until", "Only up to this position. 至此序号为止。", least=0),
+                *_FILTERS,
                 *CLOCKS,
                 *paging(limits),
             ),
@@ -73,8 +75,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
 
 async def _replay(request: Request) -> Reply:
     given = request.parameters
-    page = first_or_next(request, _FILTERS)
-    filters = {name: given[name] for name in _FILTERS} if page is None else page.filters
+    page, filters = pinned(request, (ON, *_FILTERS))
     limit = min(given["limit"] or request.service.limits.page_rows, _ROWS_MAX)
     subjects = [f"{name}:{filters[name]}" for name in _SUBJECTS if filters[name] is not None]
     if len(subjects) > 1:

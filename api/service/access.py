@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
 
-from api.roles import EVERYTHING, permissions_of
+from api.roles import EVERYTHING, Scope
 from api.service.problems import HttpProblem
 from api.tokens import Token, all_tokens, hash_of
 from ledger.store import Store
@@ -20,20 +20,25 @@ _LOOK_AGAIN_SECONDS: Final = 0.25
 
 @dataclass(frozen=True, slots=True)
 class Sender:
-    """Who sent a request: the principal that is bound into events, the token's id, what they may do."""
+    """Who sent a request: the principal that is bound into events, the token's id, what they may do. The one place
+    where permissions are checked."""
 
     principal: str | None  # None: the server's own
     token: str | None
-    may: frozenset[str]
+    scope: Scope
 
-    def check(self, permission: str) -> None:
-        """Raises HttpProblem `forbidden`."""
-        if permission not in self.may:
+    def check(self, permission: str, name: str) -> None:
+        """Whether they may do what wants a permission and is called so. Raises HttpProblem `forbidden`."""
+        if self.scope.allows(permission, name):
+            return
+        if permission not in self.scope.permissions:
             raise HttpProblem(
                 "forbidden",
                 f"this token does not have the permission {permission!r}",
                 f"该令牌没有 {permission!r} 权限",
             )
+        listed = ", ".join(sorted(self.scope.only or ()))
+        raise HttpProblem("forbidden", f"this token is narrowed to {listed}", f"该令牌仅限于 {listed}")
 
 
 _ANYBODY: Final = Sender(None, None, EVERYTHING)
@@ -75,7 +80,7 @@ class Access:
         token = self._by_hash.get(hash_of(secret.strip().decode("latin-1")))
         if token is None or not token.valid_at(datetime.now(UTC)):
             return None
-        return Sender(token.principal, token.id, permissions_of(token.roles))
+        return Sender(token.principal, token.id, token.scope)
 
 
 def unauthorized() -> HttpProblem:

@@ -17,9 +17,10 @@ from ledger.accounts import is_account
 from ledger.dates import Day
 from ledger.events import StoredEvent
 from ledger.explain import NothingToExplain
+from ledger.rulebook.settings import UnusableSetting, parameters, read_rulebook, read_setting
 from ledger.store import NotKnown, Store
-from projections import runner
-from projections.balances import balances_fen
+from projections import differences, runner, sampling, what_if
+from projections.balances import UnknownAccount, balances_fen
 from projections.caps import caps
 from projections.clocks import AsOf
 from projections.envelopes import envelope
@@ -235,6 +236,75 @@ def party_document(store: Store, as_of: AsOf, uscc: str, kind: str) -> Mapping[s
 
 
 WHOLE_REPORTS = {"near-caps": near_caps, "duties": duties, "duplicates": duplicates}
+
+
+def difference(
+    store: Store, what: str, name: str | None, points: tuple[AsOf, AsOf], after: int, limit: int
+) -> dict[str, Any]:
+    """What lies between two points. Raises HttpProblem `unknown_account`."""
+    try:
+        return differences.document(store, what, name, *points, after=after, limit=limit)
+    except UnknownAccount:
+        raise _unknown_account(what) from None
+
+
+class Walk:
+    """The time for a question that goes through the whole log; the time that it waited for others counts as well."""
+
+    def __init__(self, seconds_max: float) -> None:
+        self._seconds_max = seconds_max
+        self._ends_at = time.monotonic() + seconds_max
+
+    def look(self) -> None:
+        """Go on. Raises HttpProblem `too_slow` once the time is over."""
+        if time.monotonic() > self._ends_at:
+            seconds = f"{self._seconds_max:g}"
+            raise HttpProblem(
+                "too_slow",
+                f"the whole log could not be gone through within {seconds} seconds; ask at an earlier known_position, "
+                "again later, or on the command line, which has no such limit",
+                f"未能在 {seconds} 秒内遍历日志；请指定更早的 known_position、稍后再试，或使用无此限制的命令行",
+            )
+
+
+def sample(store: Store, as_of: AsOf, walk: Walk, given: Mapping[str, Any], seed: str) -> dict[str, Any]:
+    """Claims drawn for an auditor. Raises HttpProblem `too_slow`."""
+    walk.look()
+    return sampling.document(
+        store,
+        as_of.known_position,
+        given["by"] or sampling.METHODS[0],
+        given["size"] or sampling.SIZE,
+        seed,
+        given["round"],
+        as_of.on,
+        walk.look,
+    )
+
+
+def rule_rows(store: Store, as_of: AsOf) -> list[dict[str, Any]]:
+    """What can be set in the adopted rulebooks, with its present value."""
+    found = parameters(what_if.adopted(store, as_of.known_position, as_of.last_day))
+    return [{"document": p.document, "set": p.name, "value": p.value} for p in found]
+
+
+def supposed(
+    store: Store, as_of: AsOf, walk: Walk, settings: Sequence[str], rulebooks: Sequence[str]
+) -> dict[str, Any]:
+    """Who would have got more or less under other rules. Raises HttpProblem `unusable_rules`, `too_slow`,
+    `not_decidable`."""
+    walk.look()
+    until = as_of.known_position
+    try:
+        contents = what_if.adopted(store, until)
+        others = [read_rulebook(text) for text in rulebooks]
+        change = what_if.Change(contents, [read_setting(text, contents) for text in settings], others)
+        found = what_if.document(store, until, change, walk.look)
+    except UnusableSetting as error:
+        raise HttpProblem("unusable_rules", str(error), error.zh) from None
+    except what_if.NotDecidable as error:
+        raise HttpProblem("not_decidable", str(error), error.zh) from None
+    return {"settings": list(settings), "rulebooks": [str(other["id"]) for other in others], **found}
 
 
 def projection_status(store: Store) -> list[dict[str, Any]]:

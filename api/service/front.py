@@ -15,6 +15,7 @@ from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
 
+from api.roles import NOTHING
 from api.service.access import Sender, unauthorized
 from api.service.operations import Operation
 from api.service.parameters import read_parameters
@@ -127,9 +128,9 @@ async def _admitted(
         if sender is None:
             raise unauthorized()
     if sender is None:
-        return Sender(None, None, frozenset())
+        return Sender(None, None, NOTHING)
     if operation.may is not None:
-        sender.check(operation.may)
+        sender.check(operation.may, operation.name)
     return sender
 
 

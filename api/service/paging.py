@@ -11,6 +11,7 @@ from typing import Any
 
 import orjson
 
+from api.service.operations import Parameter
 from api.service.problems import HttpProblem
 
 
@@ -29,18 +30,18 @@ class Cursor:
         return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def read_cursor(text: str, filters: Mapping[str, Any], parameters: Mapping[str, Any]) -> Cursor:
+def read_cursor(text: str, filters: Sequence[Parameter], parameters: Mapping[str, Any]) -> Cursor:
     """The cursor of a request. Its filters hold; those that the request repeats must be the same.
 
-    `filters` are the names of the list with what the request gave (None: not given). Raises HttpProblem.
+    `filters` are the parameters that the list pins, `parameters` what the request gave. Raises HttpProblem.
     """
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) if text.isascii() else b""
         pinned, known_position, after = orjson.loads(raw)
         right = (
             type(pinned) is dict
-            and pinned.keys() == filters.keys()
-            and all(value is None or type(value) is str or type(value) is int for value in pinned.values())
+            and pinned.keys() == {filter_.name for filter_ in filters}
+            and all(_could_be(filter_, pinned[filter_.name]) for filter_ in filters)
             and type(known_position) is int
             and 0 <= known_position < 2**53
             and type(after) is int
@@ -50,8 +51,8 @@ def read_cursor(text: str, filters: Mapping[str, Any], parameters: Mapping[str, 
         right = False
     if not right:
         raise _unusable("the cursor was not made by this list", "该游标不是此列表生成的")
-    for name, value in filters.items():
-        if value is not None and value != pinned[name]:
+    for name in pinned:
+        if parameters[name] is not None and parameters[name] != pinned[name]:
             raise _unusable(
                 f"the cursor pins {name}; leave it out or give the same",
                 f"游标已固定 {name}；请省略或保持一致",
@@ -59,6 +60,11 @@ def read_cursor(text: str, filters: Mapping[str, Any], parameters: Mapping[str, 
     if parameters.get("known_position") not in (None, known_position):
         raise _unusable("the cursor pins known_position", "游标已固定 known_position")
     return Cursor(pinned, known_position, after)
+
+
+def _could_be(filter_: Parameter, pinned: Any) -> bool:
+    """Whether a pinned value is one that the parameter takes: anybody can write a cursor. Raises ValueError."""
+    return pinned is None or (type(pinned) in (str, int) and filter_.read(str(pinned)) == pinned)
 
 
 def _unusable(en: str, zh: str) -> HttpProblem:

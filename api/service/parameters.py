@@ -87,6 +87,20 @@ def text(name: str, en: str, example: str) -> Parameter:
     )
 
 
+def account(name: str, en: str, place: str) -> Parameter:
+    """The path of an account or subtree; whether it is one of a known shape is not checked here."""
+    return Parameter(
+        name,
+        place,
+        {"type": "string", "minLength": 1, "maxLength": 400},
+        _checked(lambda t: len(t) <= 400),
+        en,
+        "an account such as public/treasury",
+        "账户，如 public/treasury",
+        "public/treasury",
+    )
+
+
 def word(name: str, en: str, words: Sequence[str], place: str = "query") -> Parameter:
     """One of some words."""
     listed = ", ".join(words)
@@ -128,29 +142,39 @@ IDEMPOTENCY_KEY: Final = Parameter(
     KEY.wanted_zh,
     "2024-0001/1",
 )
-_ON: Final = Parameter(
-    "on",
-    "query",
-    {"type": "string", "format": "date"},
-    _checked(is_day),
-    "Business date; default: all. 业务日期；默认全部。",
-    "a real date written YYYY-MM-DD",
-    "真实存在的日期，写作 YYYY-MM-DD",
-    "2024-12-31",
-)
-_KNOWN_AT: Final = Parameter(
-    "known_at",
-    "query",
-    {"type": "string", "format": "date-time"},
-    _instant,
-    "As known at an instant (RFC 3339; without a zone: Shanghai). 截至该时刻所知。",
-    "an instant such as 2024-07-01T09:30:00+08:00",
-    "时刻，例如 2024-07-01T09:30:00+08:00",
-)
-#: The two clocks, and what must be known at least. Every read takes them.
-CLOCKS: Final = (
-    _ON,
-    _KNOWN_AT,
+
+
+def day(name: str, en: str) -> Parameter:
+    """A business date."""
+    return Parameter(
+        name,
+        "query",
+        {"type": "string", "format": "date"},
+        _checked(is_day),
+        en,
+        "a real date written YYYY-MM-DD",
+        "真实存在的日期，写作 YYYY-MM-DD",
+        "2024-12-31",
+    )
+
+
+def instant(name: str, en: str) -> Parameter:
+    """An instant of what was known."""
+    return Parameter(
+        name,
+        "query",
+        {"type": "string", "format": "date-time"},
+        _instant,
+        en,
+        "an instant such as 2024-07-01T09:30:00+08:00",
+        "时刻，例如 2024-07-01T09:30:00+08:00",
+    )
+
+
+ON: Final = day("on", "Business date; default: all. 业务日期；默认全部。")
+#: What was known, and what must be known at least.
+KNOWN: Final = (
+    instant("known_at", "As known at an instant (RFC 3339; without a zone: Shanghai). 截至该时刻所知。"),
     position(
         "known_position",
         "As known at a position of the log; default: the newest. 截至该序号所知。",
@@ -158,6 +182,8 @@ CLOCKS: Final = (
     ),
     position("min_position", "Wait until the answer knows this position. 至少须知至该序号。"),
 )
+#: The two clocks. Every read takes them.
+CLOCKS: Final = (ON, *KNOWN)
 
 
 def paging(limits: Limits) -> tuple[Parameter, Parameter]:

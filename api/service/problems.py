@@ -32,8 +32,9 @@ KINDS: Final[Mapping[str, Kind]] = {
     "invalid_parameter": Kind(422, "Malformed parameter", "参数格式不正确"),
     "unknown_parameter": Kind(422, "Unknown parameter", "未知参数"),
     "invalid_cursor": Kind(422, "Unusable cursor", "游标不可用"),
+    "unusable_rules": Kind(422, "Rules that nothing can be decided by", "规则无法用于决定"),
     "unauthorized": Kind(401, "A valid token is needed", "需要有效令牌"),
-    "forbidden": Kind(403, "This role may not do that", "该角色无此权限"),
+    "forbidden": Kind(403, "This token may not do that", "该令牌无此权限"),
     "four_eyes": Kind(403, "Whoever decided a claim may not pay it", "决定申请的人不得支付该申请"),
     "cross_site": Kind(403, "Requests from other sites are not taken", "不接受来自其他站点的请求"),
     "not_found": Kind(404, "No such address", "没有此地址"),
@@ -53,6 +54,7 @@ KINDS: Final[Mapping[str, Kind]] = {
     "database_unavailable": Kind(503, "The database is not available", "数据库不可用", again=True),
     "too_slow": Kind(503, "The question took too long", "查询耗时过长", again=True),
     "contradiction": Kind(503, "The log is not the one that was signed", "日志与已签署的不符"),
+    "not_decidable": Kind(503, "The log cannot be decided again", "日志无法重新决定"),
     "behind": Kind(503, "The projections are behind", "投影尚未跟上", again=True),
 }
 

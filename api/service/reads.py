@@ -11,7 +11,7 @@ from api.service.asking import Clocks, resolve
 from api.service.limits import Limits
 from api.service.operations import Answer, Operation, Parameter, Try
 from api.service.paging import Cursor, cut, read_cursor, shown_instant
-from api.service.parameters import CLOCKS, paging
+from api.service.parameters import CLOCKS, ON, paging
 from api.service.problems import HttpProblem
 from api.service.reading import Lane, behind
 from api.service.requests import Reply, Request, json_bytes
@@ -35,7 +35,7 @@ _CODES: Final = ("not_known",)
 def clocks_of(request: Request) -> Clocks:
     """The clocks that a request gave."""
     given = request.parameters
-    return Clocks(given["on"], given["known_at"], given["known_position"], given["min_position"])
+    return Clocks(given.get("on"), given["known_at"], given["known_position"], given["min_position"])
 
 
 def echo(request: Request, as_of: AsOf) -> dict[str, Any]:
@@ -44,10 +44,10 @@ def echo(request: Request, as_of: AsOf) -> dict[str, Any]:
     return {"on": as_of.on, "known_at": known_at, "known_position": as_of.known_position}
 
 
-def entity_tag(request: Request, as_of: AsOf) -> bytes:
+def entity_tag(request: Request, as_of: AsOf, *more: object) -> bytes:
     """Strong: at one position the same question has the same answer for ever, byte for byte. The release is part of
-    it, since another release may say more."""
-    return f'"{request.service.version}.{as_of.known_position}"'.encode()
+    it, since another release may say more; and whatever `more` the question leaves open."""
+    return f'"{".".join(map(str, (request.service.version, as_of.known_position, *more)))}"'.encode()
 
 
 def is_known(request: Request, tag: bytes) -> bool:
@@ -111,11 +111,12 @@ def _all_answered(read: ReadTogether, store: Store, requests: Sequence[Request])
         try:
             newest = max(as_of.known_position for _, (as_of, _) in asked)
             requests[0].service.projected.ensure(store, newest)
+            all_found = read(store, [one for _, one in asked])
         except NotProjected as error:
             if len(requests) == 1:
                 return [behind(error)]
             return [_all_answered(read, store, [request])[0] for request in requests]
-        for (number, (as_of, _)), found in zip(asked, read(store, [one for _, one in asked]), strict=True):
+        for (number, (as_of, _)), found in zip(asked, all_found, strict=True):
             answers[number] = found if isinstance(found, HttpProblem) else (as_of, found)
     return answers
 
@@ -202,7 +203,7 @@ def _document(
         zh,
         READ,
         handle,
-        (Answer(200, "The answer, with what was asked.", schema, headers=_TAG), _UNCHANGED),
+        (Answer(200, "The answer, with what was asked.", schema, headers=TAG), UNCHANGED),
         (*parameters, *CLOCKS),
         codes=(*_CODES, *codes),
         tries=(*tries, *_common_tries(tries)),
@@ -223,16 +224,15 @@ def rows(
     projected: bool = False,
 ) -> Operation:
     """A read that answers a list, page by page."""
-    names = ("on", *(parameter.name for parameter in parameters))
+    filters = (ON, *parameters)
 
     async def handle(request: Request) -> Reply:
         given = request.parameters
-        page = first_or_next(request, names)
-        pinned = {name: given[name] for name in names} if page is None else page.filters
+        page, asked = pinned(request, filters)
         as_of, found = await answered(
             request,
             request.service.slow,
-            lambda store, as_of: read(store, as_of, pinned),
+            lambda store, as_of: read(store, as_of, asked),
             projected=projected,
             page=page,
         )
@@ -240,7 +240,7 @@ def rows(
         if not_modified(found):
             return Reply(304, b"", headers)
         chosen, after = cut(found, 0 if page is None else page.after, given["limit"] or limits.page_rows)
-        return Reply(200, json_bytes(page_document(request, as_of, chosen, pinned, after)), headers)
+        return Reply(200, json_bytes(page_document(request, as_of, chosen, asked, after)), headers)
 
     return Operation(
         name,
@@ -251,19 +251,20 @@ def rows(
         zh,
         READ,
         handle,
-        (Answer(200, "A page of rows, with what was asked.", page_of(dict(row)), headers=_TAG), _UNCHANGED),
+        (Answer(200, "A page of rows, with what was asked.", page_of(dict(row)), headers=TAG), UNCHANGED),
         (*parameters, *CLOCKS, *paging(limits)),
         codes=(*_CODES, "invalid_cursor"),
         tries=(*tries, *_common_tries(tries), Try(422, "invalid_cursor", query={"cursor": "x"})),
     )
 
 
-def first_or_next(request: Request, names: Sequence[str]) -> Cursor | None:
-    """The cursor of a request; None for a first page. Raises HttpProblem."""
-    text = request.parameters["cursor"]
-    if text is None:
-        return None
-    return read_cursor(text, {name: request.parameters[name] for name in names}, request.parameters)
+def pinned(request: Request, filters: Sequence[Parameter]) -> tuple[Cursor | None, Mapping[str, Any]]:
+    """The cursor of a request (None for a first page), and the filters of the list by name. Raises HttpProblem."""
+    given = request.parameters
+    if given["cursor"] is None:
+        return None, {filter_.name: given[filter_.name] for filter_ in filters}
+    page = read_cursor(given["cursor"], filters, given)
+    return page, page.filters
 
 
 def page_document(
@@ -274,8 +275,8 @@ def page_document(
     return {**echo(request, as_of), "items": items, "next_cursor": following}
 
 
-_TAG: Final = {"ETag": "strong, of the position that the answer knows"}
-_UNCHANGED: Final = Answer(304, "What If-None-Match names is still the answer.", {}, media_type="")
+TAG: Final = {"ETag": "strong, of the position that the answer knows"}
+UNCHANGED: Final = Answer(304, "What If-None-Match names is still the answer.", {}, media_type="")
 
 
 def _common_tries(tries: Sequence[Try]) -> list[Try]:

@@ -301,3 +301,112 @@ REPLAY_ROW: Final = _object(
     },
     "refusal",
 )
+_POINT: Final = _object({"on": _STRING_OR_NULL, "known_position": _INTEGER})
+DIFF: Final = _object(
+    {
+        **_CLOCKS,
+        "what": _STRING,
+        "id": _STRING,
+        "from_fen": _INTEGER,
+        "to_fen": _INTEGER,
+        "difference_fen": _INTEGER,
+        "from": _POINT,
+        "to": _POINT,
+        "accounts": {
+            "type": "array",
+            "items": _object(
+                {
+                    "account": _STRING,
+                    "from_fen": _INTEGER,
+                    "to_fen": _INTEGER,
+                    "difference_fen": _INTEGER,
+                    "lines_fen": _INTEGER,
+                }
+            ),
+        },
+        "lines": {
+            "type": "array",
+            "items": _object(
+                {
+                    "position": _INTEGER,
+                    "type": _STRING,
+                    "claim": _STRING_OR_NULL,
+                    "account": _STRING,
+                    "effective_on": _STRING,
+                    "amount_fen": _INTEGER,
+                    "why": _STRING,
+                    "counts_at": _POINT,
+                }
+            ),
+        },
+        "next_cursor": _STRING_OR_NULL,
+    },
+    # Of an account or subtree alone the sums, of a subject alone its id.
+    *("id", "from_fen", "to_fen", "difference_fen"),
+)
+SAMPLE: Final = read_of(
+    {
+        "method": _STRING,
+        "size": _INTEGER,
+        "seed": _STRING,
+        "round": _STRING_OR_NULL,
+        "population": _object({"claims": _INTEGER, "total_fen": _INTEGER}),
+        "interval_fen": {"type": ["integer", "null"]},
+        "claims": {
+            "type": "array",
+            "items": _object(
+                {
+                    "claim": _STRING,
+                    "position": _INTEGER,
+                    "instrument": _STRING,
+                    "round": _STRING,
+                    "payee": _STRING,
+                    "effective_on": _STRING,
+                    "amount_fen": _INTEGER,
+                    "hits": _INTEGER,
+                    "risks": {"type": "array", "items": _STRING},
+                    "positions": {"type": "array", "items": _INTEGER},
+                }
+            ),
+        },
+    }
+)
+SETTING_ROW: Final = _object({"document": _STRING, "set": _STRING, "value": {}})
+_TEXTS: Final[Schema] = {"type": "array", "items": _STRING}
+WHAT_IF: Final = read_of(
+    {
+        "settings": _TEXTS,
+        "rulebooks": _TEXTS,
+        "first_parting": {"type": ["integer", "null"]},
+        "then_fen": _INTEGER,
+        "now_fen": _INTEGER,
+        "difference_fen": _INTEGER,
+        "causes": {"type": "array", "items": ANY},
+        "payees": {"type": "array", "items": ANY},
+        "claims": {"type": "array", "items": ANY},
+        "other_steps": {"type": "array", "items": ANY},
+        "left_out": {"type": "object", "additionalProperties": {"type": "integer", "minimum": 0}},
+    }
+)
+
+
+def what_if_body(texts_max: Mapping[str, int]) -> Schema:
+    """Settings, and rulebooks in TOML: at most so many texts of each."""
+    words = {
+        "settings": "CLAUSE.PATH=VALUE, e.g. SX-1.legs.interest_share.rate=1/4; see GET /v1/what-if. 设定。",
+        "rulebooks": "A rulebook in TOML. 以 TOML 写成的规则文件。",
+    }
+    return {
+        "type": "object",
+        "properties": {
+            name: {
+                "type": "array",
+                "maxItems": most,
+                "items": {"type": "string", "minLength": 1},
+                "description": words[name],
+            }
+            for name, most in texts_max.items()
+        },
+        "minProperties": 1,
+        "additionalProperties": False,
+    }

@@ -64,10 +64,12 @@ class Service:
         self.rehearsals = Lane(
             "rehearsals", lambda: database.reader(limits.slow_seconds_max, by_index=True), 1
         )
+        # What goes through the whole log in this process takes time and memory: one at a time.
+        self.walks = Lane("walks", lambda: database.reader(limits.slow_seconds_max), 1)
         self._signing: Signing | None = None  # of the listener's thread
         self._signed_position = 0
         self._listener = Listener(database.listener, self._heard)
-        self._lanes = (self.quick, self.slow, self.checks, self.rehearsals)
+        self._lanes = (self.quick, self.slow, self.checks, self.rehearsals, self.walks)
 
     def start(self) -> None:
         """Begin, in the running event loop."""

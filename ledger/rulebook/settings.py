@@ -15,6 +15,8 @@ from typing import Any, Final
 from ledger.dates import is_day
 from ledger.money import MAX_FEN
 from ledger.rulebook.clauses import WINDOWS
+from ledger.rulebook.library import read_toml
+from ledger.rulebook.shapes import is_rate
 from ledger.subjects.loans import SECURITIES
 
 Content = Mapping[str, Any]
@@ -115,15 +117,15 @@ def read_setting(text: str, contents: Sequence[Content]) -> Setting:
         document, path = "", name
     if not equals or not path:
         raise UnusableSetting(
-            f"--set {text!r}: write CLAUSE.PATH=VALUE, e.g. SX-1.caps.firm_cap.limit.amount_fen=30000000",
-            f"--set {text!r}：写作 条款.路径=值，例如 SX-1.caps.firm_cap.limit.amount_fen=30000000",
+            f"setting {text!r}: write CLAUSE.PATH=VALUE, e.g. SX-1.caps.firm_cap.limit.amount_fen=30000000",
+            f"设定 {text!r}：写作 条款.路径=值，例如 SX-1.caps.firm_cap.limit.amount_fen=30000000",
         )
     names = [content["id"] for content in contents]
     if document and document not in names:
         listed = ", ".join(dict.fromkeys(names))
         raise UnusableSetting(
-            f"--set {text!r}: no rulebook {document!r} was adopted; there are {listed}",
-            f"--set {text!r}：未采用过 {document!r}；已采用的有 {listed}",
+            f"setting {text!r}: no rulebook {document!r} was adopted; there are {listed}",
+            f"设定 {text!r}：未采用过 {document!r}；已采用的有 {listed}",
         )
     known = [p for p in parameters(contents) if p.name == path.strip()]
     own = [p for p in known if p.document == document] or known
@@ -137,8 +139,8 @@ def _unknown(text: str, path: str, known: list[Parameter]) -> UnusableSetting:
     near = [p for p in known if p.path[0] == clause] or known
     listed = ", ".join(dict.fromkeys(p.name for p in near))
     return UnusableSetting(
-        f"--set {text!r}: there is no parameter {path!r}; there are {listed}",
-        f"--set {text!r}：没有参数 {path!r}；可设的有 {listed}",
+        f"setting {text!r}: there is no parameter {path!r}; there are {listed}",
+        f"设定 {text!r}：没有参数 {path!r}；可设的有 {listed}",
     )
 
 
@@ -166,7 +168,8 @@ def _read_value(text: str, parameter: Parameter, value: str) -> Any:
 def _integer(text: str, name: str, value: str) -> int:
     least = 1 if name in ("step_fen", "rounding_unit_fen", "year_days") else 0
     digits = value.replace("_", "").replace(",", "")
-    if not digits.isascii() or not digits.isdigit() or not least <= int(digits) <= MAX_FEN:
+    fits = digits.isascii() and digits.isdigit() and len(digits) <= len(str(MAX_FEN))
+    if not fits or not least <= int(digits) <= MAX_FEN:
         raise _unfit(
             text, f"a whole number from {least} (money in fen)", f"不小于 {least} 的整数（金额以分计）"
         )
@@ -174,13 +177,9 @@ def _integer(text: str, name: str, value: str) -> int:
 
 
 def _rate(text: str, value: str) -> str:
-    try:
-        rate = Fraction(value)
-    except (ValueError, ZeroDivisionError):
-        rate = Fraction(-1)
-    if rate < 0:
+    if not is_rate(value):
         raise _unfit(text, "a fraction such as 1/2 or 0.03", "分数，例如 1/2 或 0.03")
-    return str(rate)
+    return str(Fraction(value))
 
 
 def _word(text: str, value: str, allowed: Sequence[str]) -> str:
@@ -191,7 +190,33 @@ def _word(text: str, value: str, allowed: Sequence[str]) -> str:
 
 
 def _unfit(text: str, wanted_en: str, wanted_zh: str) -> UnusableSetting:
-    return UnusableSetting(f"--set {text!r}: it wants {wanted_en}", f"--set {text!r}：应为{wanted_zh}")
+    return UnusableSetting(f"setting {text!r}: it wants {wanted_en}", f"设定 {text!r}：应为{wanted_zh}")
+
+
+# --- foreign rulebooks --------------------------------------------------------------------------------
+
+#: A rulebook is a few pages of text. Reading TOML takes time with the square of a dotted key, which stands on one line.
+RULEBOOK_LENGTH_MAX: Final = 65_536
+_LINE_LENGTH_MAX: Final = 4_000
+_SAID_BY_ALL: Final = ("id", "layer", "version", "effective_from", "clauses")
+
+
+def read_rulebook(text: str) -> Content:
+    """A foreign rulebook from TOML text, as far as it says what every rulebook says. Raises UnusableSetting."""
+    if len(text) > RULEBOOK_LENGTH_MAX or any(len(line) > _LINE_LENGTH_MAX for line in text.splitlines()):
+        raise UnusableSetting(
+            f"a rulebook has at most {RULEBOOK_LENGTH_MAX} characters, a line of it {_LINE_LENGTH_MAX}",
+            f"规则文件至多 {RULEBOOK_LENGTH_MAX} 个字符，每行至多 {_LINE_LENGTH_MAX} 个",
+        )
+    try:
+        content = read_toml(text)
+    except (ValueError, RecursionError) as error:  # also digits without end, and brackets
+        raise UnusableSetting(f"the rulebook is no TOML: {error}", f"规则文件不是 TOML：{error}") from None
+    wanted = (*_SAID_BY_ALL, *(["programme"] if content.get("layer") == "measure" else []))
+    missing = ", ".join(name for name in wanted if name not in content)
+    if missing:
+        raise UnusableSetting(f"a rulebook also says {missing}", f"规则文件还须给出 {missing}")
+    return content
 
 
 # --- changed documents --------------------------------------------------------------------------------

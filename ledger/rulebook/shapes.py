@@ -6,6 +6,7 @@ is whole: rounding happens once, at the end (A11).
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from fractions import Fraction
 from functools import lru_cache
@@ -15,6 +16,13 @@ from ledger.money import Exact
 
 Parameters = Mapping[str, Any]
 Basis = Mapping[str, int]
+
+_RATE: Final = re.compile(r"[0-9]{1,18}(\.[0-9]{1,18}|/0*[1-9][0-9]{0,17})?")
+
+
+def is_rate(text: object) -> bool:
+    """Whether a text is a rate: a fraction such as `1/2` or `0.03`. No exponents: they could name any size."""
+    return isinstance(text, str) and _RATE.fullmatch(text) is not None
 
 
 def share(parameters: Parameters, basis: Basis) -> Exact:
@@ -33,6 +41,8 @@ def points(parameters: Parameters, basis: Basis) -> Exact:
 
 @lru_cache(maxsize=1024)
 def _rate(text: str) -> tuple[int, int]:
+    if not is_rate(text):
+        raise ValueError(f"{text!r} is no rate: a fraction such as 1/2 or 0.03")
     return Fraction(text).as_integer_ratio()
 
 

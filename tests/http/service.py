@@ -63,19 +63,21 @@ class Service:
         headers: Mapping[str, str] | None = None,
         **query: Any,
     ) -> Answer:
-        """One request on the kept connection."""
+        """One request on the kept connection; of a stream that never ends the first line, and the connection closed."""
         connection = self._connection = self._connection or self.connect()
         address = quote(path, safe="/:") + ("?" + urlencode(query) if query else "")
         sent = {**({"Authorization": f"Bearer {self.token}"} if self.token else {}), **(headers or {})}
         try:
             connection.request(method, address, body, sent)
             response = connection.getresponse()
-            answer = Answer(
-                response.status, {k.lower(): v for k, v in response.getheaders()}, response.read()
-            )
+            headers = {k.lower(): v for k, v in response.getheaders()}
+            endless = headers.get("content-type", "").startswith("text/event-stream")
+            answer = Answer(response.status, headers, response.readline() if endless else response.read())
         except BaseException:
             self.close()
             raise
+        if endless:
+            self.close()
         return answer
 
     def close(self) -> None:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import threading
+from itertools import pairwise
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from api.http.batches import Cutter
 from tests.cli.program import FIRM, OPENING, Program, claim, draw, ndjson, open_round, pay, register, repay
 from tests.histories import Mix, history
 from tests.http.service import Answer, Service
@@ -114,6 +118,45 @@ def test_a_batch_answers_the_lines_that_kejin_run_answers(
     assert answer.headers["content-type"] == "application/x-ndjson"
     assert answer.lines == expected
     assert [(e["type"], e["data"]) for e in Program(database).events()] == log
+
+
+@settings(max_examples=300)
+@given(
+    st.lists(st.binary(max_size=7).map(lambda raw: raw.replace(b"\n", b"")), max_size=8),
+    st.booleans(),
+    st.lists(st.integers(0, 60), max_size=6),
+)
+def test_a_body_is_cut_into_the_same_lines_however_it_comes(
+    lines: list[bytes], ended: bool, cuts: list[int]
+) -> None:
+    """The lines are those of the whole body, too long ones None; never more of one is kept than a line may have."""
+    body = b"\n".join(lines) + (b"\n" if ended else b"")
+    at = sorted({0, len(body), *(cut for cut in cuts if cut < len(body))})
+    pieces = [body[start:end] for start, end in pairwise(at)] or [b""]
+    cutter, found = Cutter(4), list[bytes | None]()
+    for number, piece in enumerate(pieces, 1):
+        found += cutter.cut(piece, last=number == len(pieces))
+        assert cutter.kept_bytes <= 4
+    expected = body.split(b"\n")
+    if not expected[-1]:
+        expected.pop()
+    assert found == [line if len(line) <= 4 else None for line in expected]
+
+
+def test_a_line_that_is_too_long_harms_no_other(service: Service, embedded_server: str) -> None:
+    """It gets its own invalid outcome in its place and the batch goes on, as in `kejin run`; so does each of several,
+    at either end too."""
+    long = b'{"command": "close-round", "round": "%s"}' % (b"R" * 2**20)
+    just = b'{"command": "close-round", "round": "R9", "document": "D"}'.ljust(2**20)
+    texts: list[Any] = [long, OPENING[0], long * 3, *OPENING[1:3], b"x" * (2**20 + 1), just, OPENING[3], long]
+    answer = service.run(*texts)
+    with fresh_database(embedded_server) as other:
+        assert answer.lines == Program(other).run(*texts).lines
+    outcomes = "invalid accepted invalid accepted accepted invalid refused accepted invalid"
+    assert [line["outcome"] for line in answer.lines] == outcomes.split()
+    told = service.ask("POST", "/v1/commands", long, {"Accept-Language": "zh"}).lines
+    assert [(line["line"], line["outcome"]) for line in told] == [(1, "invalid")]
+    assert "超过 1048576 字节" in told[0]["detail"]
 
 
 def test_a_batch_is_answered_while_it_is_sent(service: Service) -> None:
