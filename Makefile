@@ -15,6 +15,7 @@ unexport PYTHONHOME PYTHONPATH PIP_TARGET PIP_PREFIX PIP_ROOT PIP_REQUIRE_VIRTUA
 export PIP_USER = 0
 
 VENV := .venv
+PEER := umadb==0.7.8
 BIN := $(VENV)/bin
 QUIET := -qq --disable-pip-version-check --root-user-action=ignore --no-input --progress-bar off
 
@@ -107,7 +108,11 @@ test: install
 	@$(BIN)/python -m pytest -q -n $(JOBS)
 
 # Sizes and rows: make bench BENCH="--events 100000 1000000 --runs 5"; python -m scripts.bench --help
+# A peer comes as a wheel of its own, where the machine is one that it was built for; else it is left out.
 bench: install
+	@$(BIN)/python -c 'import umadb' 2>/dev/null \
+	    || "$$(sed -n 3p $(LOCKED))" -m pip --python $(BIN)/python install $(QUIET) --only-binary :all: $(PEER) \
+	    || echo "$(PEER) 不适用于此机器，略去 · does not fit this machine: left out"
 	@$(BIN)/python -m scripts.bench $(BENCH)
 
 lint: install

@@ -18,10 +18,7 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
-from scripts.bench.measuring import ROOT, machine, place, rounded
-
-#: Rows over HTTP tell their figures in a form of their own: which, and in what unit.
-_PLAIN_FIGURES = (("per_second_median", "1/s"), ("p50_ms_median", "ms"), ("p99_ms_median", "ms"))
+from scripts.bench.measuring import ROOT, machine, place
 
 
 def main() -> None:
@@ -91,8 +88,8 @@ def table(document: dict[str, Any]) -> Iterator[str]:
     for row in document["rows"]:
         if "failed" in row:
             yield f"| {row['row']} | {row['events']:,} | {row['failed']} | | | | | |"
-        for figure in row.get("figures") or _plain(row):
-            spread = f"{figure['least']:,} – {figure['most']:,}" if "least" in figure else ""
+        for figure in row.get("figures", ()):
+            spread = f"{figure['least']:,} – {figure['most']:,}"
             ratio, beside = figure.get("ratio", ""), figure.get("beside", "")
             yield (
                 f"| {row['row']} | {row['events']:,} | {figure['name']} | {figure['median']:,} | {spread} "
@@ -100,13 +97,6 @@ def table(document: dict[str, Any]) -> Iterator[str]:
             )
     for row in document["rows"]:
         yield from (f"\n{row['row']}: {note}" for note in row.get("notes", ()))
-
-
-def _plain(row: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    """The figures of a row that tells them by name alone."""
-    for name, unit in _PLAIN_FIGURES:
-        if name in row:
-            yield {"name": name.removesuffix("_median"), "median": rounded(row[name]), "unit": unit}
 
 
 if __name__ == "__main__":

@@ -1,19 +1,14 @@
 """The peers that bulk claims stand beside, measured in the same run: appends of events of the same size without caps,
 keys or hashes, and the machine's yardstick, PostgreSQL's own pgbench.
 
-A peer that is not installed is left out with a note: `pip install umadb` where its wheel fits the machine.
+UmaDB is left out with a note where its wheel does not fit the machine.
 """
 
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import re
-import socket
 import subprocess
-import sys
-import tempfile
-import time
 from collections.abc import Callable, Iterator, Sequence
 from random import Random
 from typing import Any, Final
@@ -23,13 +18,13 @@ from eventsourcing.dcb.postgres_tt import PostgresDCBRecorderTT
 from eventsourcing.postgres import PostgresDatastore
 from psycopg.conninfo import conninfo_to_dict
 
+from scripts.bench import umadb_server
 from scripts.bench.measuring import Figures, Place, pgbench, place, timed
 
 EVENTS_AT_ONCE: Final = 500
 #: About what a grant has.
 DATA_BYTES: Final = 700
 PGBENCH_SECONDS: Final = 5
-STARTING_SECONDS_MAX: Final = 20.0
 
 
 def measure(figures: Figures, beside: str, events: int, number: int) -> None:
@@ -41,11 +36,12 @@ def measure(figures: Figures, beside: str, events: int, number: int) -> None:
             f"events a second, eventsourcing, {EVENTS_AT_ONCE} an append", len(made) / seconds, "1/s", beside
         )
         figures.add("transactions a second, pgbench, 2 clients", _pgbench(there), "1/s", beside)
-    if importlib.util.find_spec("umadb") is None:
-        figures.note("UmaDB is not installed: left out")
+    if not umadb_server.is_installed():
+        figures.note(umadb_server.LEFT_OUT)
         return
-    with _umadb() as append:
-        _, seconds = timed(lambda: _append(append, made))
+    with umadb_server.running() as (umadb, client):
+        theirs = [umadb.Event(event_type=event.type, data=event.data, tags=event.tags) for event in made]
+        _, seconds = timed(lambda: _append(client.append, theirs))
         figures.add(f"events a second, UmaDB, {EVENTS_AT_ONCE} an append", len(made) / seconds, "1/s", beside)
 
 
@@ -64,7 +60,7 @@ def events_of(count: int) -> list[DCBEvent]:
 
 
 @contextlib.contextmanager
-def recorder(there: Place) -> Iterator[tuple[PostgresDCBRecorderTT, dict[str, str]]]:
+def recorder(there: Place, connections: int = 2) -> Iterator[tuple[PostgresDCBRecorderTT, dict[str, str]]]:
     """The stock recorder of eventsourcing, with its tables, on the same kind of server; how it is reached."""
     reached = conninfo_to_dict(there.address)
     named = {name: str(reached.get(name, "")) for name in ("dbname", "host", "port", "user", "password")}
@@ -74,8 +70,8 @@ def recorder(there: Place) -> Iterator[tuple[PostgresDCBRecorderTT, dict[str, st
         named["port"],
         named["user"],
         named["password"],
-        pool_size=2,
-        max_overflow=2,
+        pool_size=connections,
+        max_overflow=connections,
     )
     try:
         store = PostgresDCBRecorderTT(datastore)
@@ -99,38 +95,3 @@ def _pgbench(there: Place) -> float:
     found = re.search(r"tps = ([\d.]+)", done.stdout)
     assert found is not None, done.stdout
     return float(found.group(1))
-
-
-@contextlib.contextmanager
-def _umadb() -> Iterator[Callable[[Sequence[DCBEvent]], Any]]:
-    """A server of UmaDB in a folder that is gone afterwards; what appends to it."""
-    umadb: Any = importlib.import_module("umadb")
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    with tempfile.TemporaryDirectory(prefix="kejin-bench-") as folder:
-        words = [sys.executable, "-c", "from umadb.umadb_server_cli import main; main()"]
-        options = ["--listen", f"127.0.0.1:{port}", "--db-path", folder]
-        process = subprocess.Popen([*words, *options], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        try:
-            client = _connected(umadb, port, process)
-            yield lambda made: client.append(
-                [umadb.Event(event_type=event.type, data=event.data, tags=event.tags) for event in made]
-            )
-        finally:
-            process.terminate()
-            process.wait()
-
-
-def _connected(umadb: Any, port: int, process: subprocess.Popen[bytes]) -> Any:
-    deadline = time.monotonic() + STARTING_SECONDS_MAX
-    while True:
-        try:
-            client = umadb.Client(f"http://127.0.0.1:{port}")
-            client.head()
-        except Exception:  # whatever its transport raises while the server starts
-            if time.monotonic() > deadline or process.poll() is not None:
-                raise
-            time.sleep(0.1)
-        else:
-            return client

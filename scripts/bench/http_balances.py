@@ -3,31 +3,28 @@
 from __future__ import annotations
 
 import random
-import sys
 from collections.abc import Iterator
-from pathlib import Path
-
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
 
 from scripts.bench.claims import claims, opening
-from scripts.bench.servers import arguments, bench, report, request
+from scripts.bench.measuring import Figures
+from scripts.bench.servers import add, arguments, bench, request
 
 _RECORDED = 100_000
 
 
 def main() -> None:
     """Measure and print."""
-    options = arguments(__doc__ or "", events=6_000)
-    with bench(options.servers) as running:
+    options = arguments(__doc__ or "", events=10_000)
+    figures = Figures("http_balances", options)
+    with bench() as running:
         lines = [*opening("B"), *claims("B", _RECORDED)]
         running.record(lines)
         running.ask(_requests(100, len(lines), 0), options.connections)  # the projections catch up
-        found = [
-            running.ask(_requests(options.events, len(lines), seed), options.connections)
-            for seed in range(1, options.runs + 1)
-        ]
-        assert all(run["statuses"] == {"200": options.events} for run in found), found
-        report("http_balances", options, found, recorded=len(lines))
+        for seed in range(1, options.runs + 1):
+            found = running.ask(_requests(options.events, len(lines), seed), options.connections)
+            assert found["statuses"] == {"200": options.events}, found
+            add(figures, "balances", found)
+    figures.tell()
 
 
 def _requests(count: int, last: int, seed: int) -> Iterator[bytes]:

@@ -4,25 +4,25 @@ key."""
 from __future__ import annotations
 
 import itertools
-import sys
 import time
-from pathlib import Path
 from typing import Any
 
-sys.path.insert(0, str(Path(__file__).resolve().parents[2]))
-
 from scripts.bench.claims import claims, opening
-from scripts.bench.servers import arguments, bench, ndjson, report
+from scripts.bench.measuring import Figures
+from scripts.bench.servers import add, arguments, bench, ndjson
 
 
 def main() -> None:
     """Measure and print."""
     options = arguments(__doc__ or "", events=40_000, connections=1)
-    with bench(options.servers) as running:
+    figures = Figures("http_batches", options)
+    with bench() as running:
         running.record(opening("B"))
         sent = claims("B", (options.runs + 1) * options.events)
-        found = [_run(running, list(itertools.islice(sent, options.events))) for _ in range(options.runs + 1)]
-        report("http_batches", options, found[1:], cold=found[0])
+        for number in range(options.runs + 1):
+            name = "claims in batches" if number else "claims in batches, cold"
+            add(figures, name, _run(running, list(itertools.islice(sent, options.events))))
+    figures.tell()
 
 
 def _run(running: Any, lines: list[dict[str, Any]]) -> dict[str, Any]:

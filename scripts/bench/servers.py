@@ -6,7 +6,6 @@ import argparse
 import contextlib
 import json
 import os
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -21,6 +20,7 @@ import orjson
 
 from ledger.server import share
 from scripts.bench.claims import Line
+from scripts.bench.measuring import Figures
 
 ROOT = Path(__file__).resolve().parents[2]
 KEJIN = [sys.executable, "-m", "api"]
@@ -102,27 +102,12 @@ def arguments(about: str, events: int, connections: int = 32) -> argparse.Namesp
     parser.add_argument("--events", type=int, default=events, help="requests or lines of each run")
     parser.add_argument("--runs", type=int, default=3)
     parser.add_argument("--connections", type=int, default=connections)
-    parser.add_argument("--servers", type=int, default=1)
     return parser.parse_args()
 
 
-def report(row: str, options: argparse.Namespace, runs: list[dict[str, Any]], **more: Any) -> None:
-    """Print one JSON document: the median of the runs, their spread, and each run."""
-    speeds = [run["per_second"] for run in runs]
-    document = {
-        "row": row,
-        "events": options.events,
-        "connections": options.connections,
-        "servers": options.servers,
-        "per_second_median": statistics.median(speeds),
-        "per_second_least": min(speeds),
-        "per_second_most": max(speeds),
-        **{
-            f"{name}_median": statistics.median(run[name] for run in runs)
-            for name in ("p50_ms", "p99_ms")
-            if name in runs[0]
-        },
-        **more,
-        "runs": runs,
-    }
-    print(json.dumps(document))
+def add(figures: Figures, name: str, run: dict[str, Any], beside: str | None = None) -> None:
+    """One run of requests: how many a second, and how long the middle one and the slowest of a hundred took."""
+    figures.add(f"{name}: a second", run["per_second"], "1/s", beside)
+    for key, title in (("p50_ms", "p50"), ("p99_ms", "p99")):
+        if key in run:
+            figures.add(f"{name}: {title}", run[key], "ms")
