@@ -1,0 +1,111 @@
+"""What is set aside comes back as it was: every memory of random histories, also of tags of one hash, also from a file
+that is reclaimed."""
+
+from __future__ import annotations
+
+from random import Random
+from typing import Any
+
+import pytest
+
+from ledger.day_sums import DaySums
+from ledger.packing import Kept, packed, unpacked
+from ledger.state import Memory
+from ledger.swap import Swap
+from tests.histories import history
+from tests.test_properties import Core
+
+
+def inside(value: Any) -> Any:
+    """Objects of slots as their values, all the way down."""
+    if isinstance(value, Memory | DaySums):
+        names = [name for kind in type(value).__mro__ for name in vars(kind).get("__slots__", ())]
+        return type(value), {name: inside(getattr(value, name)) for name in names}
+    if isinstance(value, dict):
+        return [(key, inside(one)) for key, one in value.items()]
+    if isinstance(value, list | tuple):
+        return type(value), [inside(one) for one in value]
+    return type(value), value
+
+
+def kept_of(seed: int, length: int = 300) -> dict[str, Kept]:
+    """All that is remembered of every tag of a random history."""
+    core = Core()
+    for line in history(seed, length):
+        core.submit(line)
+    return {tag: (remembered, seed) for tag, remembered in core.state.keep(()).items()}
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_what_is_packed_is_unpacked(seed: int) -> None:
+    """Every memory and every account's sums come back with the same values of the same types, and most of them without
+    pickling."""
+    kept = kept_of(seed)
+    kinds = {tag.partition(":")[0] for tag in kept}
+    assert kinds >= {"loan", "party", "claim", "round", "budget", "firm"}
+    plain = 0
+    for tag, value in kept.items():
+        content = packed(tag, value)
+        plain += content[:1] == b"m"
+        assert inside(unpacked(content)) == inside((tag, value))
+    assert plain > 0.8 * len(kept)
+
+
+def test_whatever_is_not_plain_is_kept_too() -> None:
+    """A memory of a class that somebody else wrote, with attributes and values of any kind."""
+    memory = Foreign()
+    memory.anything = {("a", 1): Foreign}
+    tag, ((memories, _), tail) = unpacked(packed("x:1", (((memory,), {}), None)))
+    assert (tag, tail) == ("x:1", None)
+    assert isinstance(memories[0], Foreign)
+    assert memories[0].anything == memory.anything
+
+
+class Foreign(Memory):
+    """A memory without slots."""
+
+    anything: Any
+
+
+def test_the_file_is_reclaimed_and_nothing_is_lost() -> None:
+    """Put again and again, tags come back as they were last put; the file stays in proportion to them."""
+    random, swap = Random(1), Swap(reclaim_bytes_min=50_000)
+    every = [value for seed in range(3) for value in kept_of(seed, 60).values()]
+    last: dict[str, Kept] = {}
+    sizes = set()
+    for _ in range(300):
+        some = {f"tag:{random.randrange(60)}": random.choice(every) for _ in range(20)}
+        swap.put(some)
+        last |= some
+        for tag in random.sample(sorted(last), 2):
+            swap.concern(tag)
+            del last[tag]
+        asked = [f"tag:{number}" for number in range(80)]
+        assert {tag: inside(value) for tag, value in swap.take(asked).items()} == {
+            tag: inside(value) for tag, value in last.items()
+        }
+        sizes.add(swap.size_bytes)
+    live = sum(len(packed(tag, value)) for tag, value in last.items())
+    assert max(sizes) < 50_000 + 8 * max(live, 50_000)
+    swap.close()
+
+
+class OneHash(str):
+    """Tags that all have the same hash."""
+
+    __slots__ = ()
+
+    def __hash__(self) -> int:
+        return 7
+
+
+def test_tags_of_one_hash_are_not_taken_for_each_other() -> None:
+    """Of two such tags at most the last one is there; neither has the other's value."""
+    swap, kept = Swap(), kept_of(1, 60)
+    first, second = list(kept.values())[:2]
+    swap.put({OneHash("loan:A"): first})
+    swap.put({OneHash("loan:B"): second})
+    assert swap.take([OneHash("loan:A")]) == {}
+    found = swap.take([OneHash("loan:B")])
+    assert inside(found["loan:B"] if "loan:B" in found else found[OneHash("loan:B")]) == inside(second)
+    swap.close()
