@@ -36,6 +36,9 @@ GATHER_SECONDS: Final = 0.004
 #: So long this process keeps the append lock although another one waits for it: its single commands wait meanwhile.
 HELD_SECONDS_MIN: Final = 0.02
 
+#: Turns of single commands are of this size; pieces of batches are larger.
+ALONE_MAX: Final = 400
+
 _log = logging.getLogger("kejin.writer")
 
 
@@ -166,6 +169,7 @@ class WriterThread:
         with store, Pipeline(store, self._catalogue, self._principal) as pipeline:
             pipeline.vetoing = self._four_eyes.veto
             pipeline.held_seconds_min = HELD_SECONDS_MIN
+            pipeline.alone_max = ALONE_MAX
             # The listener signs, whoever appended.
             pipeline.start_child = lambda: start(store.address, None, self._principal, sign=False)
             for outcomes in pipeline.outcomes(self._batches()):
@@ -174,13 +178,14 @@ class WriterThread:
                 self._loop.call_soon_threadsafe(_resolve, turn.taken, outcomes)
 
     def _batches(self) -> Iterator[list[Command] | None]:
-        """The commands of each turn; None before nothing waits, so that what was decided is written and answered."""
+        """The commands of each turn; None when what was decided is to be written and answered before more is."""
         while True:
+            # Single commands are answered before more are decided: their clients then ask again together.
             if not self._queue or (self._turns and not self._queue.pieces):
-                # Single commands are answered before more are decided: their clients then ask again together.
                 yield None
-                if not self._wait():
-                    return
+            if not self._wait():
+                return
+            self._gather()
             turn = self._next()
             self._turns.append(turn)
             yield turn.commands
@@ -192,19 +197,18 @@ class WriterThread:
                 self._changed.wait()
             return bool(self._queue)
 
-    def _next(self) -> _Turn:
-        """The next turn. After an answered one it waits a moment for those who were answered to ask again."""
+    def _gather(self) -> None:
+        """After a turn was answered: wait a moment for those who were answered to ask again."""
         with self._changed:
             deadline = time.perf_counter() + GATHER_SECONDS
-            while (
-                not self._turns
-                and len(self._queue.singles) < self._expected
-                and not self._queue.pieces
-                and not self._stopping
-            ):
+            while len(self._queue.singles) < self._expected and not self._queue.pieces and not self._stopping:
                 left = deadline - time.perf_counter()
                 if left <= 0 or not self._changed.wait(left):
                     break
+
+    def _next(self) -> _Turn:
+        """The next turn."""
+        with self._changed:
             taken = self._queue.take(self._turn_commands_max)
             self._expected = sum(len(waiting.commands) == 1 for waiting in taken) + len(self._queue.singles)
             return _Turn(taken, time.perf_counter())

@@ -257,7 +257,10 @@ def test_a_changed_row_is_found_and_its_table_named(
     shelf = shelves.live(ledger.store, name)
     assert shelf is not None
     path = f"{shelf.schema}.{table}"
-    one = f"ctid = (select ctid from {path} order by random() limit 1)"
+    changeable = (
+        "where document ~ '\".*[0-9]'" if table == "documents" else ""
+    )  # some forgeries want such letters
+    one = f"ctid = (select ctid from {path} {changeable} order by random() limit 1)"
     with psycopg.connect(database, autocommit=True) as owner:
         assert owner.execute(FORGERIES[forgery].format(path, one).encode()).rowcount == 1
     assert path in {finding.table for finding in run(ledger.store, ["projections"]).findings}
