@@ -48,7 +48,9 @@ def start(address: str, data: Path | None, principal: str, *, sign: bool) -> Pro
 
 def main(**told: Any) -> None:
     """The process itself."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    # It ends with its parent, at the end of its input, also where a whole group of processes is told to end.
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, signal.SIG_IGN)
     gc.disable()  # as in its parent
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever is printed must not come among the answers

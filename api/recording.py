@@ -5,6 +5,7 @@ from __future__ import annotations
 import gc
 import getpass
 import os
+import select
 import sys
 import time
 from collections import Counter, deque
@@ -76,8 +77,13 @@ def record_file(
     # Who writes while the next batch is decided must not wait 5 ms for the interpreter after every answer.
     sys.setswitchinterval(0.0005)
     report = Report(as_json)
-    decider = rehearse if dry_run else write
-    for sent, read_bytes, progress in submit_file(file, data, principal, decider, reading, seed):
+
+    def deciding(store: Store, known: Catalogue, acting: str) -> Decider:
+        made = (rehearse if dry_run else write)(store, known, acting)
+        report.let_go = made.let_go if isinstance(made, Pipeline) else None
+        return made
+
+    for sent, read_bytes, progress in submit_file(file, data, principal, deciding, reading, seed):
         for line, item, outcome in sent:
             report.add(line, item, outcome)
         report.flush()
@@ -216,6 +222,10 @@ def _read(line: Line, known: Catalogue, today: Day, reading: Reading) -> Command
         return error
 
 
+#: So long the append lock is kept for a reader of outcomes who does not read.
+_STUCK_SECONDS = 0.2
+
+
 class Report:
     """Prints outcomes as they are committed and remembers what the exit code needs."""
 
@@ -223,6 +233,7 @@ class Report:
         self._as_json = as_json
         self._language = language()
         self._pending: list[bytes] = []
+        self.let_go: Callable[[], None] | None = None  # called when nobody reads the outcomes for a while
         self._first_invalid = ""
         self._started = time.monotonic()
         self._refused = False
@@ -246,10 +257,19 @@ class Report:
         self._pending.append(orjson.dumps(document) + b"\n" if self._as_json else _shown(document, sent))
 
     def flush(self) -> None:
-        """Hand over what is committed."""
-        sys.stdout.buffer.write(b"".join(self._pending))
-        sys.stdout.buffer.flush()
+        """Hand over what is committed. A reader who takes their time holds up nobody but this process."""
+        rest = memoryview(b"".join(self._pending))
         self._pending.clear()
+        while rest and self.let_go is not None:
+            # A pipe that can be written to has room for so many bytes (POSIX); a file always has.
+            if not select.select([], [sys.stdout], [], _STUCK_SECONDS)[1]:
+                self.let_go()
+                break
+            sys.stdout.buffer.write(rest[: select.PIPE_BUF])
+            sys.stdout.buffer.flush()
+            rest = rest[select.PIPE_BUF :]
+        sys.stdout.buffer.write(rest)
+        sys.stdout.buffer.flush()
 
     @property
     def exit_code(self) -> int:

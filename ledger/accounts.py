@@ -40,7 +40,7 @@ _SUBTREES: Final = tuple(
 def is_account(path: str) -> bool:
     """Whether `path` is an account of a known shape, or with a trailing `/` a subtree of such accounts."""
     shapes = _SUBTREES if path.endswith("/") else _SHAPES
-    return any(shape.fullmatch(path) for shape in shapes)
+    return "\0" not in path and any(shape.fullmatch(path) for shape in shapes)
 
 
 def available(round_id: str) -> str:

@@ -94,6 +94,7 @@ class ThreadAppender:
 _HOLD, _RELEASE, _WRITE, _SIGN, _SIGN_AT_REST = b"h", b"r", b"w", b"s", b"S"
 _DONE, _FAILED = b"d", b"f"
 _HEAD: Final = struct.Struct("!cI")
+_ENDING_SECONDS_MAX: Final = 10.0
 
 
 class ProcessAppender:
@@ -153,11 +154,18 @@ class ProcessAppender:
             if message[0] == _FAILED:
                 raise pickle.loads(message[1])
 
-    def close(self) -> None:
-        """See Appender. It does what it was asked to and ends at the end of its input."""
+    def close(self, *, at_once: bool = False) -> None:
+        """See Appender. It ends at the end of its input, after what it was asked to do; `at_once`, or where it does not
+        come to that, it is killed: what was not acknowledged was not told to anybody."""
+        if at_once:
+            self._child.kill()
         with contextlib.suppress(BrokenPipeError):  # it ended before: whoever waited for it knows
             self._to.close()
-        self._child.wait()
+        try:
+            self._child.wait(_ENDING_SECONDS_MAX)
+        except subprocess.TimeoutExpired:
+            self._child.kill()
+            self._child.wait()
         self._from.close()
 
 

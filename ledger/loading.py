@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Final
@@ -40,9 +41,7 @@ class Loader:
         self.state = State(self._catalogue.memories)
         self.tails: dict[str, int] = {}  # by owner: events since its day sums were last stored
         self.unwritten: Sequence[Event] = ()  # taken in, but perhaps not in the log yet
-        if self._swap is not None:
-            self._swap.close()
-        self._swap = None
+        self._drop_swap()
 
     def begin(
         self, head: Head, commands: Sequence[Command], unwritten: Mapping[str, Known] = _NO_KEYS
@@ -111,23 +110,32 @@ class Loader:
             self._forget_others(commands)
         return loaded
 
+    def _drop_swap(self) -> None:
+        if self._swap is not None:
+            self._swap.close()
+        self._swap, self.state.concerns_forgotten = None, None
+
     def _forget_others(self, commands: Sequence[Command]) -> None:
         """Remember no tags but those that the commands need, and the younger half of the others; set these aside."""
         handlers, state = self._catalogue.handlers, self.state
         kept = {tag for command in commands for tag in handlers[command.name].needs(command.fields, state)}
         kept.update(islice(state, len(state) - REMEMBERED_TAGS_MAX // 2, None))
         forgotten = state.keep(kept)
-        if self._swap is None:
-            self._swap = Swap()
-            state.concerns_forgotten = self._swap.concern
-        self._swap.put(
-            {
-                tag: (remembered, self.tails.get(tag))
-                for tag, remembered in forgotten.items()
-                if tag.partition(":")[0] not in _NAMED_ONCE
-            }
-        )
+        aside = {
+            tag: (remembered, self.tails.get(tag))
+            for tag, remembered in forgotten.items()
+            if tag.partition(":")[0] not in _NAMED_ONCE
+        }
         self.tails = {tag: count for tag, count in self.tails.items() if tag in kept}
+        try:
+            self._swap = self._swap or Swap()
+            state.concerns_forgotten = self._swap.concern
+            self._swap.put(aside)
+        except (
+            OSError,
+            sqlite3.Error,
+        ):  # no room for it: what is forgotten is read from the log again, as ever
+            self._drop_swap()
 
     def _take_back(self, tags: list[str]) -> list[str]:
         """Remember again what was set aside of the tags: which it was."""

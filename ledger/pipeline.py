@@ -69,13 +69,16 @@ class Pipeline:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(self, *exception: object) -> None:
-        if self._child is not None:
-            self._child.close()
+    def __exit__(self, kind: object, *exception: object) -> None:
+        child = self._child or (self._appender if isinstance(self._appender, ProcessAppender) else None)
+        if child is not None:
+            child.close(at_once=kind is not None)  # the lock goes with its connection
         self.in_thread.close()
-        with contextlib.suppress(psycopg.Error):  # a connection that is lost has let the lock go by itself
-            self._release()
-        self._appender.close()
+        if self._appender is self.in_thread:
+            with contextlib.suppress(
+                psycopg.Error
+            ):  # a connection that is lost has let the lock go by itself
+                self._release()
         self.reader.close()
 
     def outcomes(self, batches: Iterable[Sequence[Command] | None]) -> Iterator[list[Outcome]]:
@@ -87,15 +90,13 @@ class Pipeline:
         try:
             for commands in batches:
                 if commands is None:
-                    yield from self._settled()
-                    self._release()
+                    yield from self._settled_and_released()
                     continue
                 if self._held_since is None and self._last is None and len(commands) <= self.alone_max:
                     yield self._alone(commands)
                     continue
                 if self._held_since is not None and self._somebody_waits():
-                    yield from self._settled()
-                    self._release()
+                    yield from self._settled_and_released()
                 if self._child_is_ready(len(commands)):
                     yield from self._settled()
                     self._take_child()
@@ -103,8 +104,7 @@ class Pipeline:
                 before = list(self._settled())
                 self._begin_writing(turn)
                 yield from before
-            yield from self._settled()
-            self._release()
+            yield from self._settled_and_released()
         except BaseException:
             self._loader.forget()
             raise
@@ -129,13 +129,15 @@ class Pipeline:
     def _child_is_ready(self, commands: int) -> bool:
         self._batches_of_many += commands >= MANY_COMMANDS
         if self.start_child is not None and self._batches_of_many >= 2:
-            self._child, self.start_child = self.start_child(), None
+            starting, self.start_child = self.start_child, None
+            with contextlib.suppress(OSError):  # no process to be had: the thread goes on
+                self._child = starting()
         if self._child is None:
             return False
         try:
             return self._child.is_ready()
         except psycopg.OperationalError:  # it said why: the thread goes on instead
-            self._child.close()
+            self._child.close(at_once=True)
             self._child = None
             return False
 
@@ -155,6 +157,21 @@ class Pipeline:
             self._appender.finish()
         self._loader.unwritten = []
         yield last.outcomes
+
+    def _settled_and_released(self) -> list[list[Outcome]]:
+        """The same; the lock is let go before anybody is told, since whoever is told may take their time."""
+        told = list(self._settled())
+        self._release()
+        return told
+
+    def let_go(self) -> None:
+        """To be called while outcomes are handed on, when that takes long: nobody else waits for the lock meanwhile.
+        What is being written is committed; its outcomes come in their turn. Raises psycopg.Error."""
+        if self._last is not None and self._last.writing is not None:
+            self._appender.finish()
+            self._last.writing = None
+            self._loader.unwritten = []
+        self._release()
 
     # --- the append lock, kept from batch to batch ---------------------------------------------------------------
 

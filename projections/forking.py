@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import pickle
+import signal
 import threading
 from collections.abc import Callable
 from typing import Generic, TypeVar
@@ -21,6 +23,7 @@ class Fork(Generic[T]):
     def __init__(self, call: Callable[[], T]) -> None:
         self._call = call
         self._child = 0
+        self._ended = False  # and waited for
         if hasattr(os, "fork") and threading.active_count() == 1:
             self._start()
 
@@ -40,12 +43,22 @@ class Fork(Generic[T]):
         finally:
             os._exit(0)
 
+    def abandon(self) -> None:
+        """End the child, if it still works: its answer is not wanted any more."""
+        if self._child and not self._ended:
+            self._ended = True
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._child, signal.SIGKILL)
+            os.waitpid(self._child, 0)
+            os.close(self._reader)
+
     def result(self) -> T:
         """What the call returned; raises what it raised."""
         if not self._child:
             return self._call()
         with os.fdopen(self._reader, "rb") as stream:
             sent = stream.read()
+        self._ended = True
         os.waitpid(self._child, 0)
         if not sent:
             raise ChildProcessError("the second process of a fold was killed")

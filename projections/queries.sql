@@ -81,6 +81,9 @@ end $$
 -- name: projected_position
 select position from {schema}.progress
 
+-- name: lock_progress
+select position from {schema}.progress for update
+
 -- name: advance_shelf
 update {schema}.progress set position = %(position)s
 

@@ -113,8 +113,12 @@ class _Rebuilding:
         log = self._read(after, until)
         ours, theirs = _halves(projections)
         other = Fork(lambda: self._fold_some(self._second_log(log), theirs, after, until))
-        self._fold_some(log, ours, after, until)
-        other.result()
+        try:
+            self._fold_some(log, ours, after, until)
+            other.result()
+        except BaseException:
+            other.abandon()
+            raise
 
     def _fold_and_check(
         self, projections: Sequence[Projection], after: int, until: int
@@ -126,9 +130,14 @@ class _Rebuilding:
         behind = set(projections)
         expecting = Fork(lambda: self._expected(self._second_log(log), until))
         other = Fork(lambda: self._fold_half(self._second_log(log), theirs, behind, after, until))
-        contents = self._fold_half(log, ours, behind, after, until)
-        contents |= other.result()
-        expected = expecting.result()
+        try:
+            contents = self._fold_half(log, ours, behind, after, until)
+            contents |= other.result()
+            expected = expecting.result()
+        except BaseException:
+            other.abandon()
+            expecting.abandon()
+            raise
         for name, content in contents.items():
             parts = content.differing(expected[name])
             if parts:
@@ -156,6 +165,8 @@ class _Rebuilding:
         for projection in projections if until > after else ():
             shelf = self._shelf(log.store, projection)
             with log.store.connection.transaction():
+                if shelf.locked_position() != after:  # the child of a rebuild that was killed still works
+                    raise RebuildUnderWay
                 projection.fold(shelf, log, after, until)
                 shelves.advance(shelf, until)
 

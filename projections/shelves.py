@@ -81,6 +81,10 @@ class Shelf:
         """Up to where its rows hold the log. Raises psycopg.errors.UndefinedTable for one that was dropped."""
         return int(self.rows("projected_position")[0][0])
 
+    def locked_position(self) -> int:
+        """The same, and until the end of the transaction nobody else writes the rows."""
+        return int(self.rows("lock_progress")[0][0])
+
 
 def live(store: Store, name: str) -> Shelf | None:
     """The generation that is read; None before the first was made."""

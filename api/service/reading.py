@@ -38,6 +38,8 @@ _log = logging.getLogger("kejin.reader")
 #: Questions of one kind that wait at the same time, answered by one call: an answer, or an exception to raise, for each
 #: item.
 Together = Callable[[Store, Sequence[Any]], Sequence[Any]]
+#: In the place of an answer: to be asked by itself, when the others have theirs. Never the answer to a single item.
+ALONE: Final = object()
 
 
 @dataclass(slots=True)
@@ -98,10 +100,15 @@ class Lane:
         while taken := self._next():
             answered: list[tuple[_Asked, Any]] = []
             wanted = [asked for asked in taken if not asked.answer.cancelled()]
+            alone: list[_Asked] = []
             for together, some in groupby(wanted, lambda asked: asked.together):
                 store, answers = self._answers(store, together, list(some))
-                answered += answers
+                alone += [asked for asked, answer in answers if answer is ALONE]
+                answered += [one for one in answers if one[1] is not ALONE]
             self._loop.call_soon_threadsafe(_hand_back, answered)
+            for asked in alone:
+                store, answers = self._answers(store, asked.together, [asked])
+                self._loop.call_soon_threadsafe(_hand_back, answers)
         if store is not None:
             store.close()
 
@@ -119,8 +126,10 @@ class Lane:
         if together is not None:
             ask: Question[Any] = lambda store: together(store, [asked.item for asked in some])  # noqa: E731
             store, found = self._answered(store, ask)
-            each = [found] * len(some) if isinstance(found, BaseException) else found
-            return store, list(zip(some, each, strict=True))
+            if isinstance(found, BaseException):
+                # What one question brought about is not the answer to the others.
+                found = [ALONE if len(some) > 1 and store is not None else found] * len(some)
+            return store, list(zip(some, found, strict=True))
         answers = []
         for asked in some:
             assert asked.question is not None

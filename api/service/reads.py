@@ -13,12 +13,11 @@ from api.service.operations import Answer, Operation, Parameter, Try
 from api.service.paging import Cursor, cut, read_cursor, shown_instant
 from api.service.parameters import CLOCKS, ON, paging
 from api.service.problems import HttpProblem
-from api.service.reading import Lane, behind
+from api.service.reading import ALONE, Lane
 from api.service.requests import Reply, Request, json_bytes
 from api.service.schemas import page_of
 from ledger.store import Store
 from projections.clocks import AsOf
-from projections.shelves import NotProjected
 
 #: Asks a store for the members of a document.
 Read = Callable[[Store, AsOf, Mapping[str, Any]], Mapping[str, Any]]
@@ -107,15 +106,14 @@ def _all_answered(read: ReadTogether, store: Store, requests: Sequence[Request])
         answers.append((as_of, _NOT_MODIFIED))
         if not is_known_:
             asked.append((number, (as_of, request.parameters)))
+    projected = requests[0].service.projected
+    if len(requests) > 1:  # who must wait for the projections holds up nobody else
+        for number in [number for number, (as_of, _) in asked if as_of.known_position > projected.reached]:
+            answers[number] = ALONE
+        asked = [one for one in asked if answers[one[0]] is not ALONE]
     if asked:
-        try:
-            newest = max(as_of.known_position for _, (as_of, _) in asked)
-            requests[0].service.projected.ensure(store, newest)
-            all_found = read(store, [one for _, one in asked])
-        except NotProjected as error:
-            if len(requests) == 1:
-                return [behind(error)]
-            return [_all_answered(read, store, [request])[0] for request in requests]
+        projected.ensure(store, max(as_of.known_position for _, (as_of, _) in asked))
+        all_found = read(store, [one for _, one in asked])
         for (number, (as_of, _)), found in zip(asked, all_found, strict=True):
             answers[number] = found if isinstance(found, HttpProblem) else (as_of, found)
     return answers
