@@ -3,16 +3,19 @@ that is reclaimed."""
 
 from __future__ import annotations
 
+import errno
 from random import Random
 from typing import Any
 
 import pytest
 
+from ledger import loading, swap
 from ledger.day_sums import DaySums
 from ledger.packing import Kept, packed, unpacked
 from ledger.state import Memory
 from ledger.swap import Swap
-from tests.histories import history
+from tests.histories import history, line_keys
+from tests.store.test_pipeline import documents, log, opened, read
 from tests.test_properties import Core
 
 
@@ -69,25 +72,25 @@ class Foreign(Memory):
 
 def test_the_file_is_reclaimed_and_nothing_is_lost() -> None:
     """Put again and again, tags come back as they were last put; the file stays in proportion to them."""
-    random, swap = Random(1), Swap(reclaim_bytes_min=50_000)
+    random, aside = Random(1), Swap(reclaim_bytes_min=50_000)
     every = [value for seed in range(3) for value in kept_of(seed, 60).values()]
     last: dict[str, Kept] = {}
     sizes = set()
     for _ in range(300):
         some = {f"tag:{random.randrange(60)}": random.choice(every) for _ in range(20)}
-        swap.put(some)
+        aside.put(some)
         last |= some
         for tag in random.sample(sorted(last), 2):
-            swap.concern(tag)
+            aside.concern(tag)
             del last[tag]
         asked = [f"tag:{number}" for number in range(80)]
-        assert {tag: inside(value) for tag, value in swap.take(asked).items()} == {
+        assert {tag: inside(value) for tag, value in aside.take(asked).items()} == {
             tag: inside(value) for tag, value in last.items()
         }
-        sizes.add(swap.size_bytes)
+        sizes.add(aside.size_bytes)
     live = sum(len(packed(tag, value)) for tag, value in last.items())
     assert max(sizes) < 50_000 + 8 * max(live, 50_000)
-    swap.close()
+    aside.close()
 
 
 class OneHash(str):
@@ -101,11 +104,33 @@ class OneHash(str):
 
 def test_tags_of_one_hash_are_not_taken_for_each_other() -> None:
     """Of two such tags at most the last one is there; neither has the other's value."""
-    swap, kept = Swap(), kept_of(1, 60)
+    aside, kept = Swap(), kept_of(1, 60)
     first, second = list(kept.values())[:2]
-    swap.put({OneHash("loan:A"): first})
-    swap.put({OneHash("loan:B"): second})
-    assert swap.take([OneHash("loan:A")]) == {}
-    found = swap.take([OneHash("loan:B")])
+    aside.put({OneHash("loan:A"): first})
+    aside.put({OneHash("loan:B"): second})
+    assert aside.take([OneHash("loan:A")]) == {}
+    found = aside.take([OneHash("loan:B")])
     assert inside(found["loan:B"] if "loan:B" in found else found[OneHash("loan:B")]) == inside(second)
-    swap.close()
+    aside.close()
+
+
+def test_without_room_for_the_swap_memory_is_read_again(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk without room for what is set aside costs time and nothing else: the same outcomes and log."""
+
+    def full(*_: Any) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(loading, "REMEMBERED_TAGS_MAX", 0)
+    monkeypatch.setattr(swap, "_append", full)
+    lines = history(3, 120)
+    sent = read(lines, list(line_keys(lines)))
+    with opened(database) as one:
+        told = [documents(found) for found in one.outcomes([item] for item in sent)]
+    with opened(database) as one:
+        again = [documents(found) for found in one.outcomes([item] for item in sent)]
+    core = Core()
+    decided = [core.submit(line) for line in lines]
+    assert len(log(database)) == len(core.events) > 100
+    assert len(told) == len(again) <= len(decided)

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import socket
 import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import psutil
 import psycopg
 import pytest
 
@@ -17,6 +19,7 @@ from tests.cli.program import (
     BANK,
     FIRM,
     OPENING,
+    PATIENCE_SECONDS,
     Answer,
     Line,
     Program,
@@ -292,6 +295,41 @@ def test_a_line_may_come_in_pieces(kejin: Program) -> None:
     assert next_line(process)["outcome"] == "accepted"
     assert kejin.finish(process).code == 0
     assert kejin.events()[0]["data"]["name"] == "山西某科技公司"
+
+
+def test_a_reader_who_does_not_read_holds_up_nobody_else(kejin: Program, tmp_path: Path) -> None:
+    """While nobody takes a run's outcomes, others record; what it was given is recorded once when it is read on."""
+    kejin.record(*OPENING)
+    file = tmp_path / "commands"
+    file.write_bytes(ndjson(*(repay(n, key=f"K{n}") for n in range(1, 9_001))))
+    process = kejin.start("run", file, "--json")  # its pipe is full long before its last outcome
+    assert process.stdout
+    assert next_line(process)["outcome"] == "accepted"
+    for number in range(3):
+        kejin.record(repay(20_000 + number, key=f"other {number}"))
+    assert process.stderr
+    assert len(process.stdout.read().splitlines()) == 8_999
+    assert (process.wait(PATIENCE_SECONDS), process.stderr.read()) == (0, b"")
+    assert len(kejin.events("--type", "LoanRepaid")) == 9_003
+    assert kejin.ask("verify", "all")["ok"]
+
+
+def test_an_interrupt_while_a_process_writes_ends_both(kejin: Program, tmp_path: Path) -> None:
+    """Ctrl-C in the middle of a long input: the run ends, its process that writes too, and the lock is free."""
+    kejin.record(*OPENING)
+    file = tmp_path / "commands"
+    file.write_bytes(ndjson(*(repay(n, key=f"K{n}") for n in range(1, 30_001))))
+    process = kejin.start("run", file, "--json")
+    assert process.stdout
+    for _ in range(12_000):
+        process.stdout.readline()
+    (child,) = psutil.Process(process.pid).children()
+    process.send_signal(signal.SIGINT)
+    process.communicate(timeout=PATIENCE_SECONDS)
+    psutil.wait_procs([child], timeout=PATIENCE_SECONDS)
+    assert not child.is_running()
+    kejin.record(repay(40_000, key="another"))
+    assert kejin.ask("verify", "all")["ok"]
 
 
 def test_a_reader_that_leaves_early_is_no_accident(kejin: Program) -> None:

@@ -46,6 +46,7 @@ def test_balances_asked_at_the_same_time_are_each_ones_own(example: Service) -> 
     accounts = [
         "public/treasury", "public/round/R1/available", "public/round/R1/", "public/", "public/paid/",
         "private/loan/L1/outstanding", "private/loan/L1/", "private/loan/L9/outstanding", "nowhere/at/all",
+        "public/recovered/\0",
     ]  # fmt: skip
     positions = [None, 1, 6, EVENTS, EVENTS + 1]
     asked = [
