@@ -105,10 +105,9 @@ def submit_file(
     acting = acting_name(principal)
     with _opened(file) as (descriptor, size), ledger(data, by_index=True) as store, ExitStack() as stack:
         deciding = decider(store, known, acting)
-        if isinstance(deciding, Pipeline):
-            stack.enter_context(deciding)
-        if isinstance(deciding, Pipeline):
-            _prepare(deciding, store, data, acting)
+        pipeline = deciding if isinstance(deciding, Pipeline) else None
+        if pipeline is not None:
+            _prepare(stack.enter_context(pipeline), store, data, acting)
         waiting: deque[_Read] = deque()
         read = _read_ahead(_readable(file, batches(descriptor, seed)), known, reading, waiting)
         progress = stack.enter_context(_progress(size))
@@ -116,10 +115,10 @@ def submit_file(
             batch = waiting.popleft()
             yield _matched(batch, outcomes), batch.read_bytes, progress
             # Outcomes are out before anything is signed. A batch that is not full took all that was waiting.
-            if isinstance(deciding, Pipeline):
-                deciding.committed(at_rest=not waiting and len(batch.lines) < BATCH_LINES_MAX)
-        if isinstance(deciding, Pipeline):
-            deciding.committed(at_rest=True)
+            if pipeline is not None:
+                pipeline.committed(at_rest=not waiting and len(batch.lines) < BATCH_LINES_MAX)
+        if pipeline is not None:
+            pipeline.committed(at_rest=True)
 
 
 def _prepare(pipeline: Pipeline, store: Store, data: Path | None, principal: str) -> None:

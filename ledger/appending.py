@@ -21,7 +21,7 @@ import psycopg
 
 from ledger.copying import PendingEvent
 from ledger.store import Store
-from ledger.writer import Writing, append
+from ledger.writing import Writing, append
 
 Sign = Callable[[bool], None]
 
@@ -138,8 +138,7 @@ class ProcessAppender:
 
     def _ask(self, letter: bytes, content: bytes = b"") -> None:
         try:
-            self._to.write(_HEAD.pack(letter, len(content)) + content)
-            self._to.flush()
+            _send(self._to, letter, content)
         except BrokenPipeError:
             raise psycopg.OperationalError("the process that writes has ended") from None
         self._answers += 1
@@ -171,7 +170,7 @@ class ProcessAppender:
 
 def serve(store: Store, principal: str, sign: Sign | None, given: IO[bytes], answers: IO[bytes]) -> None:
     """The child: append what comes in until the input ends. The first answer says that it is ready."""
-    _answer(answers, _DONE)
+    _send(answers, _DONE)
     while (message := _message(given)) is not None:
         letter, content = message
         try:
@@ -184,9 +183,9 @@ def serve(store: Store, principal: str, sign: Sign | None, given: IO[bytes], ans
             elif sign is not None:
                 sign(letter == _SIGN_AT_REST)
         except Exception as error:
-            _answer(answers, _FAILED, pickle.dumps(error))
+            _send(answers, _FAILED, pickle.dumps(error))
             return
-        _answer(answers, _DONE)
+        _send(answers, _DONE)
 
 
 def _message(stream: IO[bytes]) -> tuple[bytes, bytes] | None:
@@ -199,7 +198,7 @@ def _message(stream: IO[bytes]) -> tuple[bytes, bytes] | None:
     return (letter, content) if len(content) == length else None
 
 
-def _answer(stream: IO[bytes], letter: bytes, content: bytes = b"") -> None:
+def _send(stream: IO[bytes], letter: bytes, content: bytes = b"") -> None:
     stream.write(_HEAD.pack(letter, len(content)) + content)
     stream.flush()
 

@@ -131,11 +131,8 @@ class Loader:
             self._swap = self._swap or Swap()
             state.concerns_forgotten = self._swap.concern
             self._swap.put(aside)
-        except (
-            OSError,
-            sqlite3.Error,
-        ):  # no room for it: what is forgotten is read from the log again, as ever
-            self._drop_swap()
+        except (OSError, sqlite3.Error):
+            self._drop_swap()  # there is no room for it: what is forgotten is read from the log again
 
     def _take_back(self, tags: list[str]) -> list[str]:
         """Remember again what was set aside of the tags: which it was."""

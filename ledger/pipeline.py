@@ -24,7 +24,7 @@ from ledger.commands import Command
 from ledger.loading import Loader, known
 from ledger.outcomes import Outcome
 from ledger.store import Store
-from ledger.writer import Writing
+from ledger.writing import Writing
 
 #: So long the lock is kept although somebody waits for it: taking turns costs both sides the overlap.
 HELD_SECONDS_MIN: Final = 0.2
@@ -93,7 +93,7 @@ class Pipeline:
                     yield from self._settled_and_released()
                     continue
                 if self._held_since is None and self._last is None and len(commands) <= self.alone_max:
-                    yield self._alone(commands)
+                    yield self.submit(commands)
                     continue
                 if self._held_since is not None and self._somebody_waits():
                     yield from self._settled_and_released()
@@ -209,15 +209,20 @@ class Pipeline:
         outcomes = batch.decide(commands)
         return _Turn(outcomes, keys, Writing.of(batch.decided, loader) if batch.decided else None)
 
-    def _alone(self, commands: Sequence[Command]) -> list[Outcome]:
-        """Decide and write one batch in one transaction, which takes the append lock before anything is read."""
+    def submit(self, commands: Sequence[Command]) -> list[Outcome]:
+        """Decide and write one batch by itself, nothing else being under way, in one transaction, which takes the
+        append lock before anything is read. Raises psycopg.Error as `outcomes` does."""
         loader = self._loader
-        with self._store.turn() as turn:
-            keys, _ = loader.begin(turn.head, commands)
-            batch = Batch(self._catalogue, loader.state, keys, self._fetch, self._veto())
-            outcomes = batch.decide(commands)
-            if batch.decided:
-                Writing.of(batch.decided, loader).write(turn, self._principal)
+        try:
+            with self._store.turn() as turn:
+                keys, _ = loader.begin(turn.head, commands)
+                batch = Batch(self._catalogue, loader.state, keys, self._fetch, self._veto())
+                outcomes = batch.decide(commands)
+                if batch.decided:
+                    Writing.of(batch.decided, loader).write(turn, self._principal)
+        except BaseException:
+            loader.forget()
+            raise
         return outcomes
 
     def _veto(self) -> Veto | None:

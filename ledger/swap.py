@@ -28,7 +28,7 @@ _MARKS: Final = 1 << 22
 _OUTDATED_MAX: Final = 500
 #: A smaller file is not looked through for what was replaced.
 RECLAIM_BYTES_MIN: Final = 1 << 28
-_COPIED_AT_ONCE: Final = 1 << 22
+_COPIED_AT_ONCE: Final = 4_096
 
 
 class Swap:
@@ -116,7 +116,7 @@ class Swap:
                 "create temp table moved (hash integer primary key, at integer, length integer)"
             )
             rows = self._places.execute("select hash, at, length from places order by at")
-            while some := rows.fetchmany(_COPIED_AT_ONCE // 1024):
+            while some := rows.fetchmany(_COPIED_AT_ONCE):
                 self._copy_from(old, some)
             os.close(old)
             self._places.execute("delete from places")

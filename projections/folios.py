@@ -252,8 +252,6 @@ def pages_of(shelf: Shelf, asked: Sequence[tuple[str, int]]) -> list[Page | None
 
 def pages_at(shelf: Shelf, names: Iterable[str], position: int) -> Mapping[str, Page]:
     """Of each folio the page that holds its last line up to a position, cut there. Folios without are left out."""
-    rows: list[Any] = shelf.rows("pages_at", folios=list(names), position=position)
-    return {
-        folio: Page(np.frombuffer(opening, DAY_SUM), np.frombuffer(lines, LINE)).known(position)
-        for folio, opening, lines in rows
-    }
+    wanted = list(names)
+    found = pages_of(shelf, [(name, position) for name in wanted])
+    return {name: page for name, page in zip(wanted, found, strict=True) if page is not None}

@@ -162,15 +162,6 @@ cross join lateral (
     order by first_position desc, page desc limit 1
 ) as f
 
--- name: pages_at
-select f.folio, f.opening, f.lines
-from unnest(%(folios)s::text[]) as wanted (folio)
-cross join lateral (
-    select * from {schema}.folios f
-    where f.folio = wanted.folio collate "C" and first_position <= %(position)s
-    order by first_position desc, page desc limit 1
-) as f
-
 -- name: whole_folio
 select opening, lines from {schema}.folios
 where folio = %(folio)s and first_position <= %(position)s order by first_position, page

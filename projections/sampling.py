@@ -21,10 +21,10 @@ from psycopg.rows import tuple_row
 from ledger import codec
 from ledger.catalogue import discover_instruments
 from ledger.dates import END_OF_TIME, Day
-from ledger.rulebook.clauses import resolve
 from ledger.store import Store
+from projections.adopted import adopted, rulebooks
 from projections.fold import fold, query
-from projections.what_if import adopted
+from projections.recorded import go_on
 
 METHODS: Final = ("random", "amount", "risk")
 #: So many claims are drawn where nobody says how many.
@@ -73,10 +73,6 @@ def new_seed() -> str:
     return secrets.token_hex(8)
 
 
-def _go_on() -> None:
-    """As long as it takes."""
-
-
 def document(
     store: Store,
     until: int,
@@ -85,7 +81,7 @@ def document(
     seed: str,
     round_id: str | None = None,
     on: Day | None = None,
-    look: Callable[[], None] = _go_on,
+    look: Callable[[], None] = go_on,
 ) -> dict[str, Any]:
     """A sample of at most `size` claims granted up to a position, of one round or of all, from what was effective on a
     day (None: all); amounts in fen. `look` is called now and then and may raise what ends the work."""
@@ -148,14 +144,10 @@ def _events(
 
 def _cap_parts(store: Store, until: int) -> set[str]:
     """The names of legs that are the room of a cap, in any adopted rulebook."""
-    contents = adopted(store, until)
-    measures = {c["id"]: c for c in contents if c["layer"] == "measure"}
-    calls = [c for c in contents if c["layer"] == "call" and c["measure"] in measures]
-    rulebooks = [
-        *(resolve(measure) for measure in measures.values()),
-        *(resolve(measures[call["measure"]], call) for call in calls),
+    clauses = [
+        clause for rulebook in rulebooks(adopted(store, until)) for clause in rulebook.clauses.values()
     ]
-    return {cap.part for rulebook in rulebooks for c in rulebook.clauses.values() for cap in c.caps}
+    return {cap.part for clause in clauses for cap in clause.caps}
 
 
 def _item(position: int, on: Day, data: dict[str, Any]) -> Item:

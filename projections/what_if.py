@@ -6,25 +6,23 @@ under the other rules if nothing before it had changed.
 
 from __future__ import annotations
 
-import gc
 from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import closing, contextmanager
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import closing
 from dataclasses import asdict
 from typing import Any, Final
 
 from ledger import codec
 from ledger.catalogue import catalogue, discover_instruments
-from ledger.dates import END_OF_TIME, Day
-from ledger.redecide import ADOPTION, UNDECIDABLE, History, as_event
-from ledger.rulebook.clauses import UnusableRulebook, resolve
+from ledger.redecide import UNDECIDABLE, History, as_event
+from ledger.rulebook.clauses import UnusableRulebook
 from ledger.rulebook.library import Library
 from ledger.rulebook.settings import Content, Setting, UnusableSetting, with_rulebook, with_settings
 from ledger.store import Store
 from ledger.what_if import Alone, Cause, Compared, Decision, Supposed
-from projections.fold import fold
+from projections.adopted import rulebooks
 from projections.forking import Fork
-from projections.recorded import account_ids, recorded_events, watched_positions
+from projections.recorded import account_ids, go_on, recorded_events, watched_positions, without_collection
 
 #: What a rulebook makes go wrong that nothing can be decided with. A text may nest deeper than Python's stack.
 _UNUSABLE: Final = (*UNDECIDABLE, RecursionError)
@@ -37,12 +35,6 @@ class NotDecidable(ValueError):
         what = f"{type(reason).__name__} {reason}"
         super().__init__(f"the log cannot be decided again: {what}; see kejin verify decisions")
         self.zh = f"日志无法重新决定：{what}；见 kejin verify decisions"
-
-
-def adopted(store: Store, until: int, last_day: Day = END_OF_TIME) -> list[Content]:
-    """The rulebooks that rounds were opened under up to a position and a day, in the order of their adoption."""
-    rows = fold(store, "events_of_types", until=until, types=[ADOPTION])
-    return [codec.parse_object(bytes(row[4]))["content"] for row in rows if row[2] <= last_day]
 
 
 class Change:
@@ -80,26 +72,18 @@ def _cannot_decide(error: BaseException) -> UnusableSetting:
 
 def _caps(contents: Sequence[Content]) -> set[tuple[str, str]]:
     """Instrument and id of every cap of measures, alone and under each of their calls."""
-    found = set()
-    for measure in (content for content in contents if content["layer"] == "measure"):
-        calls = [c for c in contents if c["layer"] == "call" and c["measure"] == measure["id"]]
-        for rulebook in (resolve(measure), *(resolve(measure, call) for call in calls)):
-            found |= {(c.instrument, cap.id) for c in rulebook.clauses.values() for cap in c.caps}
-    return found
+    clauses = [clause for rulebook in rulebooks(contents) for clause in rulebook.clauses.values()]
+    return {(clause.instrument, cap.id) for clause in clauses for cap in clause.caps}
 
 
-def _go_on() -> None:
-    """As long as it takes."""
-
-
-def document(store: Store, until: int, change: Change, look: Callable[[], None] = _go_on) -> dict[str, Any]:
+def document(store: Store, until: int, change: Change, look: Callable[[], None] = go_on) -> dict[str, Any]:
     """Who would have got more or less up to a position, and why; amounts in fen. `look` is called before each event
     and may raise what ends the work.
 
     Raises UnusableSetting where a foreign rulebook cannot decide, NotDecidable on a log that is no ledger's.
     """
     watched = watched_positions(store, until)
-    with _without_collection():
+    with without_collection():
         try:
             other = Fork(lambda: _alone(store, watched, until, change, look))
             supposed = _supposed(store, watched, until, change, look)
@@ -107,18 +91,6 @@ def document(store: Store, until: int, change: Change, look: Callable[[], None] 
         except _UNUSABLE as error:
             raise change.failed(error) from error
     return _document(supposed, alone, until)
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """As in verification.decisions: there are no cycles to find."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def _supposed(

@@ -14,9 +14,9 @@ import psycopg
 from ledger import codec, commands
 from ledger.catalogue import Catalogue, catalogue
 from ledger.commands import Command, InvalidCommand
+from ledger.pipeline import Pipeline
 from ledger.rehearsal import Rehearsal
 from ledger.store import Store
-from ledger.writer import Writer
 from projections.balances import balance_fen
 from projections.caps import caps
 from projections.clocks import AsOf
@@ -45,7 +45,7 @@ class Ledger:
     def __init__(self, address: str, today: str = TODAY, known: Catalogue | None = None) -> None:
         self.store = Store.open(address, by_index=True)
         self.known = known or catalogue()
-        self.writer = Writer(self.store, self.known, "tester")
+        self.writer = Pipeline(self.store, self.known, "tester")
         self.today = today
         self._hasher = hashlib.sha256()
 

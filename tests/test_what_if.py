@@ -12,6 +12,7 @@ import pytest
 from ledger.rulebook.settings import UnusableSetting, parameters, read_rulebook, read_setting
 from ledger.store import Store
 from projections import what_if
+from projections.adopted import adopted
 from tests.histories import history
 from tests.support import Ledger, fresh_database
 
@@ -39,7 +40,7 @@ OTHER = (
 def ask(store: Store, *settings: str) -> dict[str, Any]:
     """As `kejin what-if --set ...`."""
     until = store.head().position
-    contents = what_if.adopted(store, until)
+    contents = adopted(store, until)
     return what_if.document(
         store, until, what_if.Change(contents, [read_setting(s, contents) for s in settings])
     )
@@ -120,7 +121,7 @@ def test_a_foreign_measure_takes_the_place_of_all(ledger: Ledger) -> None:
     """Given a measure of another programme that pays a tenth, its clause, cap and programme decide every claim."""
     for name in ("opening", "two_claims"):
         ledger.submit(*CASES["setup"][name])
-    contents = what_if.adopted(ledger.store, 9)
+    contents = adopted(ledger.store, 9)
     other = copy.deepcopy(dict(contents[0]))
     other |= {"id": "elsewhere-2025", "programme": "elsewhere"}
     other["clauses"] = [clause for clause in other["clauses"] if clause["instrument"] == "loan_interest"]
@@ -137,7 +138,7 @@ def test_a_foreign_measure_takes_the_place_of_all(ledger: Ledger) -> None:
 def test_what_can_be_set_is_listed_and_can_be_set(ledger: Ledger) -> None:
     """Every listed parameter takes the value that it has, and an unknown one is answered with the list."""
     ledger.submit(*CASES["setup"]["opening"])
-    contents = what_if.adopted(ledger.store, 1)
+    contents = adopted(ledger.store, 1)
     listed = parameters(contents)
     assert {"SX-1.caps.firm_cap.limit.amount_fen", "SX-1.reading.A1", "SX-2.legs.ladder.step_fen"} <= {
         p.name for p in listed
@@ -172,7 +173,7 @@ def test_a_setting_that_means_nothing_is_refused(text: str, ledger: Ledger) -> N
     """In one sentence, before anything is decided."""
     ledger.submit(*CASES["setup"]["opening"])
     with pytest.raises(UnusableSetting):
-        read_setting(text, what_if.adopted(ledger.store, 1))
+        read_setting(text, adopted(ledger.store, 1))
 
 
 SHIPPED = (Path(__file__).parents[1] / "ledger" / "rulebook" / "shanxi-2022.toml").read_text("utf-8")
@@ -202,7 +203,7 @@ def test_a_rulebook_that_cannot_decide_is_one_clear_sentence(text: str, ledger: 
     assert text not in (SHIPPED, "")
     for name in ("opening", "two_claims"):
         ledger.submit(*CASES["setup"][name])
-    contents = what_if.adopted(ledger.store, 9)
+    contents = adopted(ledger.store, 9)
     with pytest.raises(UnusableSetting) as refused:
         change = what_if.Change(contents, [], [read_rulebook(text)])
         what_if.document(ledger.store, 9, change)
@@ -214,7 +215,7 @@ def test_work_that_is_ended_leaves_the_connection_as_it_was(ledger: Ledger) -> N
     """Whoever has the connection next finds no transaction begun, and is answered."""
     for name in ("opening", "two_claims"):
         ledger.submit(*CASES["setup"][name])
-    contents = what_if.adopted(ledger.store, 9)
+    contents = adopted(ledger.store, 9)
     for event in (1, 5):
         with pytest.raises(TimeoutError) as ended:
             what_if.document(ledger.store, 9, what_if.Change(contents, []), _Ended(event).look)

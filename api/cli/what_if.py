@@ -56,8 +56,9 @@ def command(
     with ledger(data) as store:
         until = position_known(store, known_at, known_position)
         from projections import what_if
+        from projections.adopted import adopted
 
-        contents = what_if.adopted(store, until)
+        contents = adopted(store, until)
         if listed:
             _list(contents, as_json)
             return

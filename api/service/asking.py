@@ -20,6 +20,7 @@ from ledger.explain import NothingToExplain
 from ledger.rulebook.settings import UnusableSetting, parameters, read_rulebook, read_setting
 from ledger.store import NotKnown, Store
 from projections import differences, runner, sampling, what_if
+from projections.adopted import adopted
 from projections.balances import UnknownAccount, balances_fen
 from projections.caps import caps
 from projections.clocks import AsOf
@@ -284,7 +285,7 @@ def sample(store: Store, as_of: AsOf, walk: Walk, given: Mapping[str, Any], seed
 
 def rule_rows(store: Store, as_of: AsOf) -> list[dict[str, Any]]:
     """What can be set in the adopted rulebooks, with its present value."""
-    found = parameters(what_if.adopted(store, as_of.known_position, as_of.last_day))
+    found = parameters(adopted(store, as_of.known_position, as_of.last_day))
     return [{"document": p.document, "set": p.name, "value": p.value} for p in found]
 
 
@@ -296,7 +297,7 @@ def supposed(
     walk.look()
     until = as_of.known_position
     try:
-        contents = what_if.adopted(store, until)
+        contents = adopted(store, until)
         others = [read_rulebook(text) for text in rulebooks]
         change = what_if.Change(contents, [read_setting(text, contents) for text in settings], others)
         found = what_if.document(store, until, change, walk.look)

@@ -77,8 +77,8 @@ async def answered(
     service = request.service
 
     def question(store: Store) -> tuple[AsOf, Any]:
-        as_of = resolve(store, clocks, service.projected.reached)
-        if is_known(request, entity_tag(request, as_of)):
+        as_of, is_known_ = _resolved(request, clocks, store)
+        if is_known_:
             return as_of, _NOT_MODIFIED
         if projected:
             service.projected.ensure(store, as_of.known_position)
@@ -87,9 +87,9 @@ async def answered(
     return await lane.ask(question)
 
 
-def _resolved(request: Request, store: Store) -> tuple[AsOf, bool]:
+def _resolved(request: Request, clocks: Clocks, store: Store) -> tuple[AsOf, bool]:
     """What a request's clocks mean, and whether its client has the answer already. Raises HttpProblem."""
-    as_of = resolve(store, clocks_of(request), request.service.projected.reached)
+    as_of = resolve(store, clocks, request.service.projected.reached)
     return as_of, is_known(request, entity_tag(request, as_of))
 
 
@@ -99,7 +99,7 @@ def _all_answered(read: ReadTogether, store: Store, requests: Sequence[Request])
     asked: list[tuple[int, Asked]] = []
     for number, request in enumerate(requests):
         try:
-            as_of, is_known_ = _resolved(request, store)
+            as_of, is_known_ = _resolved(request, clocks_of(request), store)
         except HttpProblem as problem:
             answers.append(problem)
             continue

@@ -7,10 +7,8 @@ recorded, that is the same, and where it does not, the first process decides the
 
 from __future__ import annotations
 
-import gc
 import os
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from typing import Any, Final
 
 from ledger import codec
@@ -19,7 +17,7 @@ from ledger.redecide import ADOPTION, UNDECIDABLE, History, Recorded, Redecided,
 from ledger.store import Store
 from projections.fold import fold
 from projections.forking import Fork
-from projections.recorded import account_ids, recorded_events, watched_positions
+from projections.recorded import account_ids, recorded_events, watched_positions, without_collection
 from projections.verification.reading import Reading
 from projections.verification.report import Finding, Report
 
@@ -36,7 +34,7 @@ def check(reading: Reading) -> Report:
     store, until = reading.store, reading.until
     ids, watched = account_ids(store), watched_positions(store, until)
     history = History(catalogue(), watched)
-    with _without_collection():
+    with without_collection():
         middle = _middle(store, until)
         if not middle:
             return _report(decide_range(store, history, ids, 0, until))
@@ -77,18 +75,6 @@ def _second_part(
         except UNDECIDABLE:
             return []  # the first part has a finding there, and decides the rest itself
         return decide_range(own, history, ids, middle, until)
-
-
-@contextmanager
-def _without_collection() -> Iterator[None]:
-    """A million memories have no cycles: looking for some costs a third of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def decide_range(

@@ -19,7 +19,7 @@ import psutil
 import psycopg
 import pytest
 
-from ledger.writer import TAIL_EVENTS_MAX
+from ledger.writing import TAIL_EVENTS_MAX
 from tests.cli.program import (
     FIRM,
     OPENING,

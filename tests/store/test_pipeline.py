@@ -22,7 +22,7 @@ from ledger.commands import Command, InvalidCommand
 from ledger.outcomes import Outcome
 from ledger.pipeline import Pipeline
 from ledger.store import Store
-from ledger.writer import Writing
+from ledger.writing import Writing
 from tests.cli.program import OPENING, Program, claim, draw
 from tests.histories import TODAY, history, line_keys
 from tests.support import fresh_database

@@ -1,9 +1,5 @@
-"""The writer: load what a batch must remember, decide it in order, write it at once (group commit).
-
-One turn: keys and memories are loaded before the lock; under it only what others appended since is read; every
-command is decided; all events are written with COPY; commit. No outcome is reported before its commit, and a
-turn that fails leaves no trace, in the log or in memory.
-"""
+"""What a decided batch writes, taken from memory before the next one is decided, and how it is written: all events
+with COPY, the day sums of owners whose tails grew long."""
 
 from __future__ import annotations
 
@@ -12,60 +8,14 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from ledger import codec
-from ledger.batch import Batch, DecidedEvent, Veto
-from ledger.catalogue import Catalogue
-from ledger.commands import Command
+from ledger.batch import DecidedEvent
 from ledger.copying import PendingEvent
 from ledger.dates import Day
-from ledger.loading import Loader, known
-from ledger.outcomes import Outcome
-from ledger.store import Store, Turn
+from ledger.loading import Loader
+from ledger.store import Turn
 
 #: An owner whose tail is longer than this gets its day sums stored anew.
 TAIL_EVENTS_MAX: Final = 2_000
-
-
-class Writer:
-    """Decides and appends for one principal over one store. Not for several threads at once."""
-
-    def __init__(self, store: Store, catalogue: Catalogue, principal: str) -> None:
-        self.store = store
-        self._catalogue = catalogue
-        self._principal = principal
-        self._loader = Loader(store, catalogue)
-
-    def submit(self, commands: Sequence[Command], veto: Veto | None = None) -> list[Outcome]:
-        """Decide commands in order and record them in one transaction.
-
-        A command is recorded as sent by its own principal, or by the writer's where it names none.
-
-        Raises psycopg.Error when the database fails: then nothing of these commands is known to be recorded, and
-        sending them again under the same keys is safe.
-        """
-        try:
-            return self._submit(commands, veto)
-        except BaseException:
-            self._loader.forget()
-            raise
-
-    def _submit(self, commands: Sequence[Command], veto: Veto | None) -> list[Outcome]:
-        loader = self._loader
-        with self.store.reading() as head:
-            keys, fresh = loader.begin(head, commands)
-        if not fresh:
-            return Batch(self._catalogue, loader.state, keys, _nothing_to_fetch).decide(commands)
-        with self.store.turn() as turn:
-            since = loader.catch_up(turn.head)
-            if since:
-                keys.update((k.key, known(k)) for k in since if k.key is not None)
-                loader.load(fresh, turn.head.position)
-            batch = Batch(
-                self._catalogue, loader.state, keys, lambda tag: loader.fetch(tag, turn.head.position), veto
-            )
-            outcomes = batch.decide(commands)
-            if batch.decided:
-                Writing.of(batch.decided, loader).write(turn, self._principal)
-        return outcomes
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,10 +70,6 @@ def append(
     last = turn.append(pending, principal)
     if owners:
         turn.save_day_sums(day_sums, owners, last)
-
-
-def _nothing_to_fetch(tag: str) -> None:
-    raise AssertionError(f"a batch of repeated commands asked for {tag}")
 
 
 def _pending(decided: DecidedEvent) -> PendingEvent:
