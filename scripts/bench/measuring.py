@@ -36,14 +36,24 @@ class Place:
     folder: Path
     address: str
 
-    def kejin(self, *words: str, given: Path | None = None, refusals: bool = False) -> Done:
-        """Run `kejin` on this ledger as a process of its own. With `refusals` exit code 1 is as it should be."""
-        return run([*KEJIN, *words, "--data", str(self.folder), "--json"], given, 1 if refusals else 0, self)
+    def kejin(
+        self, *words: str, given: Path | None = None, refusals: bool = False, marks: Sequence[int] = ()
+    ) -> Done:
+        """Run `kejin` on this ledger as a process of its own. With `refusals` exit code 1 is as it should be; `marks`
+        are the numbers of lines at which to note how far it is."""
+        everything = [*KEJIN, *words, "--data", str(self.folder), "--json"]
+        return run(everything, given, 1 if refusals else 0, self, marks)
 
     def query(self, statement: str) -> Any:
         """The rows of one statement."""
         with psycopg.connect(self.address, autocommit=True) as connection:
             return connection.execute(statement.encode()).fetchall()
+
+    def copied_out(self, statement: bytes = b"copy events to stdout") -> None:
+        """Take what a COPY sends: the client's side of reading everything."""
+        with psycopg.connect(self.address) as connection, connection.cursor().copy(statement) as copy:
+            for _ in copy:
+                pass
 
     def settle(self) -> None:
         """What autovacuum and the checkpointer would do some time later, done before anything is measured."""
@@ -74,6 +84,27 @@ def place() -> Iterator[Place]:
             yield Place(folder, server.address())
 
 
+@contextlib.contextmanager
+def recorded(commands: Iterable[Mapping[str, Any]]) -> Iterator[Place]:
+    """A new ledger that recorded some commands, and has settled."""
+    with place() as ours:
+        with file_of(commands) as file:
+            ours.kejin("run", "-", given=file, refusals=True)
+        ours.settle()
+        yield ours
+
+
+@dataclass(frozen=True, slots=True)
+class Mark:
+    """How far a process was when it had printed so many lines: seconds by the wall, those of the processor (its own and
+    its children's, and PostgreSQL's)."""
+
+    lines: int
+    seconds: float
+    own_seconds: float
+    server_seconds: float
+
+
 @dataclass(frozen=True, slots=True)
 class Done:
     """A process that ended: what it printed, the seconds by the wall, those of the processor (its own and
@@ -85,6 +116,7 @@ class Done:
     server_seconds: float
     peak_mb: float
     arrivals: Sequence[tuple[float, int]] = field(repr=False, default=())
+    marks: Sequence[Mark] = ()
 
     @property
     def document(self) -> Any:
@@ -96,10 +128,13 @@ class Done:
         return next(seconds for seconds, lines in self.arrivals if lines >= number)
 
 
-def run(words: Sequence[str], given: Path | None, code_max: int, place_: Place) -> Done:
+def run(
+    words: Sequence[str], given: Path | None, code_max: int, place_: Place, marks: Sequence[int] = ()
+) -> Done:
     """Run a program to its end. Raises SystemExit for an exit code beyond `code_max`."""
     server_before = place_.server_seconds()
     arrivals: list[tuple[float, int]] = []
+    marked, wanted = list[Mark](), sorted(marks, reverse=True)
     output, lines, peak_bytes, started = bytearray(), 0, 0, perf_counter()
     with contextlib.ExitStack() as stack:
         stdin = stack.enter_context(given.open("rb")) if given else subprocess.DEVNULL
@@ -110,6 +145,11 @@ def run(words: Sequence[str], given: Path | None, code_max: int, place_: Place) 
             arrivals.append((perf_counter() - started, lines))
             output += chunk
             peak_bytes = max(peak_bytes, _peak_bytes(process.pid))
+            while wanted and lines >= wanted[-1]:
+                wanted.pop()
+                server_seconds = place_.server_seconds() - server_before
+                seconds = perf_counter() - started
+                marked.append(Mark(lines, seconds, _processor_seconds(process.pid), server_seconds))
         _, status, used = os.wait4(process.pid, 0)
     seconds = perf_counter() - started
     process.returncode = os.waitstatus_to_exitcode(status)
@@ -117,7 +157,14 @@ def run(words: Sequence[str], given: Path | None, code_max: int, place_: Place) 
         raise SystemExit(f"{' '.join(words)} ended with {process.returncode}")
     own = used.ru_utime + used.ru_stime
     server = place_.server_seconds() - server_before
-    return Done(bytes(output), seconds, own, server, peak_bytes / 2**20, arrivals)
+    return Done(bytes(output), seconds, own, server, peak_bytes / 2**20, arrivals, marked)
+
+
+def _processor_seconds(process_id: int) -> float:
+    """What a process and its children have used so far."""
+    parent = psutil.Process(process_id)
+    times = [process.cpu_times() for process in (parent, *parent.children(recursive=True))]
+    return sum(one.user + one.system for one in times)
 
 
 def _peak_bytes(process_id: int) -> int:

@@ -8,7 +8,6 @@ COPY of the log to the client.
 
 from __future__ import annotations
 
-import psycopg
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 from eventsourcing.persistence import Tracking
@@ -16,7 +15,7 @@ from eventsourcing.postgres import PostgresTrackingRecorder
 from eventsourcing.projection import Projection, ProjectionRunner
 
 from scripts.bench import append_peers
-from scripts.bench.measuring import Figures, Place, arguments, file_of, place, timed
+from scripts.bench.measuring import Figures, Place, arguments, place, recorded, timed
 from scripts.bench.workload import commands
 
 RUNNER_EVENTS = 3_000
@@ -60,9 +59,7 @@ def main() -> None:
     """Measure and print."""
     options = arguments(__doc__ or "")
     figures = Figures("rebuild", options)
-    with place() as ours, file_of(commands(options.events - 1)) as file:
-        ours.kejin("run", "-", given=file, refusals=True)
-        ours.settle()
+    with recorded(commands(options.events - 1)) as ours:
         for _ in range(options.runs):
             rebuilt = ours.kejin("rebuild").document
             figures.add(_REBUILT, rebuilt["events"] / rebuilt["seconds"], "1/s")
@@ -70,17 +67,11 @@ def main() -> None:
                 figures.add("events a second, eventsourcing's runner", _stock_runner(there), "1/s", _REBUILT)
             done = ours.kejin("verify", "log")
             figures.add(_VERIFIED, done.document["events"] / done.seconds, "1/s")
-            _, seconds = timed(lambda: _copied(ours.address))
+            _, seconds = timed(ours.copied_out)
             figures.add(
                 "events a second, bare COPY to the client", rebuilt["events"] / seconds, "1/s", _VERIFIED
             )
     figures.tell()
-
-
-def _copied(address: str) -> None:
-    with psycopg.connect(address) as connection, connection.cursor().copy(b"copy events to stdout") as copy:
-        for _ in copy:
-            pass
 
 
 def _stock_runner(there: Place) -> float:

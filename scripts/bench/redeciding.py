@@ -10,9 +10,7 @@ from __future__ import annotations
 
 from typing import Final
 
-import psycopg
-
-from scripts.bench.measuring import Figures, Place, arguments, file_of, place, timed
+from scripts.bench.measuring import Figures, Place, arguments, recorded, timed
 from scripts.bench.workload import commands
 
 _DECIDED: Final = "events a second, kejin verify decisions"
@@ -25,14 +23,12 @@ def main() -> None:
     options = arguments(__doc__ or "")
     figures = Figures("redeciding", options)
     # The first round adopts its rulebook, which is an event of its own.
-    with place() as ours, file_of(commands(options.events - 1)) as file:
-        ours.kejin("run", "-", given=file, refusals=True)
-        ours.settle()
+    with recorded(commands(options.events - 1)) as ours:
         for _ in range(options.runs):
             _measure(figures, ours, _DECIDED, options.events, "verify", "decisions")
             settings = [word for setting in _SETTINGS for word in ("--set", setting)]
             _measure(figures, ours, _SUPPOSED, options.events, "what-if", *settings)
-            seconds = timed(lambda: _copy(ours))[1]
+            seconds = timed(ours.copied_out)[1]
             figures.add("events a second, bare COPY of the log", options.events / seconds, "1/s", _DECIDED)
     figures.tell()
 
@@ -41,15 +37,6 @@ def _measure(figures: Figures, ours: Place, name: str, events: int, *words: str)
     done = ours.kejin(*words)
     figures.add(name, events / done.seconds, "1/s")
     figures.add(f"processor seconds, kejin {words[0]}", done.own_seconds, "s")
-
-
-def _copy(ours: Place) -> None:
-    with (
-        psycopg.connect(ours.address) as connection,
-        connection.cursor().copy(b"copy events to stdout") as copy,
-    ):
-        for _ in copy:
-            pass
 
 
 if __name__ == "__main__":
