@@ -37,7 +37,7 @@ for name, version, marker in re.findall(r"^([\w.-]+)==(\S+) *(;)?", pathlib.Path
 endef
 export CHECK
 
-.PHONY: help install demo serve test lint bench clean
+.PHONY: help environment install demo serve test lint bench clean
 
 help:
 	@echo 'make install  安装到 .venv，得到 .venv/bin/kejin · install into .venv, which gives .venv/bin/kejin'
@@ -48,7 +48,7 @@ help:
 	@echo 'make bench    性能测试：一张表，同类并列 · benchmarks: one table, each figure beside its peer'
 	@echo 'make clean    删除 .venv 与缓存，不动账本数据 · remove .venv and caches; ledgers stay'
 
-install:
+environment:
 	@set -eu; \
 	place="$$(pwd -P) | $$(cksum < requirements.lock)"; \
 	python="$(PYTHON)"; fresh=no; \
@@ -74,7 +74,7 @@ install:
 	    else \
 	        echo "kejin: $$python has no pip 22.3 or newer 缺少 pip; on Debian or Ubuntu: apt-get install python3-pip" >&2; exit 2; \
 	    fi; \
-	    echo "[1/3] $$("$$python" -V) → $(VENV)"; \
+	    echo "[1/4] $$("$$python" -V) → $(VENV)"; \
 	    rm -rf $(VENV); \
 	    "$$python" -m venv $$without $(VENV); \
 	fi; \
@@ -82,18 +82,22 @@ install:
 	    if [ -e $(BIN)/pip ]; then $(BIN)/python -m pip "$$@"; else "$$python" -m pip --python $(BIN)/python "$$@"; fi; \
 	}; \
 	if [ $$fresh = no ]; then \
-	    echo "[2/3] $$(grep -c '==' requirements.lock) locked packages 安装依赖 (the first time a minute or two)"; \
+	    echo "[2/4] $$(grep -c '==' requirements.lock) locked packages 安装依赖 (the first time a minute or two)"; \
 	    pip install $(QUIET) --require-hashes --only-binary :all: -r requirements.lock; \
 	    { echo "$$place"; "$$python" -V; "$$python" -c 'import sys; print(sys.executable)'; } > $(LOCKED); \
 	fi; \
 	project="$$(cksum < pyproject.toml)"; \
 	set -- $(VENV)/lib/python*/site-packages/__editable__.kejin_ledger-*.pth; \
 	if [ "$$(cat $(INSTALLED) 2>/dev/null)" != "$$project" ] || [ ! -x $(BIN)/kejin ] || [ ! -e "$$1" ]; then \
-	    echo "[3/3] kejin → $(BIN)/kejin"; \
+	    echo "[3/4] kejin → $(BIN)/kejin"; \
 	    rm -f $(INSTALLED); \
 	    pip install $(QUIET) --no-deps --no-build-isolation --no-index -e .; \
 	    echo "$$project" > $(INSTALLED); \
 	fi
+
+# The pure core as machine code, where there is a C compiler; without one the sources run as they are.
+install: environment
+	@$(BIN)/python -W ignore scripts/compile.py
 
 serve: install
 	@$(BIN)/python scripts/serve.py
@@ -115,7 +119,7 @@ bench: install
 	    || echo "$(PEER) 不适用于此机器，略去 · does not fit this machine: left out"
 	@$(BIN)/python -m scripts.bench $(BENCH)
 
-lint: install
+lint: environment
 	@echo "ruff check"
 	@$(BIN)/ruff check --quiet .
 	@echo "ruff format --check"

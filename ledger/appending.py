@@ -206,7 +206,8 @@ def _send(stream: IO[bytes], letter: bytes, content: bytes = b"") -> None:
 def _packed(writing: Writing) -> bytes:
     """What is written, as plain values: both processes are the same Python."""
     events = [
-        (*event[:4], [tuple(line) for line in event.postings], *event[5:]) for event in writing.pending()
+        (*event[:4], tuple([tuple(line) for line in event.postings]), *event[5:])
+        for event in writing.pending()
     ]
     return marshal.dumps((writing.first, events, list(writing.day_sums), list(writing.owners)))
 

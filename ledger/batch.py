@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
 from ledger.catalogue import Catalogue
@@ -52,11 +52,8 @@ class Batch:
         self._known = known
         self.decided: list[DecidedEvent] = []
 
-    def decide(self, commands: Sequence[Command]) -> list[Outcome]:
-        """An outcome for each command, in order; what is to be recorded is left in `decided`."""
-        return [self._decide(command) for command in commands]
-
-    def _decide(self, command: Command) -> Outcome:
+    def decide(self, command: Command) -> Outcome:
+        """The outcome of the next command; what is to be recorded is left in `decided`."""
         known = self._known.get(command.key) if command.key is not None else None
         if known is not None:
             if known.fingerprint == command.fingerprint:

@@ -56,7 +56,8 @@ class _Form(NamedTuple):
 
     def made(self, values: tuple[Any, ...]) -> Any:
         """An object with these values in its slots."""
-        one = object.__new__(self.kind)
+        kind: Any = self.kind
+        one = kind.__new__(kind)
         for put, value in zip(self.puts, values, strict=True):
             put(one, value)
         return one
@@ -74,7 +75,8 @@ def _learnt(kind: type[Any]) -> _Form:
     """The form of a class. Raises AttributeError for one that has more than slots."""
     if kind.__dictoffset__:
         raise AttributeError(f"{kind.__name__} has more than slots")
-    declared = [vars(one).get("__slots__", ()) for one in kind.__mro__]
+    # What is compiled names its attributes itself (see ledger/compiled.py).
+    declared = [vars(one).get("__mypyc_attrs__", vars(one).get("__slots__", ())) for one in kind.__mro__]
     names = [name for some in declared for name in ((some,) if isinstance(some, str) else some)]
     values = (
         attrgetter(*names) if len(names) > 1 else lambda one: tuple([getattr(one, name) for name in names])

@@ -206,7 +206,7 @@ class Pipeline:
                     keys.update((k.key, known(k)) for k in since if k.key is not None)
                     loader.load(fresh, head.position)
         batch = Batch(self._catalogue, loader.state, keys, self._fetch, self._veto())
-        outcomes = batch.decide(commands)
+        outcomes = [batch.decide(command) for command in commands]
         return _Turn(outcomes, keys, Writing.of(batch.decided, loader) if batch.decided else None)
 
     def submit(self, commands: Sequence[Command]) -> list[Outcome]:
@@ -217,7 +217,7 @@ class Pipeline:
             with self._store.turn() as turn:
                 keys, _ = loader.begin(turn.head, commands)
                 batch = Batch(self._catalogue, loader.state, keys, self._fetch, self._veto())
-                outcomes = batch.decide(commands)
+                outcomes = [batch.decide(command) for command in commands]
                 if batch.decided:
                     Writing.of(batch.decided, loader).write(turn, self._principal)
         except BaseException:

@@ -43,7 +43,7 @@ class Rehearsal:
             for tag in loader.load(fresh, self._head_position, forget_others=False):
                 self._replay(tag)
         batch = Batch(self._catalogue, loader.state, keys, self._fetch)
-        outcomes = batch.decide(commands)
+        outcomes = [batch.decide(command) for command in commands]
         self._keys.update({c.key: keys[c.key] for c in fresh if c.key is not None and c.key in keys})
         for decided in batch.decided:
             self._keep(decided.event)

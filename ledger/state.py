@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from functools import lru_cache
 from typing import TypeVar
 
+from mypy_extensions import mypyc_attr
+
 from ledger import accounts
 from ledger.day_sums import DaySums
 from ledger.events import Event
@@ -25,6 +27,7 @@ class NotLoaded(LookupError):
         self.tag = tag
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class Memory:
     """What one tag's events leave behind. Subclasses apply each event of the tag, in order."""
 
