@@ -24,23 +24,22 @@ _PLAIN, _PICKLED = b"m", b"p"
 def packed(tag: str, kept: Kept) -> bytes:
     """A tag with what is kept of it."""
     (memories, sums), tail = kept
+    told = []
+    for memory in memories:
+        form = _form_of(type(memory))
+        told.append((form.number, form.values(memory)))
+    values = _form_of(DaySums).values
+    content = (tag, told, {path: values(one) for path, one in sums.items()}, tail)
     try:
-        told = []
-        for memory in memories:
-            form = _form_of(type(memory))
-            told.append((form.number, form.values(memory)))
-        values = _form_of(DaySums).values
-        return _PLAIN + marshal.dumps((tag, told, {path: values(one) for path, one in sums.items()}, tail))
-    except (ValueError, AttributeError):  # a value that is not plain, a slot that is not set
-        return _PICKLED + pickle.dumps((tag, kept), pickle.HIGHEST_PROTOCOL)
+        return _PLAIN + marshal.dumps(content)
+    except ValueError:  # a value that is not plain
+        return _PICKLED + pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
 
 
 def unpacked(content: bytes) -> tuple[str, Kept]:
     """The tag and what was kept of it, in new objects."""
-    if content[:1] == _PICKLED:
-        named: tuple[str, Kept] = pickle.loads(memoryview(content)[1:])
-        return named
-    tag, told, accounts, tail = marshal.loads(memoryview(content)[1:])
+    load = pickle.loads if content[:1] == _PICKLED else marshal.loads
+    tag, told, accounts, tail = load(memoryview(content)[1:])
     memories = tuple([_FORMS[number].made(values) for number, values in told])
     made = _form_of(DaySums).made
     return tag, ((memories, {path: made(values) for path, values in accounts.items()}), tail)
@@ -72,16 +71,27 @@ def _form_of(kind: type[Any]) -> _Form:
 
 
 def _learnt(kind: type[Any]) -> _Form:
-    """The form of a class. Raises AttributeError for one that has more than slots."""
+    """The form of a class: its slots, and whatever other attributes an object of it has."""
+    names = [name for one in kind.__mro__ for name in slots_of(one)]
     if kind.__dictoffset__:
-        raise AttributeError(f"{kind.__name__} has more than slots")
-    # What is compiled names its attributes itself (see ledger/compiled.py).
-    declared = [vars(one).get("__mypyc_attrs__", vars(one).get("__slots__", ())) for one in kind.__mro__]
-    names = [name for some in declared for name in ((some,) if isinstance(some, str) else some)]
+        names.append("__dict__")
     values = (
         attrgetter(*names) if len(names) > 1 else lambda one: tuple([getattr(one, name) for name in names])
     )
-    form = _Form(len(_FORMS), kind, values, tuple([getattr(kind, name).__set__ for name in names]))
+    form = _Form(len(_FORMS), kind, values, tuple([_put_of(kind, name) for name in names]))
     _FORMS.append(form)
     _FORM_OF[kind] = form
     return form
+
+
+def _put_of(kind: type[Any], name: str) -> Callable[[Any, Any], None]:
+    if name == "__dict__":
+        return lambda one, value: one.__dict__.update(value)
+    put: Callable[[Any, Any], None] = getattr(kind, name).__set__
+    return put
+
+
+def slots_of(kind: type[Any]) -> tuple[str, ...]:
+    """The slots that a class itself declares. What is compiled keeps their names elsewhere (see ledger/compiled.py)."""
+    found = vars(kind).get("__mypyc_attrs__", vars(kind).get("__slots__", ()))
+    return (found,) if isinstance(found, str) else tuple(found)

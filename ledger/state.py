@@ -46,6 +46,7 @@ Remembered = tuple[tuple[Memory, ...], dict[str, DaySums]]
 owner_of = lru_cache(maxsize=65_536)(accounts.owner_of)
 
 
+@mypyc_attr(allow_interpreted_subclasses=True)
 class State:
     """The loaded tags as of `position`: everything up to it is taken in, nothing after it."""
 

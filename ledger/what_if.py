@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from ledger import accounts
 from ledger.accounts import book_of
@@ -26,8 +26,7 @@ BUDGET: Final = "budget"
 STEPS: Final = "steps"
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(NamedTuple):
     """How a claim was decided: what was granted (0: refused, with its code), its clause, what bound it."""
 
     amount_fen: int
@@ -47,8 +46,7 @@ class Decision:
         return cls(0, code, clause, bound["part"] if bound and code != "budget_short" else code)
 
 
-@dataclass(frozen=True, slots=True)
-class Cause:
+class Cause(NamedTuple):
     """Why an amount changes: by the rule itself, by earlier differences, by the budget, by later steps; and which part
     of which clause binds."""
 
@@ -116,8 +114,7 @@ def _cause(kind: str, before: Decision, after: Decision) -> Cause:
     return Cause(kind, held.clause or before.clause or after.clause, held.part)
 
 
-@dataclass(frozen=True, slots=True)
-class OtherStep:
+class OtherStep(NamedTuple):
     """A command that is no claim and comes out otherwise: what it was, what it would be."""
 
     position: int

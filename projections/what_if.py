@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
-from dataclasses import asdict
 from typing import Any, Final
 
 from ledger import codec
@@ -140,7 +139,7 @@ def _document(supposed: Supposed, alone: Mapping[int, Decision], until: int) -> 
         "causes": [_total(cause, amounts) for cause, amounts in sorted(causes.items(), key=_largest)],
         "payees": _payees(claims),
         "claims": claims,
-        "other_steps": [asdict(step) for step in supposed.other_steps],
+        "other_steps": [step._asdict() for step in supposed.other_steps],
     }
 
 
@@ -150,7 +149,7 @@ def _largest(item: tuple[Cause, list[int]]) -> tuple[int, str]:
 
 def _total(cause: Cause, amounts: list[int]) -> dict[str, Any]:
     return {
-        **asdict(cause),
+        **cause._asdict(),
         "claims": len(amounts),
         "more_fen": sum(fen for fen in amounts if fen > 0),
         "less_fen": sum(fen for fen in amounts if fen < 0),
@@ -170,10 +169,10 @@ def _claim(claim: Compared, rule: Decision) -> dict[str, Any]:
         "now_fen": claim.now_fen,
         "difference_fen": claim.now_fen - claim.then_fen,
         "clause": next(cause.clause for cause, _ in found),
-        "then": asdict(claim.then),
-        "now": asdict(claim.now),
+        "then": claim.then._asdict(),
+        "now": claim.now._asdict(),
         "parted_at": claim.first_parting(rule),
-        "causes": [{**asdict(cause), "difference_fen": fen} for cause, fen in found],
+        "causes": [{**cause._asdict(), "difference_fen": fen} for cause, fen in found],
     }
 
 

@@ -31,9 +31,9 @@ def main() -> int:
     place = compiled.folder(compiled.digest())
     if place.is_dir() or os.environ.get("KEJIN_PURE"):
         return 0
-    missing = _missing()
-    if missing:
-        print(f"      {missing}: not compiled, slower 未编译，较慢", flush=True)
+    lacking = missing()
+    if lacking:
+        print(f"      {lacking}: not compiled, slower 未编译，较慢", flush=True)
         return 0
     print("[4/4] the pure core → machine code 编译核心 (half a minute)", flush=True)
     place.parent.mkdir(exist_ok=True)
@@ -49,7 +49,7 @@ def main() -> int:
     return 0
 
 
-def _missing() -> str:
+def missing() -> str:
     """What is not here that compiling needs, for people."""
     if shutil.which((sysconfig.get_config_var("CC") or "cc").split()[0]) is None:
         return "no C compiler 没有 C 编译器"

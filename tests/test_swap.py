@@ -11,7 +11,7 @@ import pytest
 
 from ledger import loading, swap
 from ledger.day_sums import DaySums
-from ledger.packing import Kept, packed, unpacked
+from ledger.packing import Kept, packed, slots_of, unpacked
 from ledger.state import Memory
 from ledger.swap import Swap
 from tests.histories import history, line_keys
@@ -22,7 +22,7 @@ from tests.test_properties import Core
 def inside(value: Any) -> Any:
     """Objects of slots as their values, all the way down."""
     if isinstance(value, Memory | DaySums):
-        names = [name for kind in type(value).__mro__ for name in vars(kind).get("__slots__", ())]
+        names = [name for kind in type(value).__mro__ for name in slots_of(kind)]
         return type(value), {name: inside(getattr(value, name)) for name in names}
     if isinstance(value, dict):
         return [(key, inside(one)) for key, one in value.items()]
@@ -54,20 +54,28 @@ def test_what_is_packed_is_unpacked(seed: int) -> None:
     assert plain > 0.8 * len(kept)
 
 
-def test_whatever_is_not_plain_is_kept_too() -> None:
+@pytest.mark.parametrize("slots", [(), ("anything",)])
+def test_whatever_is_not_plain_is_kept_too(slots: tuple[str, ...]) -> None:
     """A memory of a class that somebody else wrote, with attributes and values of any kind."""
-    memory = Foreign()
+    memory: Any = (Foreign if not slots else ForeignWithSlots)()
     memory.anything = {("a", 1): Foreign}
     tag, ((memories, _), tail) = unpacked(packed("x:1", (((memory,), {}), None)))
     assert (tag, tail) == ("x:1", None)
-    assert isinstance(memories[0], Foreign)
-    assert memories[0].anything == memory.anything
+    told: Any = memories[0]
+    assert type(told) is type(memory)
+    assert told.anything == memory.anything
 
 
 class Foreign(Memory):
     """A memory without slots."""
 
     anything: Any
+
+
+class ForeignWithSlots(Memory):
+    """A memory whose slot may hold whatever it likes."""
+
+    __slots__ = ("anything",)
 
 
 def test_the_file_is_reclaimed_and_nothing_is_lost() -> None:

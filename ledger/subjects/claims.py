@@ -297,7 +297,7 @@ def _publicise(command: Command, state: State) -> Decision:
     if refused:
         return refused
     first, last = command.fields.get("notice_from", ""), command.fields.get("notice_to", END_OF_TIME)
-    warnings = ("notice_ends_before_it_begins",) if first > last else ()
+    warnings: tuple[str, ...] = ("notice_ends_before_it_begins",) if first > last else ()
     return _take(command, state, claim, "GrantPublicised", (), warnings)
 
 

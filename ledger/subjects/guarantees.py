@@ -124,7 +124,7 @@ def _pay(command: Command, state: State) -> Decision:
             on,
         ),
     )
-    warnings = (() if loan.default else ("not_in_default",)) + (
+    warnings: tuple[str, ...] = (() if loan.default else ("not_in_default",)) + (
         () if loan.guarantor == fields["guarantor"] else ("not_the_guarantor_of_the_loan",)
     )
     if loan.defaulted_on is not None and fields["paid_on"] < loan.defaulted_on:
@@ -143,7 +143,7 @@ def _recover(command: Command, state: State) -> Decision:
         return refuse("unknown_payout", (tag,), payout=payout_id)
     loan_tag = f"loan:{payout.loan}"
     tags = {*state.recall(Loan, loan_tag).tags, loan_tag, tag, f"guarantor:{payout.guarantor}"}
-    warnings = ("return_due",) if state.recall(Standing, tag).decided() else ()
+    warnings: tuple[str, ...] = ("return_due",) if state.recall(Standing, tag).decided() else ()
     if amount_fen > payout.loss_fen:
         warnings = (*warnings, "recovered_beyond_payout")
     debtor, recovered = accounts.guarantee(payout_id, "debtor"), accounts.guarantee(payout_id, "recovered")
@@ -162,7 +162,7 @@ def _recover_loan(command: Command, state: State) -> Decision:
     )
     owed, recovered = accounts.loan(loan_id, loan.owed_part()), accounts.loan(loan_id, "recovered")
     postings = move(owed, recovered, amount_fen, command.effective_on)
-    warnings = ("return_due",) if compensated else ()
+    warnings: tuple[str, ...] = ("return_due",) if compensated else ()
     return record(command, "RecoveryReceived", loan.tags, postings, warnings)
 
 

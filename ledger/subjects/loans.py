@@ -236,7 +236,7 @@ def _repay(command: Command, state: State) -> Decision:
         amount_fen,
         command.effective_on,
     )
-    warnings = ("repaid_beyond_outstanding",) if amount_fen > loan.outstanding_fen else ()
+    warnings: tuple[str, ...] = ("repaid_beyond_outstanding",) if amount_fen > loan.outstanding_fen else ()
     return record(command, "LoanRepaid", loan.tags, postings, warnings)
 
 
@@ -255,7 +255,9 @@ def _report_default(command: Command, state: State) -> Decision:
         fields["outstanding_fen"],
         command.effective_on,
     )
-    warnings = ("outstanding_differs",) if fields["outstanding_fen"] != loan.outstanding_fen else ()
+    warnings: tuple[str, ...] = (
+        ("outstanding_differs",) if fields["outstanding_fen"] != loan.outstanding_fen else ()
+    )
     if fields["defaulted_on"] < loan.drawn_on:
         warnings = (*warnings, "defaulted_before_the_draw")
     return record(command, "RepaymentDefaulted", loan.tags, postings, warnings)
@@ -267,7 +269,7 @@ def _report_loss(command: Command, state: State) -> Decision:
     if not loan.drawn:
         return _unknown(command)
     owed, lost = accounts.loan(fields["loan"], loan.owed_part()), accounts.loan(fields["loan"], "lost")
-    warnings = () if loan.default else ("not_in_default",)
+    warnings: tuple[str, ...] = () if loan.default else ("not_in_default",)
     if fields["loss_fen"] > loan.outstanding_fen:
         warnings = (*warnings, "loss_beyond_outstanding")
     postings = move(owed, lost, fields["loss_fen"], command.effective_on)

@@ -154,7 +154,9 @@ def _certify(command: Command, state: State) -> Decision:
     unknown = unknown_as(fields["uscc"], None, state, tags)
     if unknown:
         return unknown
-    warnings = ("ends_before_it_begins",) if fields["valid_from"] > fields["valid_to"] else ()
+    warnings: tuple[str, ...] = (
+        ("ends_before_it_begins",) if fields["valid_from"] > fields["valid_to"] else ()
+    )
     return record(command, "FirmCertified", tags, warnings=warnings)
 
 
