@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import importlib
+import importlib.metadata
 import os
 import pkgutil
+import platform
 import sys
 from collections.abc import Sequence
+from typing import Annotated
 
 import psycopg
 import typer
@@ -30,8 +33,23 @@ app = typer.Typer(
 )
 
 
+def _version(asked: bool) -> None:
+    if asked:
+        import ledger
+
+        core = say("machine code", "机器码") if ledger.IS_COMPILED else say("Python sources", "Python 源码")
+        print(f"kejin {importlib.metadata.version('kejin-ledger')} · Python {platform.python_version()}")
+        print(f"core  {core}")
+        raise typer.Exit
+
+
 @app.callback()
-def _kejin() -> None:
+def _kejin(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_version, is_eager=True, help="Version and core. 版本与核心。"),
+    ] = False,
+) -> None:
     """Makes a group of what may be one command."""
 
 

@@ -19,7 +19,7 @@ from typing import IO, Final, Protocol
 
 import psycopg
 
-from ledger.copying import PendingEvent
+from ledger.copying import PendingEvent, plain
 from ledger.store import Store
 from ledger.writing import Writing, append
 
@@ -205,10 +205,7 @@ def _send(stream: IO[bytes], letter: bytes, content: bytes = b"") -> None:
 
 def _packed(writing: Writing) -> bytes:
     """What is written, as plain values: both processes are the same Python."""
-    events = [
-        (*event[:4], tuple([tuple(line) for line in event.postings]), *event[5:])
-        for event in writing.pending()
-    ]
+    events = [plain(event) for event in writing.pending()]
     return marshal.dumps((writing.first, events, list(writing.day_sums), list(writing.owners)))
 
 

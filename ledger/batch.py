@@ -91,3 +91,16 @@ class Batch:
             code, clause = refusal.code, refusal.clause
             return Outcome("refused", positions, None, code, clause, refusal.arithmetic, data=data)
         return Outcome("accepted", positions, decided.amount_fen, warnings=decided.warnings, data=data)
+
+
+def absent(
+    commands: Iterable[Command], catalogue: Catalogue, state: State
+) -> list[tuple[Command, list[str]]]:
+    """The commands that need tags which are not loaded, as far as can be told yet, each with these tags."""
+    handlers, found = catalogue.handlers, []
+    for command in commands:
+        needed = handlers[command.name].needs(command.fields, state)
+        tags = [tag for tag in needed if tag not in state]
+        if tags:
+            found.append((command, tags))
+    return found

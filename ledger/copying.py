@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from ledger import codec
+from ledger.batch import DecidedEvent
 from ledger.dates import Day
 from ledger.events import Posting
 
@@ -21,6 +23,28 @@ class PendingEvent(NamedTuple):
     fingerprint: bytes | None = None
     span: int = 1
     principal: str | None = None  # None: the turn's own
+
+
+def pending_of(decided: DecidedEvent) -> PendingEvent:
+    """What was decided, about to be appended."""
+    event, command, last = decided.event, decided.command, decided.is_last
+    return PendingEvent(
+        event.type,
+        event.effective_on,
+        event.tags,
+        codec.canonical(event.data),
+        event.postings,
+        command.key if last else None,
+        command.fingerprint if last else None,
+        decided.span if last else 1,
+        command.principal,
+    )
+
+
+def plain(pending: PendingEvent) -> tuple[object, ...]:
+    """Its fields as values that any process understands; `PendingEvent._make` takes them."""
+    lines = tuple([tuple(line) for line in pending.postings])
+    return (*pending[:4], lines, *pending[5:])
 
 
 _COPY_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -40,7 +64,44 @@ def array(texts: Sequence[str]) -> str:
     return "{" + ",".join(quoted) + "}"
 
 
-def copy_row(
+class Rows(NamedTuple):
+    """What appending writes, row by row, and the leaf of each event."""
+
+    events: list[str]
+    tags: list[str]
+    leaves: list[bytes]
+
+    def add(
+        self,
+        position: int,
+        recorded_at_us: int,
+        recorded_at: str,
+        event: PendingEvent,
+        ids: dict[str, int],
+        principal: str,
+    ) -> None:
+        """Add an event, recorded at that instant (which is given in both forms) by `principal`."""
+        entry = codec.preimage(
+            position,
+            recorded_at_us,
+            event.effective_on,
+            event.type,
+            event.tags,
+            event.postings,
+            principal,
+            event.key,
+            event.fingerprint.hex() if event.fingerprint else "-",
+            event.span,
+            event.data,
+        )
+        leaf = codec.leaf_hash(entry)
+        self.leaves.append(leaf)
+        self.events.append(_event_row(position, recorded_at, event, ids, copy_text(principal), leaf))
+        at = f"\t{position}\n"
+        self.tags.extend([copy_text(tag) + at for tag in dict.fromkeys(event.tags)])
+
+
+def _event_row(
     position: int, recorded_at: str, event: PendingEvent, ids: dict[str, int], principal: str, leaf: bytes
 ) -> str:
     postings, on = event.postings, event.effective_on

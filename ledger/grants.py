@@ -157,21 +157,30 @@ def _frame(instrument: Instrument, round_: Round, clause: Clause) -> dict[str, A
     return {"instrument": instrument.key, "reading": clause.reading, "rulebook": rulebook}
 
 
-@dataclass(slots=True)
 class _Computation:
     """The arithmetic of one claim: legs, caps, budget, postings."""
 
-    instrument: Instrument
-    command: Command
-    state: State
-    clause: Clause
-    round: Round
-    case: Case
-    keys: Mapping[str, str]
-    legs: list[tuple[str, Exact]] = field(default_factory=list)
-    binding: int = 0  # the leg that is least; of equal ones the first
-    limits: list[Posting] = field(default_factory=list)
-    quotas: list[str] = field(default_factory=list)
+    __slots__ = (
+        *("binding", "case", "clause", "command", "instrument", "keys"),
+        *("legs", "limits", "quotas", "round", "state"),
+    )
+
+    def __init__(
+        self,
+        instrument: Instrument,
+        command: Command,
+        state: State,
+        clause: Clause,
+        round_: Round,
+        case: Case,
+        keys: Mapping[str, str],
+    ) -> None:
+        self.instrument, self.command, self.state = instrument, command, state
+        self.clause, self.round, self.case, self.keys = clause, round_, case, keys
+        self.legs: list[tuple[str, Exact]] = []
+        self.binding = 0  # the leg that is least; of equal ones the first
+        self.limits: list[Posting] = []
+        self.quotas: list[str] = []
 
     def decide(self, tags: list[str]) -> Decision:
         """The grant, or the refusal with the legs that led to it."""

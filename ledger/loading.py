@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from itertools import islice
 from typing import Final
 
-from ledger.batch import Known
+from ledger.batch import Known, absent
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
 from ledger.events import Event
@@ -89,23 +89,16 @@ class Loader:
 
         Returns the tags that were loaded now.
         """
-        handlers, state = self._catalogue.handlers, self.state
+        state = self.state
         loaded: list[str] = []
         pending = list(commands)
         while pending:
-            missing: dict[str, None] = {}
-            absent: list[tuple[Command, list[str]]] = []
-            for command in pending:
-                tags = [
-                    tag for tag in handlers[command.name].needs(command.fields, state) if tag not in state
-                ]
-                if tags:
-                    missing.update(dict.fromkeys(tags))
-                    absent.append((command, tags))
+            lacking = absent(pending, self._catalogue, state)
+            missing = dict.fromkeys([tag for _, tags in lacking for tag in tags])
             # A tag of which the log says nothing leads nowhere: most claims are ready once their own new id is.
             told = self._load_tags(list(missing), position)
             loaded += missing
-            pending = [command for command, tags in absent if not told.isdisjoint(tags)]
+            pending = [command for command, tags in lacking if not told.isdisjoint(tags)]
         if forget_others and len(state) > REMEMBERED_TAGS_MAX:
             self._forget_others(commands)
         return loaded

@@ -1,7 +1,8 @@
 """What is remembered of a tag as bytes and back. Pure.
 
-Memories are slots of plain values, nearly all of them: as tuples of these `marshal` packs them in a third of the time
-that pickling objects takes. Whatever is not plain is pickled. For this process alone: neither form is for keeping.
+Memories are slots of plain values, or of dictionaries of objects that are: as tuples of these `marshal` packs them in a
+third of the time that pickling objects takes. Whatever is not plain is pickled. For this process alone: no form is for
+keeping.
 """
 
 from __future__ import annotations
@@ -18,7 +19,9 @@ from ledger.state import Remembered
 #: All that is remembered of a tag, and its tail if one is counted (see Loader.tails).
 Kept = tuple[Remembered, int | None]
 
-_PLAIN, _PICKLED = b"m", b"p"
+_PLAIN, _NESTED, _PICKLED = b"m", b"n", b"p"
+#: Before the number of a form: no text that a memory holds begins so.
+_OBJECTS: Final = "\0"
 
 
 def packed(tag: str, kept: Kept) -> bytes:
@@ -29,20 +32,49 @@ def packed(tag: str, kept: Kept) -> bytes:
         form = _form_of(type(memory))
         told.append((form.number, form.values(memory)))
     values = _form_of(DaySums).values
-    content = (tag, told, {path: values(one) for path, one in sums.items()}, tail)
+    accounts = {path: values(one) for path, one in sums.items()}
     try:
-        return _PLAIN + marshal.dumps(content)
+        return _PLAIN + marshal.dumps((tag, told, accounts, tail))
     except ValueError:  # a value that is not plain
-        return _PICKLED + pickle.dumps(content, pickle.HIGHEST_PROTOCOL)
+        pass
+    try:
+        flat = [(number, tuple([_flat(value) for value in values])) for number, values in told]
+        return _NESTED + marshal.dumps((tag, flat, accounts, tail))
+    except ValueError:
+        return _PICKLED + pickle.dumps((tag, told, accounts, tail), pickle.HIGHEST_PROTOCOL)
 
 
 def unpacked(content: bytes) -> tuple[str, Kept]:
     """The tag and what was kept of it, in new objects."""
     load = pickle.loads if content[:1] == _PICKLED else marshal.loads
     tag, told, accounts, tail = load(memoryview(content)[1:])
+    if content[:1] == _NESTED:
+        told = [(number, tuple([_raised(value) for value in values])) for number, values in told]
     memories = tuple([_FORMS[number].made(values) for number, values in told])
     made = _form_of(DaySums).made
     return tag, ((memories, {path: made(values) for path, values in accounts.items()}), tail)
+
+
+def _flat(value: Any) -> Any:
+    """A dictionary of objects of one class as one of their values."""
+    if type(value) is not dict or not value:
+        return value
+    kind = type(next(iter(value.values())))
+    if kind.__module__ == "builtins":
+        return value
+    form = _form_of(kind)
+    if any(type(one) is not kind for one in value.values()):
+        raise ValueError(f"not all are {kind.__name__}")
+    return _OBJECTS, form.number, {key: form.values(one) for key, one in value.items()}
+
+
+def _raised(value: Any) -> Any:
+    """What `_flat` made flat."""
+    if type(value) is not tuple or value[:1] != (_OBJECTS,):
+        return value
+    _, number, flat = value
+    made = _FORMS[number].made
+    return {key: made(values) for key, values in flat.items()}
 
 
 class _Form(NamedTuple):
@@ -71,7 +103,10 @@ def _form_of(kind: type[Any]) -> _Form:
 
 
 def _learnt(kind: type[Any]) -> _Form:
-    """The form of a class: its slots, and whatever other attributes an object of it has."""
+    """The form of a class: its slots, and whatever other attributes an object has. Raises ValueError for one whose
+    objects hold more than attributes: a tuple, a dictionary."""
+    if any(one.__module__ == "builtins" and one is not object for one in kind.__mro__):
+        raise ValueError(f"{kind.__name__} holds more than attributes")
     names = [name for one in kind.__mro__ for name in slots_of(one)]
     if kind.__dictoffset__:
         names.append("__dict__")

@@ -6,8 +6,9 @@ A refusal is a value, not an exception; what was refused is an event with its ar
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from typing import Any, Final
+from dataclasses import dataclass
+from types import MappingProxyType
+from typing import Any, Final, NamedTuple
 
 from ledger.money import format_fen
 
@@ -125,13 +126,12 @@ CODES: Final[Mapping[str, Code]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Refusal:
+class Refusal(NamedTuple):
     """Why a command was refused: a code of CODES, the clause (if one refuses), and the arithmetic."""
 
     code: str
     clause: str | None = None
-    arithmetic: Mapping[str, Any] = field(default_factory=dict)
+    arithmetic: Mapping[str, Any] = MappingProxyType({})
 
 
 def detail(code: str, arithmetic: Mapping[str, Any], language: str = "en") -> str:

@@ -19,7 +19,7 @@ from psycopg.rows import tuple_row
 
 from ledger import codec
 from ledger.connection import READER_ROLE, connect, ensure_schema, may_read_only
-from ledger.copying import PendingEvent, array, copy_row, copy_text
+from ledger.copying import PendingEvent, Rows, array, copy_text
 from ledger.dates import Day, microseconds
 from ledger.events import Event, Posting, StoredEvent
 from ledger.sql import load
@@ -366,29 +366,13 @@ class Turn:
         `principal` is whose they are, but for events that name their own.
         """
         ids = self._learn_ids(dict.fromkeys(line[0] for event in pending for line in event.postings))
-        event_rows, tag_rows, leaves = [], [], list[bytes]()
+        rows = Rows([], [], [])
         recorded_at_us, recorded_at = microseconds(self.recorded_at), self.recorded_at.isoformat()
         for position, event in enumerate(pending, self.head.position + 1):
-            acting = event.principal or principal
-            entry = codec.preimage(
-                position,
-                recorded_at_us,
-                event.effective_on,
-                event.type,
-                event.tags,
-                event.postings,
-                acting,
-                event.key,
-                event.fingerprint.hex() if event.fingerprint else "-",
-                event.span,
-                event.data,
-            )
-            leaves.append(codec.leaf_hash(entry))
-            event_rows.append(copy_row(position, recorded_at, event, ids, copy_text(acting), leaves[-1]))
-            tag_rows += [f"{copy_text(tag)}\t{position}\n" for tag in dict.fromkeys(event.tags)]
-        self._copy("copy_events", event_rows)
-        self._copy("copy_event_tags", tag_rows)
-        self.appended = Appended(self.head.position + 1, leaves, [event.tags for event in pending])
+            rows.add(position, recorded_at_us, recorded_at, event, ids, event.principal or principal)
+        self._copy("copy_events", rows.events)
+        self._copy("copy_event_tags", rows.tags)
+        self.appended = Appended(self.head.position + 1, rows.leaves, [event.tags for event in pending])
         return self.head.position + len(pending)
 
     def save_day_sums(

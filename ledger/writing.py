@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final, Self
 
-from ledger import codec
 from ledger.batch import DecidedEvent
-from ledger.copying import PendingEvent
+from ledger.copying import PendingEvent, pending_of
 from ledger.dates import Day
 from ledger.loading import Loader
 from ledger.store import Turn
@@ -49,7 +48,7 @@ class Writing:
 
     def pending(self) -> list[PendingEvent]:
         """The events as they are appended."""
-        return [_pending(one) for one in self.decided]
+        return [pending_of(one) for one in self.decided]
 
     def write(self, turn: Turn, principal: str) -> None:
         """Append the events and store the day sums."""
@@ -70,18 +69,3 @@ def append(
     last = turn.append(pending, principal)
     if owners:
         turn.save_day_sums(day_sums, owners, last)
-
-
-def _pending(decided: DecidedEvent) -> PendingEvent:
-    event, command, last = decided.event, decided.command, decided.is_last
-    return PendingEvent(
-        event.type,
-        event.effective_on,
-        event.tags,
-        codec.canonical(event.data),
-        event.postings,
-        command.key if last else None,
-        command.fingerprint if last else None,
-        decided.span if last else 1,
-        command.principal,
-    )

@@ -118,6 +118,15 @@ def test_where_it_cannot_be_compiled_the_sources_run(
     assert python("import ledger; print(ledger.IS_COMPILED)", tmp_path).split() == [b"False"]
 
 
+@pytest.mark.parametrize("pure", [False, True])
+def test_the_version_says_which_core_it_is(pure: bool) -> None:
+    """`kejin --version` says whether machine code or the sources decide."""
+    code = "from api.main import main; main(['--version'])"
+    shown = python(code, KEJIN_PURE="1" if pure else "", LANG="C.UTF-8").decode()
+    assert ("machine code" in shown) == (ledger.IS_COMPILED and not pure)
+    assert ("Python sources" in shown) != ("machine code" in shown)
+
+
 def test_it_is_compiled_where_there_is_a_compiler() -> None:
     """`make install` compiled the core, unless there is no compiler or it was told not to."""
     from scripts.compile import missing
