@@ -9,7 +9,7 @@ adopts it, from the content that was adopted, never from what is shipped today.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
 from ledger import codec
@@ -137,8 +137,7 @@ class WholeState(State):
         return found
 
 
-@dataclass(frozen=True, slots=True)
-class Redecided:
+class Redecided(NamedTuple):
     """What a command gives now: the events with the positions of those that were recorded, and whether it was
     granted or refused. `recorded` are the events that its own stand for."""
 
@@ -165,6 +164,7 @@ class History:
         self._catalogue = catalogue
         self._change = change
         self._commands = _commands_of_events(catalogue)
+        self._fields = {name: tuple([f.name for f in spec.fields]) for name, spec in catalogue.specs.items()}
         self._held: list[tuple[Recorded, Content]] = []  # adoptions whose round comes next
         self._contents: dict[str, Content] = {}  # what was adopted, by the hash that the log gives it
 
@@ -215,12 +215,9 @@ class History:
     def command(self, recorded: Recorded, data: Mapping[str, Any]) -> Command:
         """The command that an event records."""
         found = self._commands.get(recorded.type)
-        name, fields = found or (data["command"], self._fields(data["command"]))
+        name, fields = found or (data["command"], self._fields[data["command"]])
         own = {field: data[field] for field in fields if field in data}
         return Command(name, own, None, recorded.effective_on, b"")
-
-    def _fields(self, command: str) -> tuple[str, ...]:
-        return tuple([field.name for field in self._catalogue.specs[command].fields])
 
     def _open_round(self, command: Command, data: Mapping[str, Any]) -> Decided:
         """As `open-round` decided, from the versions that the round froze. A refusal never came to look at them."""
