@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import io
 import os
+import re
 import shutil
 import sys
 import sysconfig
@@ -21,6 +22,7 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
+_KEPT = 3
 sys.path.insert(0, str(ROOT))
 
 from ledger import compiled  # noqa: E402
@@ -35,18 +37,30 @@ def main() -> int:
     if lacking:
         print(f"      {lacking}: not compiled, slower 未编译，较慢", flush=True)
         return 0
-    print("[4/4] the pure core → machine code 编译核心 (half a minute)", flush=True)
-    place.parent.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=place.parent) as work:
-        problem = _compile(Path(work))
-        if problem:
-            print(f"{problem}\n      not compiled, slower 未编译，较慢", file=sys.stderr)
-            return 0
-        for old in place.parent.iterdir():
-            if old.name != Path(work).name:
-                shutil.rmtree(old, ignore_errors=True)
-        (Path(work) / "made").rename(place)
+    failed = place.with_suffix(".failed")  # what cannot be compiled is not tried at every make
+    if not failed.exists():
+        print("[4/4] the pure core → machine code 编译核心 (half a minute)", flush=True)
+        place.parent.mkdir(exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=place.parent) as work:
+            problem = _compile(Path(work))
+            if not problem:
+                _put_in_place(Path(work) / "made", place)
+                return 0
+        failed.write_text(problem, "utf-8")
+    print(f"{failed.read_text('utf-8')}\n      {failed}: not compiled, slower 未编译，较慢", file=sys.stderr)
     return 0
+
+
+def _put_in_place(made: Path, place: Path) -> None:
+    """All at once. What was made from other sources stays for whoever runs it, but for the oldest."""
+    try:
+        made.rename(place)
+    except OSError:  # another make was faster
+        if not place.is_dir():
+            raise
+    others = [old for old in place.parent.iterdir() if re.fullmatch("[0-9a-f]{32}(\\.failed)?", old.name)]
+    for old in sorted(others, key=lambda one: one.stat().st_mtime, reverse=True)[_KEPT:]:
+        shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)
 
 
 def missing() -> str:
