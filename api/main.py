@@ -3,10 +3,8 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import os
 import pkgutil
-import platform
 import sys
 from collections.abc import Sequence
 from typing import Annotated
@@ -35,6 +33,9 @@ app = typer.Typer(
 
 def _version(asked: bool) -> None:
     if asked:
+        import importlib.metadata
+        import platform
+
         import ledger
 
         core = say("machine code", "机器码") if ledger.IS_COMPILED else say("Python sources", "Python 源码")

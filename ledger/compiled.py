@@ -34,8 +34,6 @@ SHELL: Final = (
     "swap",
     "writing",
 )
-#: What all compiled modules are linked into.
-LIBRARY: Final = "kejin_core__mypyc"
 _ROOT: Final = Path(__file__).resolve().parent
 _SUFFIX: Final[str] = sysconfig.get_config_var("EXT_SUFFIX")
 
@@ -59,11 +57,6 @@ def digest() -> str:
 def folder(of: str) -> Path:
     """Where the machine code with a digest is, in the environment of this Python, if it was made."""
     return Path(sys.prefix) / "kejin-core" / of
-
-
-def module_name(source: Path) -> str:
-    """The dotted name of a source."""
-    return ".".join(("ledger", *source.relative_to(_ROOT).with_suffix("").parts))
 
 
 def file_name(module: str) -> str:

@@ -82,15 +82,24 @@ class _Form(NamedTuple):
 
     number: int
     kind: type[Any]
-    values: Callable[[Any], Any]
+    names: tuple[str, ...]
+    getter: Callable[[Any], Any]
     puts: tuple[Callable[[Any, Any], None], ...]
+
+    def values(self, one: Any) -> tuple[Any, ...]:
+        """What is in its slots; `...` in one that is not set."""
+        try:
+            return (self.getter(one),) if len(self.names) == 1 else self.getter(one)
+        except AttributeError:
+            return tuple([getattr(one, name, ...) for name in self.names])
 
     def made(self, values: tuple[Any, ...]) -> Any:
         """An object with these values in its slots."""
         kind: Any = self.kind
         one = kind.__new__(kind)
         for put, value in zip(self.puts, values, strict=True):
-            put(one, value)
+            if value is not ...:
+                put(one, value)
         return one
 
 
@@ -110,10 +119,8 @@ def _learnt(kind: type[Any]) -> _Form:
     names = [name for one in kind.__mro__ for name in slots_of(one)]
     if kind.__dictoffset__:
         names.append("__dict__")
-    values = (
-        attrgetter(*names) if len(names) > 1 else lambda one: tuple([getattr(one, name) for name in names])
-    )
-    form = _Form(len(_FORMS), kind, values, tuple([_put_of(kind, name) for name in names]))
+    getter: Callable[[Any], Any] = attrgetter(*names) if names else lambda one: ()
+    form = _Form(len(_FORMS), kind, tuple(names), getter, tuple([_put_of(kind, name) for name in names]))
     _FORMS.append(form)
     _FORM_OF[kind] = form
     return form

@@ -22,10 +22,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-_KEPT = 3
 sys.path.insert(0, str(ROOT))
 
 from ledger import compiled  # noqa: E402
+
+#: So many folders stay: one of the sources as they are, others for processes that began with older ones.
+_KEPT = 3
 
 
 def main() -> int:
@@ -47,7 +49,8 @@ def main() -> int:
                 _put_in_place(Path(work) / "made", place)
                 return 0
         failed.write_text(problem, "utf-8")
-    print(f"{failed.read_text('utf-8')}\n      {failed}: not compiled, slower 未编译，较慢", file=sys.stderr)
+    print(failed.read_text("utf-8"), file=sys.stderr)
+    print(f"      not compiled, slower 未编译，较慢; to try again 重试: rm {failed}", file=sys.stderr)
     return 0
 
 
@@ -60,7 +63,10 @@ def _put_in_place(made: Path, place: Path) -> None:
             raise
     others = [old for old in place.parent.iterdir() if re.fullmatch("[0-9a-f]{32}(\\.failed)?", old.name)]
     for old in sorted(others, key=lambda one: one.stat().st_mtime, reverse=True)[_KEPT:]:
-        shutil.rmtree(old, ignore_errors=True) if old.is_dir() else old.unlink(missing_ok=True)
+        if old.is_dir():
+            shutil.rmtree(old, ignore_errors=True)
+        else:
+            old.unlink(missing_ok=True)
 
 
 def missing() -> str:
@@ -95,7 +101,7 @@ def _translated(work: Path) -> list[Any]:
         debug_level="0",
         multi_file=True,
         target_dir=str(work / "c"),
-        group_name=compiled.LIBRARY.removesuffix("__mypyc"),
+        group_name="kejin_core",
     )
 
 

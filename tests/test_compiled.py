@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime
 import os
 import re
 import shutil
@@ -14,12 +15,12 @@ import pytest
 
 import ledger
 from ledger import compiled
-from ledger.batch import Batch
+from ledger.batch import Batch, absent
 from ledger.catalogue import catalogue
-from ledger.codec import canonical, entry_of, fingerprint
+from ledger.codec import canonical, entry_of
 from ledger.commands import InvalidCommand, read
 from ledger.events import StoredEvent
-from ledger.redecide import WholeState
+from ledger.state import State, evolve
 from tests.histories import TODAY, history, line_keys
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -28,21 +29,26 @@ compiled_only = pytest.mark.skipif(not ledger.IS_COMPILED, reason="the core is n
 
 def told(seed: int) -> bytes:
     """All that the pure core says of a random history: outcomes, events, what their leaves cover."""
-    import datetime
+    known, lines = catalogue(), history(seed, length=150)
+    state = State(known.memories)
 
-    known = catalogue()
-    state = WholeState(known.memories)
-    batch = Batch(known, state, {}, lambda tag: None)
+    def fetch(tag: str) -> None:
+        state.begin([tag])
+        for one in batch.decided:
+            evolve(state, one.event, (tag,))
+
+    batch = Batch(known, state, {}, fetch)
     said = []
-    for sent, key in zip(history(seed, length=150), line_keys(history(seed, length=150)), strict=True):
+    for sent, key in zip(lines, line_keys(lines), strict=True):
         try:
             command = read(dict(sent), known.specs, TODAY, lambda key=key: key)  # type: ignore[misc]
         except InvalidCommand as problem:
             said.append(f"{problem} {problem.problem_zh}".encode())
             continue
-        said.append(
-            canonical([batch.decide(command).document("zh"), fingerprint(command.name, dict(sent)).hex()])
-        )
+        while lacking := absent([command], known, state):
+            for tag in lacking[0][1]:
+                fetch(tag)
+        said.append(canonical([batch.decide(command).document("zh"), command.fingerprint.hex()]))
     now = datetime.datetime(2026, 6, 30, tzinfo=datetime.UTC)
     for one in batch.decided:
         event = one.event

@@ -68,6 +68,12 @@ def test_whatever_is_not_plain_is_kept_too(slots: tuple[str, ...]) -> None:
     assert told.anything == memory.anything
 
 
+def test_a_slot_that_is_not_set_stays_so() -> None:
+    """A memory that was not told everything yet comes back as it is."""
+    _, ((memories, _), _) = unpacked(packed("x:1", (((ForeignWithSlots(),), {}), None)))
+    assert not hasattr(memories[0], "anything")
+
+
 def test_dictionaries_of_anything_come_back() -> None:
     """Objects, named tuples, strings, mixed: each as it was."""
     memory = Foreign()

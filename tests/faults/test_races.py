@@ -283,26 +283,26 @@ def test_a_reader_never_sees_a_gap(kejin: Program, database: str) -> None:
     as known at a position is what those events say."""
     kejin.record(open_round(budget_fen=10**12), *OPENING[1:3], draw(principal_fen=10**11))
     readings = [kejin.events()]
-    lengths = {len(readings[0])}
+    polls = 0
     with (
-        at_work(kejin, claims(Random(4), 1000, 60)) as done,
+        at_work(kejin, claims(Random(4), 1000, 400)) as done,
         psycopg.connect(database, autocommit=True) as poll,
     ):
         while not done.is_set():
-            row = poll.execute("select count(*), max(position), min(position) from events").fetchone()
-            assert row is not None
-            assert row[0] == row[1] - row[2] + 1
-            if row[0] in lengths:
-                continue
-            lengths.add(row[0])
             answer = kejin.ask("balance", f"quota/shanxi.loan_interest.firm/{FIRM}")
             readings.append(kejin.events())
             known = readings[-1][: answer["known_position"]]
             granted = sum(event["data"].get("amount_fen", 0) for event in known)
             assert answer["balance_fen"] == granted
+            for _ in range(100):
+                row = poll.execute("select count(*), max(position), min(position) from events").fetchone()
+                assert row is not None
+                assert row[0] == row[1] - row[2] + 1
+                polls += 1
     readings.append(kejin.events())
     for before, after in itertools.pairwise(readings):
         assert [event["position"] for event in after] == list(range(1, len(after) + 1))
         assert after[: len(before)] == before
-    assert len(lengths - {len(readings[0]), len(readings[-1])}) > 0, "nothing was read while others wrote"
-    assert len(readings[-1]) == 5 + PROCESSES * 60
+    assert len({len(reading) for reading in readings}) > 2, "nothing was read while others wrote"
+    assert polls
+    assert len(readings[-1]) == 5 + PROCESSES * 400
