@@ -19,7 +19,7 @@ from typing import IO, Final, Protocol
 
 import psycopg
 
-from ledger.copying import PendingEvent, plain
+from ledger.copying import pending_of_plain, plain
 from ledger.store import Store
 from ledger.writing import Writing, append
 
@@ -212,4 +212,4 @@ def _packed(writing: Writing) -> bytes:
 def _append(store: Store, principal: str, content: bytes) -> None:
     first, events, *rest = marshal.loads(content)  # from our parent, by a pipe that only we two have
     with store.turn() as turn:
-        append(turn, principal, first, [PendingEvent._make(event) for event in events], *rest)
+        append(turn, principal, first, [pending_of_plain(event) for event in events], *rest)

@@ -3,30 +3,47 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from typing import NamedTuple
+from typing import Final
 
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
 from ledger.decide import Decided, decide
 from ledger.events import Event
 from ledger.outcomes import Outcome, repeated
+from ledger.plain import Plain
 from ledger.state import NotLoaded, State, evolve
 
 
-class Known(NamedTuple):
+class Known(Plain):
     """An idempotency key that was used: for which fields, with which outcome."""
 
-    fingerprint: bytes | None
-    outcome: Outcome
+    __slots__ = ("fingerprint", "outcome")
+
+    def __init__(
+        self,
+        fingerprint: bytes | None,
+        outcome: Outcome,
+    ) -> None:
+        self.fingerprint: Final = fingerprint
+        self.outcome: Final = outcome
 
 
-class DecidedEvent(NamedTuple):
+class DecidedEvent(Plain):
     """An event that a command led to. The last of its `span` events carries the command's key."""
 
-    event: Event
-    command: Command
-    is_last: bool
-    span: int
+    __slots__ = ("command", "event", "is_last", "span")
+
+    def __init__(
+        self,
+        event: Event,
+        command: Command,
+        is_last: bool,
+        span: int,
+    ) -> None:
+        self.event: Final = event
+        self.command: Final = command
+        self.is_last: Final = is_last
+        self.span: Final = span
 
 
 #: What forbids a command although no rule of the programme does (its sender may not give it): asked for each command

@@ -14,7 +14,7 @@ from typing import Any
 import orjson
 
 from ledger.dates import microseconds
-from ledger.events import StoredEvent
+from ledger.events import Posting, StoredEvent
 
 
 def read_canonical(data: bytes) -> dict[str, Any]:
@@ -90,7 +90,7 @@ def preimage(
     effective_on: str,
     event_type: str,
     tags: Sequence[str],
-    postings: Iterable[tuple[str, int, str]],
+    postings: Iterable[Posting],
     principal: str,
     key: str | None,
     fingerprint_hex: str,
@@ -101,9 +101,10 @@ def preimage(
 
     The text fields joined by U+0000 (which PostgreSQL text cannot hold, so nothing can be shifted between them),
     lists preceded by their length, an absent key as "-" and a present one as "=" + key; then U+0000 and `data`
-    to the end. `recorded_at_us` is microseconds since 1970-01-01T00:00Z; `postings` are (account, fen, day).
+    to the end. `recorded_at_us` is microseconds since 1970-01-01T00:00Z; a line is its
+    account, its fen and its day.
     """
-    lines = [f"{account}\0{fen}\0{day}" for account, fen, day in postings]
+    lines = [f"{line.account}\0{line.amount_fen}\0{line.effective_on}" for line in postings]
     head = [
         "kejin-event-1",
         str(position),

@@ -10,11 +10,12 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ledger import codec, parties
 from ledger.dates import Day, is_day
 from ledger.money import MAX_FEN, is_amount
+from ledger.plain import Plain
 
 # Letters, digits, CJK (with extensions, compatibility forms and 〇), and . _ -
 _ID: Final = re.compile(
@@ -235,16 +236,27 @@ COMMON_FIELDS: Final = (
 )
 
 
-class Command(NamedTuple):
+class Command(Plain):
     """One well-formed command: its fields as sent, its key, its business date, its fingerprint (32 bytes), and who
     sent it where several people share one writer."""
 
-    name: str
-    fields: Mapping[str, Any]
-    key: str | None
-    effective_on: Day
-    fingerprint: bytes
-    principal: str | None = None
+    __slots__ = ("effective_on", "fields", "fingerprint", "key", "name", "principal")
+
+    def __init__(
+        self,
+        name: str,
+        fields: Mapping[str, Any],
+        key: str | None,
+        effective_on: Day,
+        fingerprint: bytes,
+        principal: str | None = None,
+    ) -> None:
+        self.name: Final = name
+        self.fields: Final = fields
+        self.key: Final = key
+        self.effective_on: Final = effective_on
+        self.fingerprint: Final = fingerprint
+        self.principal: Final = principal
 
 
 def read(

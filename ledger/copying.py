@@ -3,26 +3,51 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 from ledger import codec
 from ledger.batch import DecidedEvent
 from ledger.dates import Day
 from ledger.events import Posting
+from ledger.plain import Plain
 
 
-class PendingEvent(NamedTuple):
+class PendingEvent(Plain):
     """An event about to be appended: everything but position and time."""
 
-    type: str
-    effective_on: Day
-    tags: tuple[str, ...]
-    data: bytes
-    postings: tuple[Posting, ...] = ()
-    key: str | None = None
-    fingerprint: bytes | None = None
-    span: int = 1
-    principal: str | None = None  # None: the turn's own
+    __slots__ = (
+        "data",
+        "effective_on",
+        "fingerprint",
+        "key",
+        "postings",
+        "principal",
+        "span",
+        "tags",
+        "type",
+    )
+
+    def __init__(
+        self,
+        type: str,  # noqa: A002 - the field's name
+        effective_on: Day,
+        tags: tuple[str, ...],
+        data: bytes,
+        postings: tuple[Posting, ...] = (),
+        key: str | None = None,
+        fingerprint: bytes | None = None,
+        span: int = 1,
+        principal: str | None = None,
+    ) -> None:
+        self.type: Final = type
+        self.effective_on: Final = effective_on
+        self.tags: Final = tags
+        self.data: Final = data
+        self.postings: Final = postings
+        self.key: Final = key
+        self.fingerprint: Final = fingerprint
+        self.span: Final = span
+        self.principal: Final = principal  # None: the turn's own
 
 
 def pending_of(decided: DecidedEvent) -> PendingEvent:
@@ -42,9 +67,25 @@ def pending_of(decided: DecidedEvent) -> PendingEvent:
 
 
 def plain(pending: PendingEvent) -> tuple[object, ...]:
-    """Its fields as values that any process understands; `PendingEvent._make` takes them."""
-    lines = tuple([tuple(line) for line in pending.postings])
-    return (*pending[:4], lines, *pending[5:])
+    """Its fields as values that any process understands; `pending_of_plain` takes them."""
+    return (
+        pending.type,
+        pending.effective_on,
+        pending.tags,
+        pending.data,
+        [(line.account, line.amount_fen, line.effective_on) for line in pending.postings],
+        pending.key,
+        pending.fingerprint,
+        pending.span,
+        pending.principal,
+    )
+
+
+def pending_of_plain(values: Sequence[Any]) -> PendingEvent:
+    """What `plain` gives, as it was."""
+    kind, on, tags, data, lines, key, fingerprint, span, principal = values
+    postings = tuple([Posting(*line) for line in lines])
+    return PendingEvent(kind, on, tags, data, postings, key, fingerprint, span, principal)
 
 
 _COPY_ESCAPES: Final = str.maketrans({"\\": "\\\\", "\t": "\\t", "\n": "\\n", "\r": "\\r"})
@@ -105,7 +146,7 @@ def _event_row(
     position: int, recorded_at: str, event: PendingEvent, ids: dict[str, int], principal: str, leaf: bytes
 ) -> str:
     postings, on = event.postings, event.effective_on
-    line_days = [day for _, _, day in postings]
+    line_days = [line.effective_on for line in postings]
     days = "\\N" if line_days.count(on) == len(line_days) else "{" + ",".join(line_days) + "}"
     return "\t".join(
         (
@@ -115,8 +156,8 @@ def _event_row(
             copy_text(event.type),
             copy_text(array(event.tags)),
             "\\\\x" + event.data.hex(),
-            "{" + ",".join([str(ids[account]) for account, _, _ in postings]) + "}",
-            "{" + ",".join([str(amount_fen) for _, amount_fen, _ in postings]) + "}",
+            "{" + ",".join([str(ids[line.account]) for line in postings]) + "}",
+            "{" + ",".join([str(line.amount_fen) for line in postings]) + "}",
             days,
             principal,
             "\\N" if event.key is None else copy_text(event.key),

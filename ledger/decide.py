@@ -3,23 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
 from ledger.decisions import Refused, own_fields
 from ledger.events import NewEvent
+from ledger.plain import Plain
 from ledger.refusals import CODES, Refusal
 from ledger.state import State
 
 
-class Decided(NamedTuple):
+class Decided(Plain):
     """The events to record for one command (the last one is its own), and what to tell its sender."""
 
-    events: tuple[NewEvent, ...]
-    amount_fen: int | None = None
-    warnings: tuple[str, ...] = ()
-    refusal: Refusal | None = None
+    __slots__ = ("amount_fen", "events", "refusal", "warnings")
+
+    def __init__(
+        self,
+        events: tuple[NewEvent, ...],
+        amount_fen: int | None = None,
+        warnings: tuple[str, ...] = (),
+        refusal: Refusal | None = None,
+    ) -> None:
+        self.events: Final = events
+        self.amount_fen: Final = amount_fen
+        self.warnings: Final = warnings
+        self.refusal: Final = refusal
 
 
 def decide(command: Command, state: State, catalogue: Catalogue) -> Decided:

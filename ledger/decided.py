@@ -48,7 +48,7 @@ def decided_case(
         payee=payee,
         basis={},
         inputs={**people, **(inputs or {})},
-        legs=(("decided", fields["decided_fen"]),),
+        legs=(("decided", (fields["decided_fen"], 1)),),
         tags=tuple(tags),
         warnings=warnings,
     )

@@ -5,29 +5,46 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 from ledger.commands import Command, CommandSpec
 from ledger.dates import Day
 from ledger.events import NewEvent, Posting
+from ledger.plain import Plain
 from ledger.refusals import Refusal
 from ledger.state import State
 
 
-class Accepted(NamedTuple):
+class Accepted(Plain):
     """The events to record (the last one is the command's own), the amount granted, warnings."""
 
-    events: tuple[NewEvent, ...]
-    amount_fen: int | None = None
-    warnings: tuple[str, ...] = ()
+    __slots__ = ("amount_fen", "events", "warnings")
+
+    def __init__(
+        self,
+        events: tuple[NewEvent, ...],
+        amount_fen: int | None = None,
+        warnings: tuple[str, ...] = (),
+    ) -> None:
+        self.events: Final = events
+        self.amount_fen: Final = amount_fen
+        self.warnings: Final = warnings
 
 
-class Refused(NamedTuple):
+class Refused(Plain):
     """Why not, whom it concerns (`tags`), and what else the refusal's event keeps."""
 
-    refusal: Refusal
-    tags: tuple[str, ...] = ()
-    data: Mapping[str, Any] = MappingProxyType({})
+    __slots__ = ("data", "refusal", "tags")
+
+    def __init__(
+        self,
+        refusal: Refusal,
+        tags: tuple[str, ...] = (),
+        data: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        self.refusal: Final = refusal
+        self.tags: Final = tags
+        self.data: Final = data
 
 
 Decision = Accepted | Refused

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 from ledger import accounts
 from ledger.commands import ID, Command, CommandSpec, Field
@@ -15,7 +15,8 @@ from ledger.day_sums import room_fen
 from ledger.decisions import Accepted, Decision, Handler, Refused, move, own_fields, refuse, too_early
 from ledger.events import NewEvent, Posting
 from ledger.limits import missing_limit
-from ledger.money import Exact, floor_to_unit
+from ledger.money import Exact, floor_to_unit, is_less
+from ledger.plain import Plain
 from ledger.refusals import Refusal
 from ledger.rulebook import shapes
 from ledger.rulebook.clauses import Cap, Clause
@@ -31,7 +32,7 @@ CLAIM_FIELDS = (
 )
 
 
-class Case(NamedTuple):
+class Case(Plain):
     """What a claim rests on, once the instrument found nothing to refuse.
 
     `legs` are figures that the claim brings itself (part, exact fen), e.g. what people decided; `basis` are the
@@ -40,17 +41,45 @@ class Case(NamedTuple):
     else the grant takes hold of, `keys` what else a cap may count by (kind of key to id).
     """
 
-    payee: str
-    basis: Mapping[str, int]
-    inputs: Mapping[str, Any]
-    dates: Mapping[str, Day] = MappingProxyType({})
-    decided: Mapping[str, Any] = MappingProxyType({})
-    legs: tuple[tuple[str, Exact], ...] = ()
-    marks: tuple[tuple[str, int], ...] = ()
-    warnings: tuple[str, ...] = ()
-    tags: tuple[str, ...] = ()
-    keys: Mapping[str, str] = MappingProxyType({})
-    nothing_due: str = "rounds_to_nothing"
+    __slots__ = (
+        "basis",
+        "dates",
+        "decided",
+        "inputs",
+        "keys",
+        "legs",
+        "marks",
+        "nothing_due",
+        "payee",
+        "tags",
+        "warnings",
+    )
+
+    def __init__(
+        self,
+        payee: str,
+        basis: Mapping[str, int],
+        inputs: Mapping[str, Any],
+        dates: Mapping[str, Day] = MappingProxyType({}),
+        decided: Mapping[str, Any] = MappingProxyType({}),
+        legs: tuple[tuple[str, Exact], ...] = (),
+        marks: tuple[tuple[str, int], ...] = (),
+        warnings: tuple[str, ...] = (),
+        tags: tuple[str, ...] = (),
+        keys: Mapping[str, str] = MappingProxyType({}),
+        nothing_due: str = "rounds_to_nothing",
+    ) -> None:
+        self.payee: Final = payee
+        self.basis: Final = basis
+        self.inputs: Final = inputs
+        self.dates: Final = dates
+        self.decided: Final = decided
+        self.legs: Final = legs
+        self.marks: Final = marks
+        self.warnings: Final = warnings
+        self.tags: Final = tags
+        self.keys: Final = keys
+        self.nothing_due: Final = nothing_due
 
 
 @dataclass(frozen=True, slots=True)
@@ -162,7 +191,7 @@ class _Computation:
 
     __slots__ = (
         *("binding", "case", "clause", "command", "instrument", "keys"),
-        *("legs", "limits", "quotas", "round", "state"),
+        *("least", "legs", "limits", "quotas", "round", "state"),
     )
 
     def __init__(
@@ -179,6 +208,7 @@ class _Computation:
         self.clause, self.round, self.case, self.keys = clause, round_, case, keys
         self.legs: list[tuple[str, Exact]] = []
         self.binding = 0  # the leg that is least; of equal ones the first
+        self.least: Exact = (0, 1)  # what it comes to
         self.limits: list[Posting] = []
         self.quotas: list[str] = []
 
@@ -189,13 +219,13 @@ class _Computation:
             self._add_leg(part, value)
         for leg in self.clause.legs:
             self._add_leg(leg.part, shapes.value(leg.parameters, self.case.basis))
-        if floor_to_unit(self._least(), unit_fen) == 0:
+        if floor_to_unit(self.least, unit_fen) == 0:
             return self._refused(tags, "nothing_due", why=self.case.nothing_due)
         for cap in self.clause.caps:
             limit_fen, left_fen = self._take_cap(cap)
-            if floor_to_unit(self._least(), unit_fen) == 0:
+            if floor_to_unit(self.least, unit_fen) == 0:
                 return self._refused(tags, cap.refusal, limit_fen=limit_fen, room_fen=left_fen)
-        amount_fen = floor_to_unit(self._least(), unit_fen)
+        amount_fen = floor_to_unit(self.least, unit_fen)
         available = accounts.available(self.keys["round"])
         available_fen = self.state.account(available).lowest_from(self.command.effective_on)
         if amount_fen > available_fen:
@@ -205,12 +235,9 @@ class _Computation:
         return self._granted(tags, amount_fen)
 
     def _add_leg(self, part: str, value: Exact) -> None:
+        if not self.legs or is_less(value, self.least):
+            self.binding, self.least = len(self.legs), value
         self.legs.append((part, value))
-        if value < self._least():
-            self.binding = len(self.legs) - 1
-
-    def _least(self) -> Exact:
-        return self.legs[self.binding][1]
 
     def _take_cap(self, cap: Cap) -> tuple[int, int]:
         """Add the cap's room as a leg; remember its quota line and a limit that is not posted yet."""
@@ -225,22 +252,19 @@ class _Computation:
             for posting in missing:
                 limits.add(posting.effective_on, posting.amount_fen)
         left_fen = room_fen(limits, self.state.account(quota), self.command.effective_on)
-        self._add_leg(cap.part, left_fen)
+        self._add_leg(cap.part, (left_fen, 1))
         self.limits.extend(missing)
         self.quotas.append(quota)
         return limit_fen, left_fen
 
     def _shown_legs(self) -> list[dict[str, Any]]:
-        return [
-            {
-                "clause": self.clause.id,
-                "part": part,
-                "value_fen": value.numerator // value.denominator,
-                **({} if value.denominator == 1 else {"exact_fen": f"{value.numerator}/{value.denominator}"}),
-                "binding": i == self.binding,
-            }
-            for i, (part, value) in enumerate(self.legs)
-        ]
+        clause, shown = self.clause.id, list[dict[str, Any]]()
+        for i, (part, (over, under)) in enumerate(self.legs):
+            leg = {"clause": clause, "part": part, "value_fen": over // under, "binding": i == self.binding}
+            if under != 1:
+                leg["exact_fen"] = f"{over}/{under}"
+            shown.append(leg)
+        return shown
 
     def _refused(self, tags: list[str], code: str, **arithmetic: Any) -> Refused:
         kept = {
@@ -275,7 +299,7 @@ class _Computation:
             data["warnings"] = list(warnings)
         # Whoever owns a cap's account carries the grant: its day sums are loaded by that tag.
         owners = [owner for quota in self.quotas if (owner := owner_of(quota))]
-        tags = sorted({*tags, *case.tags, *self._certificate_tags(), *owners})
+        tags = sorted(set(tags).union(case.tags, self._certificate_tags(), owners))
         event = NewEvent(self.instrument.event, on, tuple(tags), data, postings)
         return Accepted((event,), amount_fen, warnings)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import sqlite3
 from collections.abc import Mapping, Sequence
-from itertools import islice
 from typing import Final
 
 from ledger.batch import Known, absent
@@ -16,9 +15,9 @@ from ledger.state import State, evolve
 from ledger.store import Head, KeyedEvent, Store
 from ledger.swap import Swap
 
-#: Beyond this many remembered tags (some 70 MB) the older half is set aside, but for those of the batch at hand.
+#: Beyond this many remembered tags (some 70 MB) those are forgotten that are named once, when they are made, and again
+#: days later if at all; of the others three quarters as many, the youngest, are kept, and the rest set aside.
 REMEMBERED_TAGS_MAX: Final = 40_000
-#: Kinds of tags that are forgotten instead: each is named once, when it is made, and again days later if at all.
 _NAMED_ONCE: Final = frozenset({"claim", "slip", "position"})
 #: Further behind the log than this, remembering afresh is cheaper than taking in all that others appended.
 CATCH_UP_MAX: Final = 20_000
@@ -109,16 +108,14 @@ class Loader:
         self._swap, self.state.concerns_forgotten = None, None
 
     def _forget_others(self, commands: Sequence[Command]) -> None:
-        """Remember no tags but those that the commands need, and the younger half of the others; set these aside."""
+        """Remember no tags but those that the commands need, and the youngest of those that may be named again; set the
+        others of these aside."""
         handlers, state = self._catalogue.handlers, self.state
         kept = {tag for command in commands for tag in handlers[command.name].needs(command.fields, state)}
-        kept.update(islice(state, len(state) - REMEMBERED_TAGS_MAX // 2, None))
-        forgotten = state.keep(kept)
-        aside = {
-            tag: (remembered, self.tails.get(tag))
-            for tag, remembered in forgotten.items()
-            if tag.partition(":")[0] not in _NAMED_ONCE
-        }
+        lasting = [tag for tag in state if tag.partition(":")[0] not in _NAMED_ONCE]
+        kept.update(lasting[max(0, len(lasting) - REMEMBERED_TAGS_MAX * 3 // 4) :])
+        forgotten, tails = state.keep(kept), self.tails
+        aside = {tag: (forgotten[tag], tails.get(tag)) for tag in lasting if tag in forgotten}
         self.tails = {tag: count for tag, count in self.tails.items() if tag in kept}
         try:
             self._swap = self._swap or Swap()

@@ -5,11 +5,11 @@
 
 from __future__ import annotations
 
-from fractions import Fraction
+from math import gcd
 from typing import Final
 
-#: An exact amount: whole fen as an integer (which is fast), anything else as a fraction.
-Exact = int | Fraction
+#: An exact amount in fen: numerator and denominator in lowest terms, the denominator above 0.
+Exact = tuple[int, int]
 
 #: The largest amount that every JSON reader keeps exactly (2^53 - 1), in fen.
 MAX_FEN: Final = 2**53 - 1
@@ -25,9 +25,20 @@ def is_amount(value: object, least: int = 1) -> bool:
     return type(value) is int and least <= value <= MAX_FEN
 
 
+def quotient(over_fen: int, under: int) -> Exact:
+    """`over_fen` / `under` (which is above 0), exactly."""
+    common = gcd(over_fen, under)
+    return over_fen // common, under // common
+
+
+def is_less(one_fen: Exact, other_fen: Exact) -> bool:
+    """Whether the first of two exact amounts is less."""
+    return one_fen[0] * other_fen[1] < other_fen[0] * one_fen[1]
+
+
 def floor_to_unit(exact_fen: Exact, unit_fen: int) -> int:
     """Round down, once, to a multiple of `unit_fen` (policy reading A11). Never negative."""
-    whole_fen = exact_fen.numerator // exact_fen.denominator
+    whole_fen = exact_fen[0] // exact_fen[1]
     return whole_fen // unit_fen * unit_fen if whole_fen > 0 else 0
 
 

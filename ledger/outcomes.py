@@ -4,25 +4,50 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from types import MappingProxyType
-from typing import Any, NamedTuple
+from typing import Any, Final
 
 from ledger.events import Event
+from ledger.plain import Plain
 from ledger.refusals import detail
 
 
-class Outcome(NamedTuple):
+class Outcome(Plain):
     """What became of one command. `outcome` is accepted, refused, invalid or repeated (then `first` says which);
     `data` is that of the command's own event."""
 
-    outcome: str
-    positions: tuple[int, ...] = ()
-    amount_fen: int | None = None
-    code: str | None = None
-    clause: str | None = None
-    arithmetic: Mapping[str, Any] = MappingProxyType({})
-    warnings: tuple[str, ...] = ()
-    first: str | None = None
-    data: Mapping[str, Any] = MappingProxyType({})
+    __slots__ = (
+        "amount_fen",
+        "arithmetic",
+        "clause",
+        "code",
+        "data",
+        "first",
+        "outcome",
+        "positions",
+        "warnings",
+    )
+
+    def __init__(
+        self,
+        outcome: str,
+        positions: tuple[int, ...] = (),
+        amount_fen: int | None = None,
+        code: str | None = None,
+        clause: str | None = None,
+        arithmetic: Mapping[str, Any] = MappingProxyType({}),
+        warnings: tuple[str, ...] = (),
+        first: str | None = None,
+        data: Mapping[str, Any] = MappingProxyType({}),
+    ) -> None:
+        self.outcome: Final = outcome
+        self.positions: Final = positions
+        self.amount_fen: Final = amount_fen
+        self.code: Final = code
+        self.clause: Final = clause
+        self.arithmetic: Final = arithmetic
+        self.warnings: Final = warnings
+        self.first: Final = first
+        self.data: Final = data
 
     @property
     def refused(self) -> bool:
@@ -68,4 +93,4 @@ def recorded_outcome(event: Event, span: int) -> Outcome:
 
 def repeated(first: Outcome) -> Outcome:
     """The answer to a command that was recorded before: the first outcome, marked as a repetition."""
-    return first._replace(outcome="repeated", first=first.outcome)
+    return first.replaced(outcome="repeated", first=first.outcome)

@@ -14,6 +14,7 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from ledger.day_sums import DaySums
+from ledger.plain import slots_of
 from ledger.state import Remembered
 
 #: All that is remembered of a tag, and its tail if one is counted (see Loader.tails).
@@ -131,9 +132,3 @@ def _put_of(kind: type[Any], name: str) -> Callable[[Any, Any], None]:
         return lambda one, value: one.__dict__.update(value)
     put: Callable[[Any, Any], None] = getattr(kind, name).__set__
     return put
-
-
-def slots_of(kind: type[Any]) -> tuple[str, ...]:
-    """The slots that a class itself declares. What is compiled keeps their names elsewhere (see ledger/compiled.py)."""
-    found = vars(kind).get("__mypyc_attrs__", vars(kind).get("__slots__", ()))
-    return (found,) if isinstance(found, str) else tuple(found)

@@ -120,13 +120,14 @@ class WholeState(State):
             for memory in memories[tag]:
                 memory.apply(event, tag)
         accounts = self._accounts
-        for path, amount_fen, day in event.postings:
+        for posting in event.postings:
+            path = posting.account
             account = accounts.get(path)
             if account is None:
                 if owner_of(path) is None:
                     continue
                 account = self._first_of(path)
-            account.add(day, amount_fen)
+            account.add(posting.effective_on, posting.amount_fen)
         self.position = event.position
 
     def _first_of(self, path: str) -> DaySums:

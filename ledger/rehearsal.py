@@ -48,7 +48,7 @@ class Rehearsal:
         for decided in batch.decided:
             self._keep(decided.event)
         return [
-            o if o.positions and o.positions[-1] <= self._head_position else o._replace(positions=())
+            o if o.positions and o.positions[-1] <= self._head_position else o.replaced(positions=())
             for o in outcomes
         ]
 

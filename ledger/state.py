@@ -156,14 +156,15 @@ def evolve(state: State, event: Event, only: Collection[str] | None = None) -> S
         elif concerns_forgotten is not None:
             concerns_forgotten(tag)
     accounts = state._accounts
-    for account, amount_fen, day in event.postings:
+    for posting in event.postings:
+        account = posting.account
         sums = accounts.get(account)
         if sums is None or only is not None:
             owner = owner_of(account)
             if owner is None or owner not in memories or (only is not None and owner not in only):
                 continue
             sums = state.account(account)
-        sums.add(day, amount_fen)
+        sums.add(posting.effective_on, posting.amount_fen)
     if only is None:
         state.position = event.position
     return state

@@ -365,7 +365,7 @@ class Turn:
 
         `principal` is whose they are, but for events that name their own.
         """
-        ids = self._learn_ids(dict.fromkeys(line[0] for event in pending for line in event.postings))
+        ids = self._learn_ids(dict.fromkeys(line.account for event in pending for line in event.postings))
         rows = Rows([], [], [])
         recorded_at_us, recorded_at = microseconds(self.recorded_at), self.recorded_at.isoformat()
         for position, event in enumerate(pending, self.head.position + 1):

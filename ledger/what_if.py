@@ -163,7 +163,7 @@ class Alone:
             if keys.keys() >= set(cap.kinds):
                 quota = accounts.quota(cap.id, "/".join(keys[kind] for kind in cap.kinds))
                 postings.append(Posting(quota, data["amount_fen"], event.effective_on))
-        return event._replace(postings=tuple(postings))
+        return event.replaced(postings=tuple(postings))
 
 
 class Supposed:

@@ -23,7 +23,10 @@ def envelope(event: StoredEvent) -> dict[str, Any]:
         "type": event.type,
         "tags": list(event.tags),
         "data": _data(event),
-        "postings": [posting._asdict() for posting in event.postings],
+        "postings": [
+            {"account": p.account, "amount_fen": p.amount_fen, "effective_on": p.effective_on}
+            for p in event.postings
+        ],
         "principal": event.principal,
         "key": event.key,
         "fingerprint": event.fingerprint.hex() if event.fingerprint else None,

@@ -90,7 +90,8 @@ class Naive:
     def take_in(self, position: int, kind: str, postings: Iterable[Posting]) -> None:
         """Note one event and what it passed."""
         takes: dict[str, bool] = {}
-        for account, fen, day in postings:
+        for line in postings:
+            account, fen, day = line.account, line.amount_fen, line.effective_on
             book, _, rest = account.partition("/")
             if book in ("quota", "limit"):
                 key, change_fen = rest, fen if book == "limit" else -fen

@@ -89,7 +89,8 @@ class Limits:
     def take_in(self, event: Event) -> set[str]:
         """Note an event's lines; the names of what changed."""
         changed = set()
-        for account, amount_fen, day in event.postings:
+        for line in event.postings:
+            account, amount_fen, day = line.account, line.amount_fen, line.effective_on
             book, _, name = account.partition("/")
             if book in ("quota", "limit"):
                 self.left_fen[name][day] += amount_fen if book == "limit" else -amount_fen
@@ -470,7 +471,9 @@ LEAVES = st.fixed_dictionaries(
         "effective_on": st.sampled_from(SOME_DAYS),
         "event_type": WORDS,
         "tags": st.lists(WORDS, max_size=3),
-        "postings": st.lists(st.tuples(WORDS, st.integers(-2, 2), st.sampled_from(SOME_DAYS)), max_size=2),
+        "postings": st.lists(
+            st.builds(Posting, WORDS, st.integers(-2, 2), st.sampled_from(SOME_DAYS)), max_size=2
+        ),
         "principal": WORDS,
         "key": st.none() | WORDS,
         "fingerprint_hex": st.sampled_from(["-", "00", "0" * 64]),

@@ -11,8 +11,9 @@ import pytest
 
 from ledger import loading, swap
 from ledger.day_sums import DaySums
-from ledger.events import Posting
-from ledger.packing import Kept, packed, slots_of, unpacked
+from ledger.packing import Kept, packed, unpacked
+from ledger.plain import slots_of
+from ledger.refusals import Refusal
 from ledger.state import Memory
 from ledger.subjects.claims import StandingGrant
 from ledger.swap import Swap
@@ -78,12 +79,12 @@ def test_dictionaries_of_anything_come_back() -> None:
     """Objects, named tuples, strings, mixed: each as it was."""
     memory = Foreign()
     memory.objects = {"a": StandingGrant(1, "x", 2, 3, None), "b": StandingGrant(2, "y", 3, 4, 5)}
-    memory.tuples = {"a": Posting("a/b", 1, "2024-01-01")}
+    memory.tuples = {"a": Refusal("wrong_state", None, {"a": 1})}
     memory.mixed = {"a": StandingGrant(1, "x", 2, 3, None), "b": None}
     memory.texts = {"a": "b"}
     _, ((memories, _), _) = unpacked(packed("x:1", (((memory,), {}), None)))
     assert vars(memories[0]) == vars(memory)
-    assert type(vars(memories[0])["tuples"]["a"]) is Posting
+    assert type(vars(memories[0])["tuples"]["a"]) is Refusal
 
 
 class Foreign(Memory):

@@ -1,7 +1,7 @@
 """The shapes that a rule's number can have: small exact functions of (parameters, basis).
 
-A basis holds the figures that a claim rests on, in fen or as counts. Results are exact, an integer where the value
-is whole: rounding happens once, at the end (A11).
+A basis holds the figures that a claim rests on, in fen or as counts. Results are exact: rounding happens
+once, at the end (A11).
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from fractions import Fraction
 from functools import lru_cache
 from typing import Any, Final
 
-from ledger.money import Exact
+from ledger.money import Exact, quotient
 
 Parameters = Mapping[str, Any]
 Basis = Mapping[str, int]
@@ -28,7 +28,7 @@ def is_rate(text: object) -> bool:
 def share(parameters: Parameters, basis: Basis) -> Exact:
     """A rate of a basis figure: `{of, rate = "1/2"}`."""
     over, under = _rate(parameters["rate"])
-    return _quotient(over * basis[parameters["of"]], under)
+    return quotient(over * basis[parameters["of"]], under)
 
 
 def points(parameters: Parameters, basis: Basis) -> Exact:
@@ -36,7 +36,7 @@ def points(parameters: Parameters, basis: Basis) -> Exact:
     the basis. Actual days over a fixed year, as loan contracts count."""
     over, under = _rate(parameters["rate"])
     days, year_days = basis["period_days"], parameters["year_days"]
-    return _quotient(over * basis[parameters["of"]] * days, under * year_days)
+    return quotient(over * basis[parameters["of"]] * days, under * year_days)
 
 
 @lru_cache(maxsize=1024)
@@ -46,14 +46,9 @@ def _rate(text: str) -> tuple[int, int]:
     return Fraction(text).as_integer_ratio()
 
 
-def _quotient(over: int, under: int) -> Exact:
-    whole, rest = divmod(over, under)
-    return Fraction(over, under) if rest else whole
-
-
 def fixed(parameters: Parameters, basis: Basis) -> Exact:
     """A fixed sum: `{amount_fen}`."""
-    return int(parameters["amount_fen"])
+    return parameters["amount_fen"], 1
 
 
 def ladder(parameters: Parameters, basis: Basis) -> Exact:
@@ -66,11 +61,11 @@ def ladder(parameters: Parameters, basis: Basis) -> Exact:
     reached = basis[parameters["of"]] // parameters["step_fen"]
     new_steps = reached - basis["mark"]
     if new_steps <= 0:
-        return 0
+        return 0, 1
     if basis["mark"] > 0:
-        return int(new_steps * parameters["further_fen"])
+        return new_steps * parameters["further_fen"], 1
     further = new_steps - 1 if parameters["first_reach"] == "each" else 0
-    return int(parameters["first_fen"] + further * parameters["further_fen"])
+    return parameters["first_fen"] + further * parameters["further_fen"], 1
 
 
 SHAPES: Final[Mapping[str, Callable[[Parameters, Basis], Exact]]] = {
