@@ -9,8 +9,7 @@ import hashlib
 import os
 import queue
 import threading
-from collections.abc import Callable, Generator, Iterator
-from dataclasses import dataclass
+from collections.abc import Generator, Iterator
 from typing import Final
 
 from ledger import codec
@@ -24,18 +23,46 @@ BATCH_LINES_MAX: Final = 2_000
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
 
-@dataclass(frozen=True, slots=True)
-class Line:
-    """One line of input: its number from 1, its bytes without the line end, and the hash of the input so far."""
+class Lines:
+    """Some lines of input, blank ones left out: the number of each, from 1, and its bytes without the line end. One
+    that is longer than `LINE_BYTES_MAX` was cut because no command is that long."""
 
-    number: int
-    text: bytes
-    key: Callable[[], str]
+    def __init__(self, hasher: hashlib._Hash) -> None:
+        """`hasher` has hashed the input before them."""
+        self.numbers: list[int] = []
+        self.texts: list[bytes] = []
+        self._hasher = hasher
+        self._all: list[bytes] = []  # blank ones too
+        self._ends: list[int] = []  # how many of all there were with each line
+        self._hashed = 0
 
-    @property
-    def too_long(self) -> bool:
-        """Whether it was cut because no command is that long."""
-        return len(self.text) > LINE_BYTES_MAX
+    def __len__(self) -> int:
+        return len(self.texts)
+
+    def add(self, number: int, text: bytes) -> None:
+        """One more line."""
+        self._all.append(text)
+        if text and not text.isspace():
+            self.numbers.append(number)
+            self.texts.append(text)
+            self._ends.append(len(self._all))
+
+    def key_of(self, index: int) -> str:
+        """The default idempotency key of a line that makes nothing: a hash of the input up to and including it. Of
+        several lines, to be asked for in order."""
+        return "line:" + self._hash(self._ends[index]).hexdigest()
+
+    def hashed(self) -> hashlib._Hash:
+        """What has hashed the input up to the last line; no key is asked for after that."""
+        return self._hash(len(self._all))
+
+    def _hash(self, until: int) -> hashlib._Hash:
+        """Most lines make something, and their keys need no hash: so many at once."""
+        assert until >= self._hashed
+        if until > self._hashed:
+            self._hasher.update(b"\n".join(self._all[self._hashed : until]) + b"\n")
+            self._hashed = until
+        return self._hasher
 
 
 def not_json(error: codec.NotStrictJson) -> InvalidCommand:
@@ -54,7 +81,7 @@ def line_too_long() -> InvalidCommand:
     )
 
 
-def batches(descriptor: int, seed: bytes = b"") -> Iterator[tuple[list[Line], int]]:
+def batches(descriptor: int, seed: bytes = b"") -> Iterator[tuple[Lines, int]]:
     """Batches of lines, blank ones left out, and how many bytes were read in all; an empty batch whenever no more
     lines wait now. `seed` goes before the input into the hash of each line's default key."""
     waiting: queue.Queue[list[bytes] | BaseException | None] = queue.Queue(CHUNKS_WAITING_MAX)
@@ -121,9 +148,9 @@ class _Begun:
 
 def _batches(
     waiting: queue.Queue[list[bytes] | BaseException | None], seed: bytes
-) -> Iterator[tuple[list[Line], int]]:
-    hasher, number, read_bytes = hashlib.sha256(seed), 0, 0
-    batch: list[Line] = []
+) -> Iterator[tuple[Lines, int]]:
+    number, read_bytes = 0, 0
+    batch = Lines(hashlib.sha256(seed))
     while (chunk := (yield from _next(waiting, read_bytes))) is not None:
         if isinstance(chunk, BaseException):
             raise chunk
@@ -133,30 +160,23 @@ def _batches(
             text = raw.removesuffix(b"\r")
             if number == 1:
                 text = text.removeprefix(BYTE_ORDER_MARK)
-            hasher.update(text + b"\n")
-            if text and not text.isspace():
-                batch.append(Line(number, text, _key_of(hasher.copy())))
+            batch.add(number, text)
             if len(batch) >= BATCH_LINES_MAX:
                 yield batch, read_bytes
-                batch = []
-        if batch and waiting.empty():
+                batch = Lines(batch.hashed())
+        if len(batch) and waiting.empty():
             yield batch, read_bytes
-            batch = []
-    if batch:
+            batch = Lines(batch.hashed())
+    if len(batch):
         yield batch, read_bytes
 
 
 def _next(
     waiting: queue.Queue[list[bytes] | BaseException | None], read_bytes: int
-) -> Generator[tuple[list[Line], int], None, list[bytes] | BaseException | None]:
+) -> Generator[tuple[Lines, int], None, list[bytes] | BaseException | None]:
     """The next chunk; an empty batch before it if there is none yet."""
     try:
         return waiting.get_nowait()
     except queue.Empty:
-        yield [], read_bytes
+        yield Lines(hashlib.sha256()), read_bytes
         return waiting.get()
-
-
-def _key_of(hasher: hashlib._Hash) -> Callable[[], str]:
-    """The default idempotency key of a line that makes nothing: the input up to and including it."""
-    return lambda: "line:" + hasher.hexdigest()

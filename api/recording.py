@@ -19,7 +19,7 @@ import orjson
 import typer
 
 from api.appending import start
-from api.intake import BATCH_LINES_MAX, Line, batches, line_too_long, not_json
+from api.intake import BATCH_LINES_MAX, LINE_BYTES_MAX, Lines, batches, line_too_long, not_json
 from api.language import language, say
 from api.problems import Problem
 from api.session import ledger
@@ -44,7 +44,8 @@ Principal = Annotated[
 Decider = Pipeline | Rehearsal
 #: Makes the JSON object of a command from a line's bytes. Raises codec.NotStrictJson.
 Reading = Callable[[bytes], dict[str, Any]]
-Sent = tuple[Line, Command | InvalidCommand, Outcome | None]
+#: The number of a line, what it said, and what became of it.
+Sent = tuple[int, Command | InvalidCommand, Outcome | None]
 
 
 def write(store: Store, known: Catalogue, acting: str) -> Decider:
@@ -84,8 +85,8 @@ def record_file(
         return made
 
     for sent, read_bytes, progress in submit_file(file, data, principal, deciding, reading, seed):
-        for line, item, outcome in sent:
-            report.add(line, item, outcome)
+        for number, item, outcome in sent:
+            report.add(number, item, outcome)
         report.flush()
         progress.show(read_bytes, report.counts.total())
     report.summarise(dry_run)
@@ -116,7 +117,7 @@ def submit_file(
             yield _matched(batch, outcomes), batch.read_bytes, progress
             # Outcomes are out before anything is signed. A batch that is not full took all that was waiting.
             if pipeline is not None:
-                pipeline.committed(at_rest=not waiting and len(batch.lines) < BATCH_LINES_MAX)
+                pipeline.committed(at_rest=not waiting and len(batch.items) < BATCH_LINES_MAX)
         if pipeline is not None:
             pipeline.committed(at_rest=True)
 
@@ -166,7 +167,7 @@ def _opened(file: str) -> Iterator[tuple[int, int | None]]:
         yield stream.fileno(), os.fstat(stream.fileno()).st_size or None
 
 
-def _readable(file: str, read: Iterator[tuple[list[Line], int]]) -> Iterator[tuple[list[Line], int]]:
+def _readable(file: str, read: Iterator[tuple[Lines, int]]) -> Iterator[tuple[Lines, int]]:
     """Batches as they come; a file that fails while it is read is named."""
     try:
         yield from read
@@ -181,22 +182,23 @@ def _readable(file: str, read: Iterator[tuple[list[Line], int]]) -> Iterator[tup
 class _Read:
     """A batch of lines and what each of them said."""
 
-    lines: list[Line]
+    numbers: list[int]
     items: list[Command | InvalidCommand]
     read_bytes: int
 
 
 def _read_ahead(
-    read: Iterable[tuple[list[Line], int]], known: Catalogue, reading: Reading, waiting: deque[_Read]
+    read: Iterable[tuple[Lines, int]], known: Catalogue, reading: Reading, waiting: deque[_Read]
 ) -> Iterator[list[Command] | None]:
     """The commands of each batch, which is noted in `waiting`; None when no more lines wait. Malformed lines never
     reach the decider."""
     for lines, read_bytes in read:
-        if not lines:
+        if not len(lines):
             yield None
             continue
         today = today_in_shanghai()
-        batch = _Read(lines, [_read(line, known, today, reading) for line in lines], read_bytes)
+        items = [_read(lines, i, known, today, reading) for i in range(len(lines))]
+        batch = _Read(lines.numbers, items, read_bytes)
         waiting.append(batch)
         yield [item for item in batch.items if isinstance(item, Command)]
 
@@ -205,16 +207,19 @@ def _matched(batch: _Read, outcomes: list[Outcome]) -> list[Sent]:
     """Each line of a batch with what it said and its outcome."""
     decided = iter(outcomes)
     return [
-        (line, item, next(decided) if isinstance(item, Command) else None)
-        for line, item in zip(batch.lines, batch.items, strict=True)
+        (number, item, next(decided) if isinstance(item, Command) else None)
+        for number, item in zip(batch.numbers, batch.items, strict=True)
     ]
 
 
-def _read(line: Line, known: Catalogue, today: Day, reading: Reading) -> Command | InvalidCommand:
-    if line.too_long:
+def _read(
+    lines: Lines, index: int, known: Catalogue, today: Day, reading: Reading
+) -> Command | InvalidCommand:
+    text = lines.texts[index]
+    if len(text) > LINE_BYTES_MAX:
         return line_too_long()
     try:
-        return commands.read(reading(line.text), known.specs, today, line.key)
+        return commands.read(reading(text), known.specs, today, lambda: lines.key_of(index))
     except codec.NotStrictJson as error:
         return not_json(error)
     except InvalidCommand as error:
@@ -238,22 +243,26 @@ class Report:
         self._refused = False
         self.counts: Counter[str] = Counter()
 
-    def add(self, line: Line, sent: Command | InvalidCommand, outcome: Outcome | None) -> None:
+    def add(self, number: int, sent: Command | InvalidCommand, outcome: Outcome | None) -> None:
         """Note one line's outcome."""
+        document: dict[str, Any] = {"line": number}
         if isinstance(sent, InvalidCommand) or outcome is None:
             problem = str(sent)
             if isinstance(sent, InvalidCommand) and self._language == "zh":
                 problem = sent.problem_zh
-            document: dict[str, Any] = {"outcome": "invalid", "positions": [], "detail": problem}
+            document |= {"outcome": "invalid", "positions": [], "detail": problem}
             self._first_invalid = self._first_invalid or say(
-                f"line {line.number}: {problem}", f"第 {line.number} 行：{problem}"
+                f"line {number}: {problem}", f"第 {number} 行：{problem}"
             )
         else:
-            document = outcome.document(self._language)
+            document |= outcome.document(self._language)
             self._refused = self._refused or outcome.refused
         self.counts[document["outcome"]] += 1
-        document = {"line": line.number, **document}
-        self._pending.append(orjson.dumps(document) + b"\n" if self._as_json else _shown(document, sent))
+        self._pending.append(
+            orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
+            if self._as_json
+            else _shown(document, sent)
+        )
 
     def flush(self) -> None:
         """Hand over what is committed. A reader who takes their time holds up nobody but this process."""

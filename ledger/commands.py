@@ -9,7 +9,7 @@ import difflib
 import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import field as dataclass_field
 from typing import Any, Final
 
 from ledger import codec, parties
@@ -188,7 +188,7 @@ class Field:
     required: bool = True
 
 
-@dataclass(frozen=True)
+@dataclass
 class CommandSpec:
     """What a command is called, takes and makes.
 
@@ -204,11 +204,13 @@ class CommandSpec:
     makes: tuple[str, ...] = ()
     dated_by: str | None = None
     check: Callable[[Mapping[str, Any]], None] | None = None
+    #: Every field that may stand in the command but for its key, with its name and what it accepts at hand.
+    checks: tuple[tuple[str, Callable[[Any], bool], Field], ...] = dataclass_field(init=False)
 
-    @cached_property
-    def checks(self) -> tuple[tuple[str, Callable[[Any], bool], Field], ...]:
-        """Every field that may stand in the command but for its key, with its name and what it accepts at hand."""
-        return tuple((field.name, field.type.accepts, field) for field in (*self.fields, COMMON_FIELDS[0]))
+    def __post_init__(self) -> None:
+        self.checks = tuple(
+            (field.name, field.type.accepts, field) for field in (*self.fields, COMMON_FIELDS[0])
+        )
 
     def default_key(self, fields: Mapping[str, Any]) -> str | None:
         """`<command>:<id>` for a command that makes a thing, else None."""

@@ -142,6 +142,15 @@ class Rows(NamedTuple):
         self.tags.extend([copy_text(tag) + at for tag in dict.fromkeys(event.tags)])
 
 
+def _data(event: PendingEvent) -> str:
+    """An event's data as a bytea. Within JSON no control character is bare (RFC 8259 §7): without a backslash it is
+    itself in COPY's text format and in the escape format of bytea, half as long as its digits. Data of no command
+    (span 0) may be anything."""
+    if event.span and b"\\" not in event.data:
+        return event.data.decode()
+    return "\\\\x" + event.data.hex()
+
+
 def _event_row(
     position: int, recorded_at: str, event: PendingEvent, ids: dict[str, int], principal: str, leaf: bytes
 ) -> str:
@@ -155,7 +164,7 @@ def _event_row(
             on,
             copy_text(event.type),
             copy_text(array(event.tags)),
-            "\\\\x" + event.data.hex(),
+            _data(event),
             "{" + ",".join([str(ids[line.account]) for line in postings]) + "}",
             "{" + ",".join([str(line.amount_fen) for line in postings]) + "}",
             days,

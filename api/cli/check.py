@@ -57,15 +57,15 @@ class _Checked:
 
     def add(self, sent: Sent) -> None:
         """Take in one line."""
-        line, item, outcome = sent
+        number, item, outcome = sent
         self._lines += 1
         if isinstance(item, InvalidCommand) or outcome is None:
             problem = (
                 item.problem_zh if isinstance(item, InvalidCommand) and language() == "zh" else str(item)
             )
-            self._invalid.append({"line": line.number, "detail": problem})
+            self._invalid.append({"line": number, "detail": problem})
             return
-        about = {"line": line.number, "command": item.name, "claim": item.fields.get("claim")}
+        about = {"line": number, "command": item.name, "claim": item.fields.get("claim")}
         if outcome.refused:
             shown = outcome.document(language())
             named = {name: shown.get(name) for name in ("code", "clause", "detail")}
