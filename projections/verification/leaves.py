@@ -44,26 +44,40 @@ class Recomputed:
 
 def recompute(store: Store, until: int, wanted: Collection[int]) -> Recomputed:
     """Recompute the leaves of all events up to a position; `wanted` are the blocks whose leaves are needed."""
+    paths = _paths(store)
     if until < _PARALLEL_FROM:
-        return _range(store, 0, until, wanted)
+        return _range(store, 0, until, wanted, paths)
     middle = (until // 2) // BLOCK * BLOCK
-    second = Fork(lambda: _opened(store.address, middle, until, wanted))
-    first = _range(store, 0, middle, wanted)
+    second = Fork(lambda: _opened(store.address, middle, until, wanted, paths))
+    first = _range(store, 0, middle, wanted, paths)
     rest = second.result()
     return Recomputed(first.roots + rest.roots, first.leaves | rest.leaves, first.wrong + rest.wrong)
 
 
-def _opened(address: str, after: int, until: int, wanted: Collection[int]) -> Recomputed:
+def _paths(store: Store) -> dict[bytes, bytes]:
+    """The paths of all accounts, by their ids as text."""
+    found: dict[bytes, bytes] = {}
+    for count, joined_ids, joined_paths in store.connection.execute(_QUERIES["paths"], binary=True):
+        ids, paths = (joined_ids or b"").split(b"\1"), (joined_paths or b"").split(b"\1")
+        if not len(ids) == len(paths) == count:  # a separator in a path, or one that is missing
+            rows = store.connection.execute(_QUERIES["paths_one_by_one"])
+            return {str(number).encode(): str(path).encode() for number, path in rows}
+        found.update(zip(ids, paths, strict=True))
+    return found
+
+
+def _opened(
+    address: str, after: int, until: int, wanted: Collection[int], paths: dict[bytes, bytes]
+) -> Recomputed:
     """The range over a connection of its own."""
     with Store.open(address) as store:
-        return _range(store, after, until, wanted)
+        return _range(store, after, until, wanted, paths)
 
 
-def _range(store: Store, after: int, until: int, wanted: Collection[int]) -> Recomputed:
+def _range(
+    store: Store, after: int, until: int, wanted: Collection[int], paths: dict[bytes, bytes]
+) -> Recomputed:
     done = Recomputed()
-    paths = {
-        str(number).encode(): path.encode() for number, path in store.connection.execute(_QUERIES["paths"])
-    }
     last_us = _instant_before(store, after)
     for first in range(after, until, BLOCK):
         end = min(first + BLOCK, until)

@@ -19,6 +19,7 @@ import psutil
 import psycopg
 import pytest
 
+from ledger.commands import KEY_LENGTH_MAX
 from ledger.writing import TAIL_EVENTS_MAX
 from tests.cli.program import (
     FIRM,
@@ -411,14 +412,14 @@ def test_the_first_start_on_a_full_disk_is_one_line(small_disk: Path) -> None:
 
 
 def many(count: int) -> tuple[Line, ...]:
-    """Enough commands to fill what is left of the small disk."""
-    return (*OPENING, *(repay(n, key=f"K{n}") for n in range(1, count)))
+    """Enough commands to fill what is left of the small disk, with keys as long as keys may be."""
+    return (*OPENING, *(repay(n, key=f"{n:0{KEY_LENGTH_MAX}}") for n in range(1, count)))
 
 
 def test_a_disk_that_runs_full_is_one_line_and_with_room_the_run_completes(small_disk: Path) -> None:
     """The disk runs full in the middle of a run: exit 2 and one clear line; with room the next run completes."""
     data = small_disk / "data"
-    kejin, lines = Program(data=data), many(30_000)
+    kejin, lines = Program(data=data), many(12_000)
     kejin.record(*OPENING)
     ballast = fill(small_disk, 12 * MIB)
     with cleared_away(data):
@@ -432,7 +433,7 @@ def test_a_disk_that_runs_full_is_one_line_and_with_room_the_run_completes(small
 def test_a_disk_that_runs_full_under_a_server_that_stays(small_disk: Path) -> None:
     """The same with a server that stays: exit 2, one line, a sound ledger with all that was acknowledged."""
     data = small_disk / "data"
-    kejin, lines = Program(data=data), many(30_000)
+    kejin, lines = Program(data=data), many(12_000)
     with cleared_away(data):
         kejin.ask("database")
         kejin.record(*OPENING)

@@ -187,11 +187,11 @@ def test_replay_tells_what_each_event_changed(example: Service, kejin: Program) 
     for step in steps:
         for row in step["balances"]:
             for side, known in (("before_fen", step["position"] - 1), ("after_fen", step["position"])):
-                asked = kejin.ask("balance", row["account"], "--known-position", known)
+                asked = example.read(f"/v1/balances/{row['account']}", known_position=known)
                 assert row[side] == asked["balance_fen"]
         for cap in step["caps"]:
             for side, known in (("before", step["position"] - 1), ("after", step["position"])):
-                rows = kejin.ask("caps", "--known-position", known)
+                rows = example.read("/v1/caps", known_position=known)["items"]
                 found = [r for r in rows if (r["cap"], r["key"]) == (cap["cap"], cap["key"])]
                 shown = {name: found[0][name] for name in cap[side]} if found else dict.fromkeys(cap[side], 0)
                 assert cap[side] == shown
