@@ -1,11 +1,11 @@
 -- What the checks of the log and its tables read, by name.
 
--- name: paths
+-- name: joined_paths
 -- In both aggregates in the order in which a group's rows come.
 select count(*), convert_to(string_agg(id::text, e'\x01'), 'UTF8'), convert_to(string_agg(path, e'\x01'), 'UTF8')
 from accounts group by id >> 17
 
--- name: paths_one_by_one
+-- name: paths
 select id, path from accounts
 
 -- name: instant_at
