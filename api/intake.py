@@ -19,6 +19,7 @@ CHUNK_BYTES: Final = 1 << 20
 CHUNKS_WAITING_MAX: Final = 4
 LINE_BYTES_MAX: Final = 1 << 20
 BATCH_LINES_MAX: Final = 2_000
+_HASHED_AT_ONCE: Final = 64
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
 
@@ -46,6 +47,9 @@ class Lines:
             self.numbers.append(number)
             self.texts.append(text)
             self._ends.append(len(self._all))
+        elif not self.texts:  # blank lines may go on for ever, and nobody asks for their keys
+            self.hashed()
+            self._all, self._hashed = [], 0
 
     def key_of(self, index: int) -> str:
         """The default idempotency key of a line that makes nothing: a hash of the input up to and including it. Of
@@ -59,9 +63,9 @@ class Lines:
     def _hash(self, until: int) -> hashlib._Hash:
         """Most lines make something, and their keys need no hash: so many at once."""
         assert until >= self._hashed
-        if until > self._hashed:
-            self._hasher.update(b"\n".join(self._all[self._hashed : until]) + b"\n")
-            self._hashed = until
+        for first in range(self._hashed, until, _HASHED_AT_ONCE):
+            self._hasher.update(b"\n".join(self._all[first : min(first + _HASHED_AT_ONCE, until)]) + b"\n")
+        self._hashed = until
         return self._hasher
 
 

@@ -101,8 +101,7 @@ def preimage(
 
     The text fields joined by U+0000 (which PostgreSQL text cannot hold, so nothing can be shifted between them),
     lists preceded by their length, an absent key as "-" and a present one as "=" + key; then U+0000 and `data`
-    to the end. `recorded_at_us` is microseconds since 1970-01-01T00:00Z; a line is its
-    account, its fen and its day.
+    to the end. `recorded_at_us` is microseconds since 1970-01-01T00:00Z; a line is its account, its fen and its day.
     """
     lines = [f"{line.account}\0{line.amount_fen}\0{line.effective_on}" for line in postings]
     head = [

@@ -205,7 +205,9 @@ class CommandSpec:
     dated_by: str | None = None
     check: Callable[[Mapping[str, Any]], None] | None = None
     #: Every field that may stand in the command but for its key, with its name and what it accepts at hand.
-    checks: tuple[tuple[str, Callable[[Any], bool], Field], ...] = dataclass_field(init=False)
+    checks: tuple[tuple[str, Callable[[Any], bool], Field], ...] = dataclass_field(
+        init=False, repr=False, compare=False
+    )
 
     def __post_init__(self) -> None:
         self.checks = tuple(

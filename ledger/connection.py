@@ -41,7 +41,10 @@ def connect(address: str, *, by_index: bool = False, settings: str = "") -> psyc
     if by_index:
         options += " " + _PLAN_BY_INDEX
     try:
-        return psycopg.connect(address, autocommit=True, options=options, application_name="kejin")
+        # Whatever the address, the environment or the role say of encodings: rows are copied as UTF-8.
+        return psycopg.connect(
+            address, autocommit=True, options=options, application_name="kejin", client_encoding="UTF8"
+        )
     except (psycopg.Error, UnicodeError) as error:
         # libpq says where and why first, and a hint after it.
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -1,4 +1,4 @@
-"""Events: plain frozen data. What was decided (NewEvent) and what was recorded (Event).
+"""Events: plain data that nobody changes. What was decided (NewEvent) and what was recorded (Event).
 
 What every event goes through is Plain: made several times as fast as a frozen dataclass or a named tuple.
 """

@@ -219,6 +219,8 @@ class _Computation:
             self._add_leg(part, value)
         for leg in self.clause.legs:
             self._add_leg(leg.part, shapes.value(leg.parameters, self.case.basis))
+        if not self.legs:
+            raise ValueError(f"clause {self.clause.id} has no leg: nothing says how much is due")
         if floor_to_unit(self.least, unit_fen) == 0:
             return self._refused(tags, "nothing_due", why=self.case.nothing_due)
         for cap in self.clause.caps:

@@ -16,7 +16,8 @@ from ledger.store import Head, KeyedEvent, Store
 from ledger.swap import Swap
 
 #: Beyond this many remembered tags (some 70 MB) those are forgotten that are named once, when they are made, and again
-#: days later if at all; of the others three quarters as many, the youngest, are kept, and the rest set aside.
+#: days later if at all; of the others three quarters as many, the youngest, are kept, and the rest set aside. What the
+#: commands at hand need stays.
 REMEMBERED_TAGS_MAX: Final = 40_000
 _NAMED_ONCE: Final = frozenset({"claim", "slip", "position"})
 #: Further behind the log than this, remembering afresh is cheaper than taking in all that others appended.
@@ -38,6 +39,7 @@ class Loader:
     def forget(self) -> None:
         """Remember nothing."""
         self.state = State(self._catalogue.memories)
+        self._tags_max = REMEMBERED_TAGS_MAX
         self.tails: dict[str, int] = {}  # by owner: events since its day sums were last stored
         self.unwritten: Sequence[Event] = ()  # taken in, but perhaps not in the log yet
         self._drop_swap()
@@ -98,8 +100,10 @@ class Loader:
             told = self._load_tags(list(missing), position)
             loaded += missing
             pending = [command for command, tags in lacking if not told.isdisjoint(tags)]
-        if forget_others and len(state) > REMEMBERED_TAGS_MAX:
+        if forget_others and len(state) > self._tags_max:
             self._forget_others(commands)
+            # Where what the commands need is that many already, not again with every batch.
+            self._tags_max = max(REMEMBERED_TAGS_MAX, len(state) + REMEMBERED_TAGS_MAX // 4)
         return loaded
 
     def _drop_swap(self) -> None:

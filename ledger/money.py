@@ -26,8 +26,10 @@ def is_amount(value: object, least: int = 1) -> bool:
 
 
 def quotient(over_fen: int, under: int) -> Exact:
-    """`over_fen` / `under` (which is above 0), exactly."""
-    common = gcd(over_fen, under)
+    """`over_fen` / `under`, exactly. Raises ZeroDivisionError."""
+    if under == 0:
+        raise ZeroDivisionError(f"{over_fen} / 0")
+    common = gcd(over_fen, under) if under > 0 else -gcd(over_fen, under)
     return over_fen // common, under // common
 
 

@@ -14,7 +14,7 @@ from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
 from ledger.day_sums import DaySums
-from ledger.plain import slots_of
+from ledger.plain import Plain, slots_of
 from ledger.state import Remembered
 
 #: All that is remembered of a tag, and its tail if one is counted (see Loader.tails).
@@ -114,9 +114,11 @@ def _form_of(kind: type[Any]) -> _Form:
 
 def _learnt(kind: type[Any]) -> _Form:
     """The form of a class: its slots, and whatever other attributes an object has. Raises ValueError for one whose
-    objects hold more than attributes: a tuple, a dictionary."""
-    if any(one.__module__ == "builtins" and one is not object for one in kind.__mro__):
-        raise ValueError(f"{kind.__name__} holds more than attributes")
+    objects hold more than attributes (a tuple, a dictionary), or take theirs when they are made."""
+    if issubclass(kind, Plain) or any(
+        one.__module__ == "builtins" and one is not object for one in kind.__mro__
+    ):
+        raise ValueError(f"{kind.__name__} is not made of attributes alone")
     names = [name for one in kind.__mro__ for name in slots_of(one)]
     if kind.__dictoffset__:
         names.append("__dict__")

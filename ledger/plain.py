@@ -8,7 +8,7 @@ from typing import Any, Self
 
 class Plain:
     """Objects of classes with slots, which `__init__` takes by the same names: equal where all slots are equal, shown
-    with what is in them, and copied into another process by value. Nobody changes them."""
+    with what is in them, and pickled by value. Nobody changes them."""
 
     __slots__ = ()
 
@@ -30,7 +30,7 @@ class Plain:
         return _made, (type(self), self._by_name())
 
     def _by_name(self) -> dict[str, Any]:
-        return {name: getattr(self, name) for name in slots_of(type(self))}
+        return {name: getattr(self, name) for kind in type(self).__mro__ for name in slots_of(kind)}
 
 
 def _made(kind: type[Any], values: dict[str, Any]) -> Any:

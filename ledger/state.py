@@ -92,12 +92,12 @@ class State:
 
     def keep(self, tags: Collection[str]) -> dict[str, Remembered]:
         """Forget every tag but these: what was remembered of the others."""
-        forgotten = {
-            tag: (memories, self._sums[tag]) for tag, memories in self._memories.items() if tag not in tags
-        }
-        self._memories = {tag: memories for tag, memories in self._memories.items() if tag in tags}
-        self._sums = {tag: self._sums[tag] for tag in self._memories}
-        self._accounts = {path: sums for owned in self._sums.values() for path, sums in owned.items()}
+        forgotten: dict[str, Remembered] = {}
+        for tag in [tag for tag in self._memories if tag not in tags]:
+            sums = self._sums.pop(tag)
+            for path in sums:
+                del self._accounts[path]
+            forgotten[tag] = (self._memories.pop(tag), sums)
         return forgotten
 
     def take_back(self, tag: str, remembered: Remembered) -> None:

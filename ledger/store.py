@@ -260,9 +260,12 @@ class Store:
         self, on: Day, ids: Sequence[int], amounts: Sequence[int], days: Sequence[Day] | None
     ) -> tuple[Posting, ...]:
         paths = self._paths
-        if days is None:
-            return tuple(Posting(paths[i], fen, on) for i, fen in zip(ids, amounts, strict=True))
-        return tuple(Posting(paths[i], fen, day) for i, fen, day in zip(ids, amounts, days, strict=True))
+        try:
+            if days is None:
+                return tuple(Posting(paths[i], fen, on) for i, fen in zip(ids, amounts, strict=True))
+            return tuple(Posting(paths[i], fen, day) for i, fen, day in zip(ids, amounts, days, strict=True))
+        except TypeError:  # where it is compiled, a line has no amount that is missing
+            raise psycopg.DataError("a line of an event lacks a value; run kejin verify") from None
 
     def _learn_paths(self, ids: Iterable[int]) -> None:
         wanted = set(ids)

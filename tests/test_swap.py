@@ -11,6 +11,7 @@ import pytest
 
 from ledger import loading, swap
 from ledger.day_sums import DaySums
+from ledger.events import Posting
 from ledger.packing import Kept, packed, unpacked
 from ledger.plain import slots_of
 from ledger.refusals import Refusal
@@ -80,6 +81,7 @@ def test_dictionaries_of_anything_come_back() -> None:
     memory = Foreign()
     memory.objects = {"a": StandingGrant(1, "x", 2, 3, None), "b": StandingGrant(2, "y", 3, 4, 5)}
     memory.tuples = {"a": Refusal("wrong_state", None, {"a": 1})}
+    memory.lines = {"a": Posting("a/b", 1, "2024-01-01")}
     memory.mixed = {"a": StandingGrant(1, "x", 2, 3, None), "b": None}
     memory.texts = {"a": "b"}
     _, ((memories, _), _) = unpacked(packed("x:1", (((memory,), {}), None)))
@@ -93,6 +95,7 @@ class Foreign(Memory):
     anything: Any
     objects: dict[str, Any]
     tuples: dict[str, Any]
+    lines: dict[str, Posting]
     mixed: dict[str, Any]
     texts: dict[str, str]
 

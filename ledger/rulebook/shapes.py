@@ -48,7 +48,7 @@ def _rate(text: str) -> tuple[int, int]:
 
 def fixed(parameters: Parameters, basis: Basis) -> Exact:
     """A fixed sum: `{amount_fen}`."""
-    return parameters["amount_fen"], 1
+    return int(parameters["amount_fen"]), 1
 
 
 def ladder(parameters: Parameters, basis: Basis) -> Exact:
@@ -63,9 +63,9 @@ def ladder(parameters: Parameters, basis: Basis) -> Exact:
     if new_steps <= 0:
         return 0, 1
     if basis["mark"] > 0:
-        return new_steps * parameters["further_fen"], 1
+        return int(new_steps * parameters["further_fen"]), 1
     further = new_steps - 1 if parameters["first_reach"] == "each" else 0
-    return parameters["first_fen"] + further * parameters["further_fen"], 1
+    return int(parameters["first_fen"] + further * parameters["further_fen"]), 1
 
 
 SHAPES: Final[Mapping[str, Callable[[Parameters, Basis], Exact]]] = {

@@ -57,9 +57,11 @@ def recompute(store: Store, until: int, wanted: Collection[int]) -> Recomputed:
 def _paths(store: Store) -> dict[bytes, bytes]:
     """The paths of all accounts, by their ids as text."""
     found: dict[bytes, bytes] = {}
-    for count, joined_ids, joined_paths in store.connection.execute(_QUERIES["joined_paths"], binary=True):
+    for count, path_count, joined_ids, joined_paths in store.connection.execute(
+        _QUERIES["joined_paths"], binary=True
+    ):
         ids, paths = (joined_ids or b"").split(b"\1"), (joined_paths or b"").split(b"\1")
-        if not len(ids) == len(paths) == count:  # a separator in a path, or one that is missing
+        if not len(ids) == len(paths) == path_count == count:  # a separator in a path, one that is missing
             rows = store.connection.execute(_QUERIES["paths"])
             return {str(number).encode(): str(path).encode() for number, path in rows}
         found.update(zip(ids, paths, strict=True))

@@ -2,7 +2,8 @@
 
 -- name: joined_paths
 -- In both aggregates in the order in which a group's rows come.
-select count(*), convert_to(string_agg(id::text, e'\x01'), 'UTF8'), convert_to(string_agg(path, e'\x01'), 'UTF8')
+select count(*), count(path), convert_to(string_agg(id::text, e'\x01'), 'UTF8'),
+       convert_to(string_agg(path, e'\x01'), 'UTF8')
 from accounts group by id >> 17
 
 -- name: paths

@@ -228,6 +228,17 @@ def test_rows_deleted_doubled_cut_and_swapped(told: Signed) -> None:
     assert not missed
 
 
+def test_a_path_that_hides_a_missing_one(told: Signed) -> None:
+    """A path with the separator of joined paths in it, and beside it one that is missing: as many as there were."""
+    free = "alter table accounts alter column path drop not null"
+    with told.changed(free, unconstrained("public", "accounts")):
+        paths = dict(told.store.connection.execute("select id, path from accounts where id < 3").fetchall())
+        change = "update accounts set path = %s where id = %s"
+        told.store.connection.execute(change, (f"{paths[1]}\1{paths[2]}", 1))
+        told.store.connection.execute(change, (None, 2))
+        assert "accounts" in named(told.verify(["log"]))
+
+
 def swap(table: sql.Identifier, first: str, rest: list[str]) -> sql.Composed:
     """The values of two neighbouring rows exchanged under their first columns, if they differ."""
     pairs = sql.SQL(", ").join(sql.SQL("{0} = other.{0}").format(sql.Identifier(column)) for column in rest)
