@@ -16,7 +16,7 @@ from ledger.store import Head, KeyedEvent, Store
 from ledger.swap import Swap
 
 #: Beyond this many remembered tags (some 70 MB) those are forgotten that are named once, when they are made, and again
-#: days later if at all; of the others three quarters as many, the youngest, are kept, and the rest set aside. What the
+#: days later if at all; of the others five eighths as many, the youngest, are kept, and the rest set aside. What the
 #: commands at hand need stays.
 REMEMBERED_TAGS_MAX: Final = 40_000
 _NAMED_ONCE: Final = frozenset({"claim", "slip", "position"})
@@ -117,7 +117,7 @@ class Loader:
         handlers, state = self._catalogue.handlers, self.state
         kept = {tag for command in commands for tag in handlers[command.name].needs(command.fields, state)}
         lasting = [tag for tag in state if tag.partition(":")[0] not in _NAMED_ONCE]
-        kept.update(lasting[max(0, len(lasting) - REMEMBERED_TAGS_MAX * 3 // 4) :])
+        kept.update(lasting[max(0, len(lasting) - REMEMBERED_TAGS_MAX * 5 // 8) :])
         forgotten, tails = state.keep(kept), self.tails
         aside = {tag: (forgotten[tag], tails.get(tag)) for tag in lasting if tag in forgotten}
         self.tails = {tag: count for tag, count in self.tails.items() if tag in kept}
