@@ -19,6 +19,8 @@ CHUNK_BYTES: Final = 1 << 20
 CHUNKS_WAITING_MAX: Final = 4
 LINE_BYTES_MAX: Final = 1 << 20
 BATCH_LINES_MAX: Final = 2_000
+#: So many lines at once, blank ones too.
+_ALL_LINES_MAX: Final = 2 * BATCH_LINES_MAX
 _HASHED_AT_ONCE: Final = 64
 
 BYTE_ORDER_MARK: Final = b"\xef\xbb\xbf"
@@ -39,6 +41,11 @@ class Lines:
 
     def __len__(self) -> int:
         return len(self.texts)
+
+    @property
+    def is_full(self) -> bool:
+        """Whether these are to be handed out before more are read."""
+        return len(self.texts) >= BATCH_LINES_MAX or len(self._all) >= _ALL_LINES_MAX
 
     def add(self, number: int, text: bytes) -> None:
         """One more line."""
@@ -165,7 +172,7 @@ def _batches(
             if number == 1:
                 text = text.removeprefix(BYTE_ORDER_MARK)
             batch.add(number, text)
-            if len(batch) >= BATCH_LINES_MAX:
+            if batch.is_full:
                 yield batch, read_bytes
                 batch = Lines(batch.hashed())
         if len(batch) and waiting.empty():

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+from pathlib import Path
 from typing import Final
 
 from hypothesis import given
@@ -11,6 +12,7 @@ from hypothesis import strategies as st
 
 from api.intake import BYTE_ORDER_MARK, batches
 
+BLANK_LINES = 200_000
 TEXTS: Final = st.binary(max_size=6).map(lambda text: text.replace(b"\n", b""))
 INPUTS: Final = st.lists(st.one_of(TEXTS, st.sampled_from([b"", b" ", b"\t\r", b"{}", b"{}\r"])), max_size=40)
 
@@ -38,3 +40,13 @@ def test_a_key_is_the_hash_of_the_input_so_far(
         if text and not text.isspace():
             expected[number] = (text, "line:" + hasher.hexdigest() if number in asked else None)
     assert found == expected
+
+
+def test_blank_lines_without_end_are_not_kept(tmp_path: Path) -> None:
+    """A line is handed out although nothing but blank lines follows it for long, and they are not read first."""
+    file = tmp_path / "commands"
+    file.write_bytes(b"{}\n" + b"\n" * BLANK_LINES + b"{}\n")
+    with file.open("rb") as stream:
+        found = [(batch.numbers, read) for batch, read in batches(stream.fileno()) if len(batch)]
+    assert [numbers for numbers, _ in found] == [[1], [BLANK_LINES + 2]]
+    assert found[0][1] < BLANK_LINES // 10
