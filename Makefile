@@ -37,6 +37,25 @@ for name, version, marker in re.findall(r"^([\w.-]+)==(\S+) *(;)?", pathlib.Path
 endef
 export CHECK
 
+# Nobody named a Python, and `python3` was built without profile-guided optimisation (pyenv's default): then the system's
+# own, if it is of the same version and has pip and headers. Distributions build theirs with it: a quarter faster here.
+define CHOOSE
+import os, subprocess, sys, sysconfig
+system = "/usr/bin/python3"
+probe = """import os, re, sys, sysconfig, pip, venv
+header = os.path.join(sysconfig.get_paths()["include"], "Python.h")
+pip_version = [int(number) for number in re.findall("[0-9]+", pip.__version__)[:2]]
+sys.exit(sys.argv[1] != "%d.%d" % sys.version_info[:2] or pip_version < [22, 3] or not os.path.exists(header))"""
+plain = "--enable-optimizations" not in (sysconfig.get_config_var("CONFIG_ARGS") or "--enable-optimizations")
+if plain and sys.platform == "linux" and os.path.exists(system):
+    words = [system, "-c", probe, "%d.%d" % sys.version_info[:2]]
+    if subprocess.run(words, stderr=subprocess.DEVNULL).returncode == 0:
+        print(system)
+        sys.exit()
+print(sys.argv[1])
+endef
+export CHOOSE
+
 .PHONY: help environment install demo serve test lint bench clean
 
 help:
@@ -67,6 +86,7 @@ environment:
 	        echo "kejin: $$python not found 找不到; Python 3.11 or newer is needed 需要 3.11 以上: make install PYTHON=/path/to/python3" >&2; exit 2; }; \
 	    "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { \
 	        echo "kejin: $$python is $$("$$python" -V 2>&1); Python 3.11 or newer is needed 需要 3.11 以上: make install PYTHON=/path/to/python3" >&2; exit 2; }; \
+	    [ "$(origin PYTHON)" != file ] || python="$$("$$python" -c "$$CHOOSE" "$$python")"; \
 	    if "$$python" -c 'import pip, re, sys; sys.exit([int(n) for n in re.findall(r"\d+", pip.__version__)[:2]] < [22, 3])' 2>/dev/null; then \
 	        without=--without-pip; \
 	    elif "$$python" -c 'import ensurepip' 2>/dev/null; then \
@@ -74,7 +94,7 @@ environment:
 	    else \
 	        echo "kejin: $$python has no pip 22.3 or newer 缺少 pip; on Debian or Ubuntu: apt-get install python3-pip" >&2; exit 2; \
 	    fi; \
-	    echo "[1/4] $$("$$python" -V) → $(VENV)"; \
+	    echo "[1/4] $$("$$python" -V) ($$python) → $(VENV)"; \
 	    rm -rf $(VENV); \
 	    "$$python" -m venv $$without $(VENV); \
 	fi; \
