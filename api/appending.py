@@ -11,8 +11,11 @@ import sys
 from pathlib import Path
 from typing import Any, Final
 
+import psycopg
+
 from api.signing import begun
 from ledger.appending import ProcessAppender, serve
+from ledger.connection import StoreError
 from ledger.store import Store
 
 # What it works on comes by its input, not by its arguments: an address may hold a password.
@@ -55,7 +58,11 @@ def main(**told: Any) -> None:
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever is printed must not come among the answers
     data = None if told["data"] is None else Path(told["data"])
-    with Store.open(told["address"], by_index=True) as store:
-        signing = begun(store, data) if told["sign"] else None
-        sign = None if signing is None else (lambda at_rest: signing.committed(at_rest=at_rest))
-        serve(store, told["principal"], sign, sys.stdin.buffer, answers)
+    try:
+        with Store.open(told["address"], by_index=True) as store:
+            signing = begun(store, data) if told["sign"] else None
+            sign = None if signing is None else (lambda at_rest: signing.committed(at_rest=at_rest))
+            serve(store, told["principal"], sign, sys.stdin.buffer, answers)
+    except (StoreError, psycopg.Error, BrokenPipeError):
+        # Its parent sees it end, goes on by itself, and says in its one line what it meets there; or it is gone.
+        sys.exit(1)

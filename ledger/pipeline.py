@@ -136,7 +136,7 @@ class Pipeline:
             return False
         try:
             return self._child.is_ready()
-        except psycopg.OperationalError:  # it said why: the thread goes on instead
+        except psycopg.OperationalError:  # the thread goes on instead, and meets what ended it if it lasts
             self._child.close(at_once=True)
             self._child = None
             return False

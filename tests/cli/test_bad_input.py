@@ -318,7 +318,7 @@ def test_an_interrupt_while_a_process_writes_ends_both(kejin: Program, tmp_path:
     """Ctrl-C in the middle of a long input: the run ends, its process that writes too, and the lock is free."""
     kejin.record(*OPENING)
     file = tmp_path / "commands"
-    file.write_bytes(ndjson(*(repay(n, key=f"K{n}") for n in range(1, 30_001))))
+    file.write_bytes(ndjson(*(repay(n, key=f"K{n}") for n in range(1, 16_001))))
     process = kejin.start("run", file, "--json")
     assert process.stdout
     for _ in range(12_000):

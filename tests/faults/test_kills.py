@@ -141,7 +141,7 @@ def test_a_run_that_is_killed_again_and_again_ends_in_the_same_ledger(
     same_ledger(kejin, lines, wanted)
 
 
-@pytest.mark.parametrize(("after", "count"), [(0, 9_000), (4_001, 9_000), (14_001, 20_000)])
+@pytest.mark.parametrize(("after", "count"), [(0, 4_000), (4_001, 7_000), (14_001, 16_500)])
 def test_a_run_that_is_killed_in_a_large_batch_ends_in_the_same_ledger(
     kejin: Program, embedded_server: str, tmp_path: Path, after: int, count: int
 ) -> None:

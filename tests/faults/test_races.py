@@ -285,7 +285,7 @@ def test_a_reader_never_sees_a_gap(kejin: Program, database: str) -> None:
     readings = [kejin.events()]
     polls = 0
     with (
-        at_work(kejin, claims(Random(4), 1000, 400)) as done,
+        at_work(kejin, claims(Random(4), 1000, 200)) as done,
         psycopg.connect(database, autocommit=True) as poll,
     ):
         while not done.is_set():
@@ -305,4 +305,4 @@ def test_a_reader_never_sees_a_gap(kejin: Program, database: str) -> None:
         assert after[: len(before)] == before
     assert len({len(reading) for reading in readings}) > 2, "nothing was read while others wrote"
     assert polls
-    assert len(readings[-1]) == 5 + PROCESSES * 400
+    assert len(readings[-1]) == 5 + PROCESSES * 200

@@ -171,6 +171,17 @@ def many_claims(count: int) -> list[dict[str, Any]]:
     return [claim(f"C{n}", 100, day, loan="L9") for n, day in enumerate(days[:count])]
 
 
+def test_a_process_that_cannot_connect_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
+    """A process to write that finds no database ends in silence, and as an error of the database: what it would have
+    said is its parent's to say, in one line."""
+    child = start("host=127.0.0.1 port=1 dbname=none", None, "tester", sign=False)
+    with pytest.raises(psycopg.OperationalError):
+        while not child.is_ready():
+            select.select([child._from], [], [])
+    child.close()
+    assert capfd.readouterr().err == ""
+
+
 def test_outcomes_are_told_after_their_commit(database: str) -> None:
     """Whoever is told of an outcome finds its event in the log."""
     sent = read([*OPENING, *(claim(f"C{n}", 200, f"2023-03-{n + 1:02d}") for n in range(20))])
