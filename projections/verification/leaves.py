@@ -1,31 +1,26 @@
 """Every leaf computed again from the stored fields, as fast as two cores can: ranges of positions in processes of
-their own, fields read as text and bytes aggregated per 128 events, so that no row costs a Python object per column.
+their own, rows as COPY sends them, taken apart in compiled code.
 
-What a batch hands over is only believed when it is unambiguous (no separator inside a field, arrays of the plain
-shape); any batch that is not, or whose leaves differ, is read again row by row, exactly, and that reading decides.
+A row that is not of the form in which events are written, a leaf that differs, a position that is missing or doubled, a
+time that goes back: each such position is looked at once more, through the store's own reading, and that decides.
 """
 
 from __future__ import annotations
 
-import struct
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass, field
-from hashlib import sha256
-from typing import Any, Final
+from typing import Final
 
 import psycopg
 
-from ledger import codec, merkle
+from ledger import codec, copied, merkle
 from ledger.sql import load
 from ledger.store import Store
 from projections.forking import Fork
 
 BLOCK: Final = 4096
-_BATCH: Final = 128
 #: Below this many events one process is faster than two.
 _PARALLEL_FROM: Final = 50_000
-#: From PostgreSQL's epoch (2000) to Unix's, in microseconds.
-_EPOCH_US: Final = 946_684_800_000_000
 #: Where so much is wrong, more of it says nothing.
 FINDINGS_MAX: Final = 100
 
@@ -54,22 +49,22 @@ def recompute(store: Store, until: int, wanted: Collection[int]) -> Recomputed:
     return Recomputed(first.roots + rest.roots, first.leaves | rest.leaves, first.wrong + rest.wrong)
 
 
-def _paths(store: Store) -> dict[bytes, bytes]:
-    """The paths of all accounts, by their ids as text."""
-    found: dict[bytes, bytes] = {}
+def _paths(store: Store) -> dict[int, bytes]:
+    """The paths of all accounts, by their ids."""
+    found: dict[int, bytes] = {}
     for count, path_count, joined_ids, joined_paths in store.connection.execute(
         _QUERIES["joined_paths"], binary=True
     ):
         ids, paths = (joined_ids or b"").split(b"\1"), (joined_paths or b"").split(b"\1")
         if not len(ids) == len(paths) == path_count == count:  # a separator in a path, one that is missing
             rows = store.connection.execute(_QUERIES["paths"])
-            return {str(number).encode(): str(path).encode() for number, path in rows}
-        found.update(zip(ids, paths, strict=True))
+            return {int(number): str(path).encode() for number, path in rows}
+        found.update(zip(map(int, ids), paths, strict=True))
     return found
 
 
 def _opened(
-    address: str, after: int, until: int, wanted: Collection[int], paths: dict[bytes, bytes]
+    address: str, after: int, until: int, wanted: Collection[int], paths: dict[int, bytes]
 ) -> Recomputed:
     """The range over a connection of its own."""
     with Store.open(address) as store:
@@ -77,34 +72,50 @@ def _opened(
 
 
 def _range(
-    store: Store, after: int, until: int, wanted: Collection[int], paths: dict[bytes, bytes]
+    store: Store, after: int, until: int, wanted: Collection[int], paths: dict[int, bytes]
 ) -> Recomputed:
     done = Recomputed()
     last_us = _instant_before(store, after)
     for first in range(after, until, BLOCK):
         end = min(first + BLOCK, until)
+        sound = _sound(store, first, end, paths)
         leaves: list[bytes] = []
-        for row in _read(store, first, end):
-            found = _fast(row, first + len(leaves), end, last_us, paths)
-            if found is None:
-                start = first + len(leaves)
-                found = _exact(store, start, min(start + _BATCH, end), last_us, done.wrong)
-            batch, last_us = found
-            leaves += batch
-            if len(done.wrong) >= FINDINGS_MAX:
-                return done
+        for position in range(first + 1, end + 1):
+            found = sound.get(position)
+            if found is None or found[0] < last_us:
+                found = _looked_at(store, position, last_us, done.wrong)
+                if len(done.wrong) >= FINDINGS_MAX:
+                    return done
+            last_us, leaf = found
+            leaves.append(leaf)
         done.roots.append(merkle.root_of(b"".join(leaves)))
         if first // BLOCK in wanted:
             done.leaves[first // BLOCK] = leaves
     return done
 
 
-def _read(store: Store, first: int, end: int) -> list[Any]:
-    with store.connection.cursor(binary=True) as cursor:
-        query = _QUERIES["fields"]
-        return cursor.execute(
-            query, {"after": first, "last": end - 1, "until": end, "batch": _BATCH}
-        ).fetchall()
+def _sound(store: Store, after: int, until: int, paths: dict[int, bytes]) -> dict[int, tuple[int, bytes]]:
+    """By position the instant (microseconds since 2000) and the leaf of each event that stands once in a range and is
+    what its leaf says."""
+    found: dict[int, tuple[int, bytes]] = {}
+    rows, leaf_of_row = 0, copied.leaf_of_row
+    range_ = {"after": after, "until": until}
+    with store.connection.cursor() as cursor, cursor.copy(_QUERIES["copy_fields"], range_) as copy:
+        for row in copy:
+            try:
+                event = leaf_of_row(bytes(row), paths)
+            except copied.NotAsWritten:
+                rows += 1
+                continue
+            if event is not None:
+                rows += 1
+                position, instant_us, leaf, stored = event
+                if leaf == stored:
+                    found[position] = instant_us, leaf
+    if rows != len(found):
+        for (position,) in store.connection.execute(_QUERIES["doubled_positions"], range_):
+            found.pop(position, None)
+    return found
 
 
 def _instant_before(store: Store, position: int) -> int:
@@ -113,97 +124,25 @@ def _instant_before(store: Store, position: int) -> int:
     return -(2**63) if row is None else int.from_bytes(row[0], "big", signed=True)
 
 
-def _fast(
-    row: Sequence[Any], after: int, until: int, last_us: int, paths: dict[bytes, bytes]
-) -> tuple[list[bytes], int] | None:
-    """The leaves of a batch and the time of its last event, or None if anything about it must be looked at exactly."""
-    (
-        count,
-        positions,
-        instants,
-        heads,
-        tags,
-        postings,
-        accounts,
-        amounts,
-        days,
-        lengths,
-        data,
-        stored,
-        plain,
-    ) = row
-    expected = min(_BATCH, until - after)
-    fixed = (len(positions), len(instants), len(postings), len(lengths), len(stored))
-    if not plain or fixed != (8 * expected, 8 * expected, 4 * expected, 4 * expected, 32 * expected):
-        return None  # rows are missing or doubled, or a value is
-    if count != expected or not heads:
-        return None
-    at_position = struct.unpack(f">{count}q", positions)
-    at_us = struct.unpack(f">{count}q", instants)
-    counts = struct.unpack(f">{count}i", postings)
-    sizes = struct.unpack(f">{count}i", lengths)
-    total = sum(counts)
-    ids = accounts.split(b"\1") if accounts else []
-    fens = amounts.split(b"\1") if amounts else []
-    texts = heads.replace(b"\1", b"\0").split(b"\2")
-    own_days = days.split(b"\2")
-    ambiguous = (
-        at_position != tuple(range(after + 1, after + 1 + count))
-        or any(earlier > later for earlier, later in zip((last_us, *at_us), at_us, strict=False))
-        or (len(ids), len(fens), len(texts), len(own_days)) != (total, total, count, count)
-        or heads.count(b"\1") != 6 * count + tags
-        or b"\0" in heads
-    )
-    if ambiguous:
-        return None
-    lines = [b""] * (3 * total)
-    try:
-        lines[::3] = [paths[number] for number in ids]
-    except KeyError:
-        return None
-    lines[1::3] = fens
-    line_days: list[bytes] = []
-    for text, size, own in zip(texts, counts, own_days, strict=True):
-        line_days += own.split(b"\1") if own else [text[: text.index(b"\0")]] * size
-    if len(line_days) != total:
-        return None
-    lines[2::3] = line_days
-    leaves, line, at, join = [], 0, 0, b"\0".join
-    for position, us, text, size, length in zip(at_position, at_us, texts, counts, sizes, strict=True):
-        line_end, end = line + 3 * size, at + length
-        moved = b"%d\0%b\0" % (size, join(lines[line:line_end])) if size else b"0\0"
-        entry = b"\0kejin-event-1\0%d\0%d\0%b\0%b%b" % (position, us + _EPOCH_US, text, moved, data[at:end])
-        leaves.append(sha256(entry).digest())
-        line, at = line_end, end
-    return (leaves, at_us[-1]) if b"".join(leaves) == stored and at == len(data) else None
-
-
-def _exact(
-    store: Store, after: int, until: int, last_us: int, wrong: list[tuple[int, str]]
-) -> tuple[list[bytes], int]:
-    """The same, row by row through the store's own reading; notes what is wrong. A leaf that cannot be computed is
-    replaced by the stored one, or by zeros."""
-    leaves: list[bytes] = []
-    for position in range(after + 1, until + 1):
-        rows = store.connection.execute(_QUERIES["row_at"], {"position": position}, binary=True).fetchall()
-        if len(rows) != 1:
-            wrong.append(
-                (position, "the event is missing" if not rows else f"the position stands {len(rows)} times")
-            )
-            leaves.append(bytes(32))
-            continue
-        instant, stored, plain = rows[0]
-        us = int.from_bytes(instant or b"", "big", signed=True)
-        if us < last_us:
-            wrong.append((position, "recorded before the event before it"))
-        last_us = us
-        leaf = _leaf_at(store, position)
-        if leaf is None or not plain:
-            wrong.append((position, "its stored fields are not of the form in which events are written"))
-        elif leaf != stored:
-            wrong.append((position, "the leaf is not that of the stored fields"))
-        leaves.append(leaf or stored or bytes(32))
-    return leaves, last_us
+def _looked_at(store: Store, position: int, last_us: int, wrong: list[tuple[int, str]]) -> tuple[int, bytes]:
+    """The instant and the leaf of one position by the store's own reading; notes what is wrong. A leaf that cannot be
+    computed is replaced by the stored one, or by zeros."""
+    rows = store.connection.execute(_QUERIES["row_at"], {"position": position}, binary=True).fetchall()
+    if len(rows) != 1:
+        wrong.append(
+            (position, "the event is missing" if not rows else f"the position stands {len(rows)} times")
+        )
+        return last_us, bytes(32)
+    instant, stored, plain = rows[0]
+    us = int.from_bytes(instant or b"", "big", signed=True)
+    if us < last_us:
+        wrong.append((position, "recorded before the event before it"))
+    leaf = _leaf_at(store, position)
+    if leaf is None or not plain:
+        wrong.append((position, "its stored fields are not of the form in which events are written"))
+    elif leaf != stored:
+        wrong.append((position, "the leaf is not that of the stored fields"))
+    return us, leaf or stored or bytes(32)
 
 
 def _leaf_at(store: Store, position: int) -> bytes | None:

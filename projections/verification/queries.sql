@@ -12,46 +12,16 @@ select id, path from accounts
 -- name: instant_at
 select timestamptz_send(recorded_at) from events where position = %(position)s
 
--- name: fields
--- A row for each batch: its events' fields joined in order. Batches are small, so that their memory is used again.
-select batch.*
-from generate_series(%(after)s::bigint, %(last)s::bigint, %(batch)s) as start
-cross join lateral (
-    select count(*),
-           coalesce(string_agg(int8send(position), ''), '') as positions,
-           coalesce(string_agg(timestamptz_send(recorded_at), ''), '') as instants,
-           coalesce(convert_to(string_agg(
-               effective_on::text || e'\x01' || type || e'\x01' || principal || e'\x01' || coalesce('=' || key, '-')
-               || e'\x01' || coalesce(nullif(encode(fingerprint, 'hex'), ''), '-') || e'\x01' || span
-               || e'\x01' || cardinality(tags)
-               || case when cardinality(tags) > 0 then e'\x01' || array_to_string(tags, e'\x01') else '' end,
-               e'\x02'), 'UTF8'), '') as heads,
-           coalesce(sum(cardinality(tags)), 0)::bigint as tags,
-           coalesce(string_agg(int4send(cardinality(posting_accounts)), ''), '') as postings,
-           coalesce(convert_to(string_agg(nullif(array_to_string(posting_accounts, e'\x01'), ''), e'\x01'), 'UTF8'), '')
-               as accounts,
-           coalesce(convert_to(string_agg(nullif(array_to_string(posting_amounts, e'\x01'), ''), e'\x01'), 'UTF8'), '')
-               as amounts,
-           coalesce(convert_to(string_agg(coalesce(array_to_string(posting_days, e'\x01'), ''), e'\x02'), 'UTF8'), '')
-               as days,
-           coalesce(string_agg(int4send(octet_length(data)), ''), '') as lengths,
-           coalesce(string_agg(data, ''), '') as data,
-           coalesce(string_agg(leaf, ''), '') as leaves,
-           coalesce(bool_and(
-               cardinality(posting_accounts) = cardinality(posting_amounts)
-               and (posting_days is null
-                    or cardinality(posting_days) = cardinality(posting_accounts) and effective_on <> any (posting_days))
-               and octet_length(leaf) = 32 and (fingerprint is null or octet_length(fingerprint) = 32)
-               and coalesce(array_lower(tags, 1), 1) = 1 and coalesce(array_ndims(tags), 1) = 1
-               and coalesce(array_lower(posting_accounts, 1), 1) = 1 and coalesce(array_ndims(posting_accounts), 1) = 1
-               and coalesce(array_lower(posting_amounts, 1), 1) = 1 and coalesce(array_ndims(posting_amounts), 1) = 1
-               and coalesce(array_lower(posting_days, 1), 1) = 1 and coalesce(array_ndims(posting_days), 1) = 1
-           ), false) as plain
-    from (
-        select * from events where position > start and position <= least(start + %(batch)s, %(until)s)
-        order by position
-    ) as event
-) as batch
+-- name: copy_fields
+-- The columns in the order of ledger/copied.py.
+copy (
+    select position, recorded_at, effective_on, span, type, principal, key, fingerprint, tags, posting_accounts,
+           posting_amounts, posting_days, data, leaf
+    from events where position > %(after)s and position <= %(until)s order by position
+) to stdout (format binary)
+
+-- name: doubled_positions
+select position from events where position > %(after)s and position <= %(until)s group by position having count(*) > 1
 
 -- name: row_at
 select timestamptz_send(recorded_at) as instant, leaf,

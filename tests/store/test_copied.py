@@ -1,0 +1,110 @@
+"""Rows as COPY sends them give the leaves that the store's own reading gives, and nothing else gives any."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from random import Random
+
+import pytest
+
+from ledger import codec, copied
+from ledger.copying import PendingEvent
+from ledger.events import Posting
+from ledger.store import Store
+from projections.verification import leaves
+from tests.support import fresh_database
+
+Rows = tuple[Store, list[bytes], dict[int, bytes]]
+
+#: Texts that a form with separators or quotes would trip over.
+TEXTS = (
+    "a",
+    "中文",
+    "{,}",
+    '"',
+    "\\",
+    "NULL",
+    "-",
+    "=",
+    " ",
+    "\x01\x02\x7f",
+    "tab\t",
+    "line\n",
+    "x" * 300,
+    "😀",
+)
+DAYS = ("0001-01-01", "1999-12-31", "2000-01-01", "2024-02-29", "9999-12-31")
+FENS = (1, -1, 255, 2**31, -(2**31) - 1, 2**53 - 1, 2**63 - 1, -(2**63))
+
+
+def some_event(random: Random, number: int) -> PendingEvent:
+    """An event of the recorder's or of a command's form, with anything in it that the columns hold."""
+
+    def some(choices: tuple[str, ...], least: int = 0) -> tuple[str, ...]:
+        return tuple(random.choice(choices) for _ in range(random.randint(least, 5)))
+
+    on = random.choice(DAYS)
+    own_days = random.random() < 0.5
+    postings = tuple(
+        Posting(f"quota/{text}", random.choice(FENS), on if own_days else random.choice(DAYS))
+        for text in some(TEXTS)
+    )
+    with_key = random.random() < 0.7
+    return PendingEvent(
+        "".join(some(TEXTS, 1)),
+        on,
+        some(TEXTS),
+        random.choice((b"{}", b"", b'{"a":"\\n"}', bytes(range(256)))),
+        postings,
+        f"{number} {random.choice(TEXTS)}" if with_key else None,
+        random.randbytes(32) if with_key else None,
+        random.choice((0, 0, 1, 2, 32_767)) if with_key else 0,
+        random.choice(TEXTS),
+    )
+
+
+@pytest.fixture
+def rows(any_server: str) -> Iterator[Rows]:
+    """A log of such events, its rows as COPY sends them, the paths of its accounts."""
+    random, range_ = Random(7), {"after": 0, "until": 300}
+    with fresh_database(any_server) as address, Store.open(address) as store:
+        with store.turn() as turn:
+            turn.append([some_event(random, number) for number in range(300)], "tester")
+        with (
+            store.connection.cursor() as cursor,
+            cursor.copy(leaves._QUERIES["copy_fields"], range_) as copy,
+        ):
+            sent = [bytes(row) for row in copy]
+        yield store, sent, leaves._paths(store)
+
+
+def test_they_give_the_leaves_of_the_stores_own_reading(
+    rows: Rows,
+) -> None:
+    """Whatever text, number, day or byte an event holds: two roads, one leaf, which is the stored one."""
+    store, sent, paths = rows
+    found = [event for row in sent if (event := copied.leaf_of_row(row, paths)) is not None]
+    events = list(store.stored_events(0, 300))
+    assert [event[0] for event in found] == [event.position for event in events] == list(range(1, 301))
+    for (_, _, leaf, stored), of_store in zip(found, events, strict=True):
+        assert leaf == stored == of_store.leaf == codec.leaf_hash(codec.entry_of(of_store))
+
+
+def test_a_row_with_another_byte_is_no_event(rows: Rows) -> None:
+    """Of a row that is changed, cut or lengthened anywhere no leaf is the stored one, and nothing but NotAsWritten is
+    raised."""
+    _, sent, paths = rows
+    random = Random(8)
+    accepted = []
+    for row in sent[1:-1]:
+        for _ in range(40):
+            at, kind = random.randrange(2, len(row)), random.randrange(3)
+            inside = row[:at] + bytes([row[at] ^ 1 << random.randrange(8)]) + row[at + 1 :]
+            changed = (inside, row[:at], row[:at] + random.randbytes(4) + row[at:])[kind]
+            try:
+                event = copied.leaf_of_row(changed, paths)
+            except copied.NotAsWritten:
+                continue
+            if event is None or event[2] == event[3]:
+                accepted.append((row, changed))
+    assert not accepted
