@@ -2,7 +2,7 @@
 # Needs only make and a python3 (3.11 or newer) that has pip; everything else goes to .venv.
 
 PYTHON ?= python3
-JOBS ?= 2
+JOBS ?= 4
 
 SHELL := /bin/sh
 MAKEFLAGS += --no-print-directory
