@@ -7,10 +7,10 @@ throughout. Memory grows with the list.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 
 from ledger import accounts
-from ledger.batch import Batch, Known
+from ledger.batch import Batch, Known, Veto
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
 from ledger.events import Event
@@ -23,8 +23,15 @@ from ledger.store import Store
 class Rehearsal:
     """A dry run over the log as it stood at the first batch."""
 
-    def __init__(self, store: Store, catalogue: Catalogue) -> None:
+    def __init__(
+        self,
+        store: Store,
+        catalogue: Catalogue,
+        vetoing: Callable[[Store], Veto | None] | None = None,
+    ) -> None:
+        """`vetoing` is asked before each batch what forbids commands of it, as a pipeline asks."""
         self._store = store
+        self._vetoing = vetoing
         self._catalogue = catalogue
         self._loader = Loader(store, catalogue)
         self._head_position: int | None = None
@@ -42,7 +49,8 @@ class Rehearsal:
             fresh = [command for command in commands if command.key not in keys]
             for tag in loader.load(fresh, self._head_position, forget_others=False):
                 self._replay(tag)
-        batch = Batch(self._catalogue, loader.state, keys, self._fetch)
+        veto = self._vetoing(self._store) if self._vetoing is not None else None
+        batch = Batch(self._catalogue, loader.state, keys, self._fetch, veto)
         outcomes = [batch.decide(command) for command in commands]
         self._keys.update({c.key: keys[c.key] for c in fresh if c.key is not None and c.key in keys})
         for decided in batch.decided:

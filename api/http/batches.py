@@ -14,13 +14,14 @@ import orjson
 
 from api.intake import BYTE_ORDER_MARK, LINE_BYTES_MAX, line_too_long, not_json
 from api.roles import BATCH, permission_of
+from api.service.access import unauthorized
 from api.service.four_eyes import CODE as FOUR_EYES
 from api.service.four_eyes import problem as four_eyes_problem
 from api.service.limits import Limits
 from api.service.operations import Answer, Body, Operation, Try
 from api.service.parameters import DRY_RUN
 from api.service.problems import HttpProblem
-from api.service.requests import Reply, Request, too_large
+from api.service.requests import Reply, Request
 from ledger import codec, commands
 from ledger.catalogue import Catalogue
 from ledger.commands import Command, InvalidCommand
@@ -45,8 +46,24 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
     """The batch."""
 
     async def handle(request: Request) -> Reply | None:
-        async with request.service.batches:
+        if request.header(b"idempotency-key") is not None:
+            raise HttpProblem(
+                "invalid_parameter",
+                "each line of a batch has its own key: the field key of its command",
+                "批次中每行各有幂等键：即命令的 key 字段",
+            )
+        batches = request.service.batches
+        try:
+            async with asyncio.timeout(limits.batch_wait_seconds_max):
+                await batches.acquire()
+        except TimeoutError:
+            raise HttpProblem(
+                "busy", "too many batches are at work; try again", "批次过多；请稍后再试"
+            ) from None
+        try:
             await _Batch(request, known).run()
+        finally:
+            batches.release()
         return None
 
     lines = '{"command": "repay-loan", "loan": "L1", "amount_fen": 100}\n'
@@ -76,6 +93,8 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
                 Try(200, raw=lines.encode()),
                 Try(200, query={"dry_run": "true"}, raw=lines.encode()),
                 Try(422, "unknown_parameter", query={"colour": "red"}, raw=b""),
+                Try(422, "invalid_parameter", headers={"Idempotency-Key": "one"}, raw=b""),
+                Try(415, "unsupported_encoding", headers={"Content-Encoding": "gzip"}, raw=b""),
                 Try(403, "cross_site", headers={"Origin": "http://elsewhere.example"}, raw=b""),
             ),
         )
@@ -130,9 +149,7 @@ class _Batch:
 
     async def run(self) -> None:
         """Until everything is answered. Raises ClientLeft; HttpProblem where nothing was answered yet."""
-        declared = self._request.header(b"content-length")
-        if declared is not None and declared.isdigit() and int(declared) > self._limits.batch_bytes_max:
-            raise too_large(self._limits.batch_bytes_max)
+        self._request.check_declared_length(self._limits.batch_bytes_max)
         tasks = [asyncio.ensure_future(part()) for part in (self._read, self._decide, self._answer)]
         try:
             await asyncio.gather(*tasks)
@@ -155,7 +172,7 @@ class _Batch:
                 message = await self._request.next_message()
             except HttpProblem as problem:  # the rest does not come
                 await self._put(piece)
-                await self._stop(number + 1, str(problem))
+                await self._stop(number + 1, problem)
                 return
             more = message.get("more_body", False)
             data: bytes = message.get("body", b"")
@@ -185,20 +202,38 @@ class _Batch:
             await self._put(piece)
         await self._pieces.put(None)
 
-    def _over(self, size: int, lines: int) -> str | None:
+    def _over(self, size: int, lines: int) -> HttpProblem | None:
         limits = self._limits
         if self._request.service.draining:
-            return "the server is stopping; what follows was not read"
-        if size > limits.batch_bytes_max:
-            return f"the batch is longer than {limits.batch_bytes_max} bytes; what follows was not read"
-        if lines > limits.batch_lines_max:
-            return f"the batch has more than {limits.batch_lines_max} lines; what follows was not read"
+            return HttpProblem(
+                "stopping",
+                "the server is stopping; what follows was not read: send it again",
+                "服务器正在停止；其后内容未读取，请重新提交",
+            )
+        for is_over, en, zh in (
+            (
+                size > limits.batch_bytes_max,
+                f"{limits.batch_bytes_max} bytes",
+                f"{limits.batch_bytes_max} 字节",
+            ),
+            (
+                lines > limits.batch_lines_max,
+                f"{limits.batch_lines_max} lines",
+                f"{limits.batch_lines_max} 行",
+            ),
+        ):
+            if is_over:
+                return HttpProblem(
+                    "body_too_large",
+                    f"the batch is longer than {en}; what follows was not read: send it by itself",
+                    f"批次超过 {zh}；其后内容未读取，请另行提交",
+                )
         return None
 
-    async def _stop(self, line: int, why: str) -> None:
-        """The rest of the body is not taken: say so in the last line."""
+    async def _stop(self, line: int, problem: HttpProblem) -> None:
+        """The rest of the body is not taken: say so in the last line. Nothing is wrong with the commands in it."""
         last: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        last.set_result(_line({"line": line, **_invalid(why)}))
+        last.set_result(_line({"line": line, **self._unknown(problem)}))
         await self._pieces.put(last)
         await self._pieces.put(None)
 
@@ -209,6 +244,8 @@ class _Batch:
 
     async def _parsed(self, lines: list[Line]) -> list[Command | Document]:
         """Each line as a command, or as the outcome that it has already."""
+        if not self._request.service.access.may_go_on(self._request.sender):
+            return [self._forbidden(unauthorized(is_told=True)) for _ in lines]
         read: list[Command | Document] = []
         today = today_in_shanghai()
         for start in range(0, len(lines), _SLICE_LINES):
@@ -264,7 +301,9 @@ class _Batch:
     def _rehearse(self, sent: list[Command]) -> Any:
         def question(store: Any) -> list[Outcome]:
             # One rehearsal for the whole batch, so that later lines see earlier ones.
-            self._rehearsal = self._rehearsal or Rehearsal(store, self._known)
+            self._rehearsal = self._rehearsal or Rehearsal(
+                store, self._known, self._request.service.four_eyes.veto
+            )
             return self._rehearsal.submit(sent)
 
         return question
@@ -281,10 +320,13 @@ class _Batch:
         self, lines: list[Line], read: list[Command | Document], problem: HttpProblem
     ) -> Iterator[bytes]:
         """The database failed: whether these were recorded is not known. Sent again under the same keys, it shows."""
-        detail = problem.zh if self._request.language == "zh" else str(problem)
         for (number, _), item in zip(lines, read, strict=True):
-            unknown = {"outcome": "unknown", "positions": [], "code": problem.code, "detail": detail}
-            yield _line({"line": number, **self._count(unknown if isinstance(item, Command) else item)})
+            known = self._unknown(problem) if isinstance(item, Command) else item
+            yield _line({"line": number, **self._count(known)})
+
+    def _unknown(self, problem: HttpProblem) -> Document:
+        detail = problem.zh if self._request.language == "zh" else str(problem)
+        return {"outcome": "unknown", "positions": [], "code": problem.code, "detail": detail}
 
     def _count(self, document: Document) -> Document:
         outcome = document["outcome"]

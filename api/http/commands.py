@@ -111,7 +111,10 @@ def _command(request: Request, body: bytes, spec: CommandSpec, known: Catalogue)
 
 async def rehearse(request: Request, known: Catalogue, sent: list[Command]) -> list[Outcome]:
     """What would become of commands, on the log as it is; nothing is written."""
-    return await request.service.rehearsals.ask(lambda store: Rehearsal(store, known).submit(sent))
+    service = request.service
+    return await service.rehearsals.ask(
+        lambda store: Rehearsal(store, known, service.four_eyes.veto).submit(sent)
+    )
 
 
 def _reply(request: Request, outcome: Outcome, *, dry_run: bool) -> Reply:

@@ -13,7 +13,17 @@ from api.service.operations import Answer, Operation, Try
 from api.service.paging import Cursor
 from api.service.parameters import CLOCKS, ON, account, day, identifier, instant, paging, position, uscc
 from api.service.problems import HttpProblem
-from api.service.reads import TAG, UNCHANGED, clocks_of, echo, entity_tag, is_known, pinned, tagged
+from api.service.reads import (
+    TAG,
+    UNCHANGED,
+    clocks_of,
+    echo,
+    entity_tag,
+    is_known,
+    pinned,
+    tagged,
+    wants_none,
+)
 from api.service.requests import Reply, Request, json_bytes
 from ledger.catalogue import Catalogue
 from ledger.store import Store
@@ -25,7 +35,9 @@ _SUBJECTS: Final = (
     uscc("bank", "All accounts of this bank. 该银行的全部账户。"),
     identifier("round", "All accounts of this round. 该轮次的全部账户。", "R1", "query"),
 )
-_FROM_POSITION: Final = position("from_position", "The first point: as known at a position. 起点所知序号。")
+_FROM_POSITION: Final = position(
+    "from_position", "The first point: as known at a position, from 1. 起点所知序号。", least=0
+)
 _FROM_ON: Final = day("from_on", "The first point: business date; default: all. 起点业务日期；默认全部。")
 _FROM_KNOWN_AT: Final = instant("from_known_at", "The first point: as known at an instant. 起点所知时刻。")
 _FILTERS: Final = (ON, *_SUBJECTS, _FROM_ON, _FROM_POSITION)
@@ -87,12 +99,14 @@ async def _diff(request: Request) -> Reply:
 
     earlier, later, found = await service.slow.ask(question)
     headers = tagged(_tag(request, earlier, later))
-    if found is None:
+    if found is None or wants_none(request):
         return Reply(304, b"", headers)
     following = None
     if len(found["lines"]) > limit:
         pins = {**asked, _FROM_POSITION.name: earlier.known_position}
-        following = Cursor(pins, later.known_position, skipped + limit).text()
+        following = Cursor(
+            pins, later.known_position, skipped + limit, echo(request, later)["known_at"]
+        ).text()
     lines = found["lines"][:limit]
     shown = {line["account"] for line in lines}
     accounts = [row for row in found["accounts"] if row["account"] in shown]
@@ -121,6 +135,8 @@ def _points(request: Request, page: Cursor | None, asked: Mapping[str, Any]) -> 
     """The two points as the request gave them, or as the page before found them. Raises HttpProblem."""
     given = request.parameters
     if page is not None:
+        if given["from_known_at"] is not None:
+            raise HttpProblem("invalid_cursor", "the cursor pins the first point", "游标已固定起点")
         last = Clocks(asked["on"], None, page.known_position or None, given["min_position"])
         return Clocks(asked["from_on"], None, asked["from_position"] or None), last
     if given["from_known_at"] is not None and given["from_position"] is not None:

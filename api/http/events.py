@@ -21,7 +21,7 @@ from api.service.reads import (
     pinned,
     tagged,
 )
-from api.service.requests import Reply, Request, json_bytes
+from api.service.requests import Reply, Request, json_bytes, wants_lines
 from ledger.catalogue import Catalogue
 from projections.clocks import AsOf
 
@@ -53,7 +53,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
                     200,
                     "A page of events, with what was asked.",
                     schemas.page_of({"$ref": "#/components/schemas/Event"}),
-                    headers={"ETag": "strong, of the position that the answer knows"},
+                    headers={"ETag": "strong, of the question and the position that the answer knows"},
                 ),
                 Answer(304, "What If-None-Match names is still the answer.", {}, media_type=""),
             ),
@@ -122,12 +122,12 @@ async def _list(request: Request) -> Reply:
         page=page,
     )
     headers = tagged(entity_tag(request, as_of))
-    if not_modified(found):
+    if not_modified(request, found):
         return Reply(304, b"", headers)
     last: int | None = found[-1]["position"] if len(found) == limit else None
     after = last if last is not None and last < _until(filters, as_of) else None
     document = page_document(request, as_of, found, filters, after)
-    if _NDJSON in (request.header(b"accept") or b""):
+    if wants_lines(request.header(b"accept")):
         return _lines(document, headers)
     return Reply(200, json_bytes(document), headers)
 

@@ -50,14 +50,14 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
                     200,
                     "A page of events with what they changed.",
                     schemas.page_of(schemas.REPLAY_ROW),
-                    headers={"ETag": "strong, of the position that the answer knows"},
+                    headers={"ETag": "strong, of the question and the position that the answer knows"},
                 ),
                 Answer(304, "What If-None-Match names is still the answer.", {}, media_type=""),
             ),
             (
                 *_FILTERS,
                 *CLOCKS,
-                *paging(limits),
+                *paging(limits, _ROWS_MAX),
             ),
             codes=("not_known", "invalid_cursor"),
             tries=(
@@ -76,7 +76,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
 async def _replay(request: Request) -> Reply:
     given = request.parameters
     page, filters = pinned(request, (ON, *_FILTERS))
-    limit = min(given["limit"] or request.service.limits.page_rows, _ROWS_MAX)
+    limit = given["limit"] or request.service.limits.page_rows
     subjects = [f"{name}:{filters[name]}" for name in _SUBJECTS if filters[name] is not None]
     if len(subjects) > 1:
         raise HttpProblem(
@@ -97,7 +97,7 @@ async def _replay(request: Request) -> Reply:
         page=page,
     )
     headers = tagged(entity_tag(request, as_of))
-    if not_modified(found):
+    if not_modified(request, found):
         return Reply(304, b"", headers)
     last: int | None = found[-1]["position"] if len(found) == limit else None
     after = last if last is not None and last < _until(filters["until"], as_of.known_position) else None

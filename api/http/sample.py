@@ -10,7 +10,7 @@ from api.service import asking, schemas
 from api.service.limits import Limits
 from api.service.operations import Answer, Operation, Parameter, Try
 from api.service.parameters import CLOCKS, identifier, whole_number, word
-from api.service.reads import TAG, UNCHANGED, clocks_of, echo, entity_tag, is_known, tagged
+from api.service.reads import TAG, UNCHANGED, clocks_of, echo, entity_tag, is_known, tagged, wants_none
 from api.service.requests import Reply, Request, json_bytes
 from ledger.catalogue import Catalogue
 from ledger.store import Store
@@ -105,6 +105,6 @@ async def _sample(request: Request) -> Reply:
 
     as_of, found = await service.walks.ask(question)
     headers = tagged(entity_tag(request, as_of, drawn_by))
-    if found is None:
+    if found is None or wants_none(request):
         return Reply(304, b"", headers)
     return Reply(200, json_bytes({**echo(request, as_of), **found}), headers)

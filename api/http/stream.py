@@ -20,6 +20,10 @@ from api.service.requests import Reply, Request
 from ledger.catalogue import Catalogue
 from ledger.money import MAX_FEN
 
+_HEADERS: Final = (
+    (b"content-type", b"text/event-stream; charset=utf-8"),
+    (b"x-accel-buffering", b"no"),
+)
 _HEARTBEAT_SECONDS: Final = 15.0
 #: A reader that takes nothing for so long is let go; it can resume.
 _STALLED_SECONDS: Final = 60.0
@@ -60,8 +64,9 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
                 text("type", "Only events of this type. 类型。", "GrantPaid"),
                 _LAST,
             ),
-            codes=("too_many_streams",),
+            codes=("too_many_streams", "not_known"),
             tries=(
+                Try(404, "not_known", headers={"Last-Event-ID": "999999"}),
                 Try(422, "invalid_parameter", query={"after": -1}),
                 Try(422, "invalid_parameter", headers={"Last-Event-ID": "yesterday"}),
             ),
@@ -70,26 +75,49 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
 
 
 async def _stream(request: Request) -> Reply | None:
-    service, given = request.service, request.parameters
+    service = request.service
     if service.feed.streams >= service.limits.streams_max:
         raise HttpProblem(
             "too_many_streams", "too many streams are open; try again", "事件流连接过多；请稍后再试"
         )
-    after = given["Last-Event-ID"] if given["Last-Event-ID"] is not None else given["after"]
-    if after is None:
-        after = await service.quick.ask(lambda store: store.head().position)
     service.feed.streams += 1
+    try:
+        after = await _begin(request)
+        if request.scope["method"] == "HEAD":
+            await request.send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
+            await request.send({"type": "http.response.body", "body": b"", "more_body": False})
+        else:
+            await _stream_from(request, after)
+    finally:
+        service.feed.streams -= 1
+    return None
+
+
+async def _begin(request: Request) -> int:
+    """The position after which the stream begins. Raises HttpProblem `not_known` for one beyond the log: a client
+    that has seen more than there is speaks of another log, or of one before it was restored."""
+    given = request.parameters
+    after: int | None = given["Last-Event-ID"] if given["Last-Event-ID"] is not None else given["after"]
+    newest: int = await request.service.quick.ask(lambda store: store.head().position)
+    if after is not None and after > newest:
+        raise HttpProblem(
+            "not_known",
+            f"position {after} is beyond the newest, {newest}",
+            f"序号 {after} 超过最新序号 {newest}",
+        )
+    return newest if after is None else after
+
+
+async def _stream_from(request: Request, after: int) -> None:
     left = asyncio.ensure_future(_left(request))
     sending = asyncio.ensure_future(_send_all(request, after))
     try:
         await asyncio.wait((left, sending), return_when=asyncio.FIRST_COMPLETED)
     finally:
-        service.feed.streams -= 1
         for task in (left, sending):
             task.cancel()
             with contextlib.suppress(asyncio.CancelledError, TimeoutError):
                 await task
-    return None
 
 
 async def _left(request: Request) -> None:
@@ -100,19 +128,25 @@ async def _left(request: Request) -> None:
 
 async def _send_all(request: Request, after: int) -> None:
     service, given = request.service, request.parameters
-    headers = [(b"content-type", b"text/event-stream; charset=utf-8"), (b"x-accel-buffering", b"no")]
-    await request.send({"type": "http.response.start", "status": 200, "headers": headers})
+    now = asyncio.get_running_loop().time
+    await request.send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
     await _send(request, b": kejin\n\n")
+    sent_at = now()
     while not service.feed.ended:
         try:
-            seen, found = await service.feed.next(after, given["tag"], given["type"], _HEARTBEAT_SECONDS)
+            patience = max(0.0, sent_at + _HEARTBEAT_SECONDS - now())
+            seen, found = await service.feed.next(after, given["tag"], given["type"], patience)
         except HttpProblem:  # the database is away: the reader waits with us
             await asyncio.sleep(service.limits.retry_seconds)
             continue
+        if not service.access.may_go_on(request.sender):
+            break
         if found:
             await _send(request, b"".join(map(_shown, found)))
-        elif seen == after:
+            sent_at = now()
+        elif now() - sent_at >= _HEARTBEAT_SECONDS:
             await _send(request, b": still here\n\n")
+            sent_at = now()
         after = seen
         request.noted["position"] = after
     await request.send({"type": "http.response.body", "body": b"", "more_body": False})

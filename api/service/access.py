@@ -49,6 +49,7 @@ class Access:
 
     def __init__(self) -> None:
         self._by_hash: Mapping[bytes, Token] = {}
+        self._by_id: Mapping[str, Token] = {}
         self._looked_at = 0.0
         self._guard = threading.Lock()
         self.exist = False
@@ -58,6 +59,7 @@ class Access:
         with self._guard:
             tokens = all_tokens(store)
             self._by_hash = {token.secret_sha256: token for token in tokens}
+            self._by_id = {token.id: token for token in tokens}
             # Once one was made, revoking or expiring it must not open the service to everybody.
             self.exist = bool(tokens)
             self._looked_at = time.monotonic()
@@ -82,12 +84,19 @@ class Access:
             return None
         return Sender(token.principal, token.id, token.scope)
 
+    def may_go_on(self, sender: Sender) -> bool:
+        """Whether what a sender began may go on: their token still holds, or still nobody needs one."""
+        if sender.token is None:
+            return not self.exist
+        token = self._by_id.get(sender.token)
+        return token is not None and token.valid_at(datetime.now(UTC))
 
-def unauthorized() -> HttpProblem:
-    """No token, or one that is not valid."""
+
+def unauthorized(*, is_told: bool) -> HttpProblem:
+    """No token, or (`is_told`) one that is not valid (RFC 6750 §3)."""
     return HttpProblem(
         "unauthorized",
         "send a valid token: Authorization: Bearer …; kejin token makes them",
         "请提供有效令牌：Authorization: Bearer …；由 kejin token 生成",
-        {"WWW-Authenticate": 'Bearer realm="kejin"'},
+        {"WWW-Authenticate": 'Bearer realm="kejin"' + (', error="invalid_token"' if is_told else "")},
     )

@@ -98,6 +98,10 @@ class _Switch:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
+            # No name in an address has control characters or what is no UTF-8; patterns that end in $ take a line end.
+            if not scope["path"].isprintable() or "\ufffd" in scope["path"]:
+                await front.refuse(self._service, _not_found(scope), scope, send)
+                return
             endpoint = self._commands.get(scope["path"])
             if endpoint is not None and scope["method"] == "POST":
                 await endpoint(scope, receive, send)

@@ -53,9 +53,9 @@ def codes_of(operation: Operation) -> list[str]:
     codes = list(_GUARDED if operation.may is not None else _OPEN)
     if operation.may is not None:
         codes += _ASKING
-    codes += ["invalid_parameter", "unknown_parameter"]
+    codes += ["invalid_parameter", "unknown_parameter", "malformed_request", "timeout", "head_too_large"]
     if operation.method != "GET":
-        codes += ["cross_site", "timeout", "body_too_large"]
+        codes += ["cross_site", "body_too_large", "unsupported_encoding"]
     return list(dict.fromkeys([*codes, *operation.codes]))
 
 

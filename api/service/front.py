@@ -6,6 +6,7 @@ unknown token), calls the operation, turns whatever goes wrong into a problem do
 
 from __future__ import annotations
 
+import ipaddress
 import re
 import time
 import traceback
@@ -20,15 +21,10 @@ from api.service.access import Sender, unauthorized
 from api.service.operations import Operation
 from api.service.parameters import read_parameters
 from api.service.problems import HttpProblem
-from api.service.requests import ClientLeft, Reply, Request, language_of, problem_reply
+from api.service.requests import SECURITY, ClientLeft, Reply, Request, language_of, problem_reply
 from api.service.service import Service
 from api.tokens import PREFIX
 
-#: What the answers of an API need: never sniffed, framed, or run as a page. Few, since each costs every answer.
-_SECURITY: Final = [
-    (b"x-content-type-options", b"nosniff"),
-    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
-]
 #: A secret that somebody put into an address.
 _SECRET: Final = re.compile(re.escape(PREFIX) + r"[A-Za-z0-9_-]+")
 _NO_STORE: Final = (b"cache-control", b"no-store")
@@ -52,7 +48,7 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = message["headers"]
-            headers += _SECURITY
+            headers += SECURITY
             headers.append((b"x-request-id", self.request_id.encode()))
             if not any(name == b"cache-control" for name, _ in headers):
                 headers.append(_NO_STORE)
@@ -76,8 +72,9 @@ async def handle(
         language = language_of(headers.get(b"accept-language"))
         sender = await _admitted(service, operation, scope, headers)
         request = Request(service, scope, receive, exchange.send, sender, language, exchange.request_id)
+        _check_body(operation, headers)
         request.parameters = read_parameters(
-            operation.parameters, path, scope["query_string"], headers.get, service.limits
+            operation.parameters, path, scope["query_string"], request.header_once, service.limits
         )
         reply = await operation.handle(request)
     except ClientLeft:
@@ -126,7 +123,7 @@ async def _admitted(
             await service.look_at_tokens()
             sender = service.access.sender(authorization)
         if sender is None:
-            raise unauthorized()
+            raise unauthorized(is_told=authorization is not None)
     if sender is None:
         return Sender(None, None, NOTHING)
     if operation.may is not None:
@@ -137,6 +134,9 @@ async def _admitted(
 def _check_origin(service: Service, scope: Scope, headers: Mapping[bytes, bytes]) -> None:
     """Refuse what a page of another site makes a browser send. Without tokens the address itself is the only guard,
     so the name it was asked by must be a loopback name (or a page could rebind its own name to us)."""
+    hosts = [value for name, value in scope["headers"] if name == b"host"]
+    if len(hosts) > 1 or (not hosts and scope["http_version"] == "1.1"):
+        raise HttpProblem("malformed_request", "a request names one Host", "请求须有且仅有一个 Host")
     host = headers.get(b"host", b"").decode("latin-1").lower()
     if scope["method"] not in _SAFE:
         origin = headers.get(b"origin")
@@ -149,12 +149,33 @@ def _check_origin(service: Service, scope: Scope, headers: Mapping[bytes, bytes]
                 "requests from pages of other sites are not taken",
                 "不接受来自其他站点页面的请求",
             )
-    if not service.access.exist and host and _name_of(host) not in _LOOPBACK_NAMES:
+    if not service.access.exist and host and not _is_loopback_name(_name_of(host)):
         raise HttpProblem(
             "misdirected",
             "this server answers on localhost only; make tokens to serve other names",
             "本服务器仅以 localhost 应答；若用其他名称，请先生成令牌",
         )
+
+
+def _check_body(operation: Operation, headers: Mapping[bytes, bytes]) -> None:
+    """A body is read as it is. Raises HttpProblem `unsupported_encoding`."""
+    encoding = headers.get(b"content-encoding")
+    if operation.body is not None and encoding is not None and encoding.lower() != b"identity":
+        raise HttpProblem(
+            "unsupported_encoding",
+            "bodies are not decompressed here; send it as it is, without Content-Encoding",
+            "此处不解压请求体；请不带 Content-Encoding 原样发送",
+        )
+
+
+def _is_loopback_name(name: str) -> bool:
+    """An address of this machine itself, as number or name: no other site's name can lead a browser there."""
+    if name in _LOOPBACK_NAMES:
+        return True
+    try:
+        return ipaddress.ip_address(name).is_loopback
+    except ValueError:
+        return False
 
 
 def _name_of(host: str) -> str:

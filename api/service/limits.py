@@ -18,7 +18,8 @@ class Limits:
     page_rows: int = 100
     page_rows_max: int = 1_000
     requests_max: int = 4_096  # waiting and at work; more are answered 503 at once
-    batches_max: int = 8  # at work; more wait
+    batches_max: int = 8  # at work; more wait, but not for ever
+    batch_wait_seconds_max: float = 30.0
     streams_max: int = 512
     turn_commands_max: int = 4_000
     quick_seconds_max: float = 10.0  # of one statement of a quick read

@@ -18,15 +18,17 @@ from api.service.problems import HttpProblem
 @dataclass(frozen=True, slots=True)
 class Cursor:
     """Where the next page begins: after `after` (a position, or how many rows were given), as known at
-    `known_position`, for the same filters."""
+    `known_position`, for the same filters. `known_at` is what the first page was asked for, as it is echoed."""
 
     filters: Mapping[str, Any]
     known_position: int
     after: int
+    known_at: str | None = None
 
     def text(self) -> str:
         """The cursor as a client gets it."""
-        raw = orjson.dumps([self.filters, self.known_position, self.after], option=orjson.OPT_SORT_KEYS)
+        pins = [self.filters, self.known_position, self.after, self.known_at]
+        raw = orjson.dumps(pins, option=orjson.OPT_SORT_KEYS)
         return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
@@ -37,7 +39,7 @@ def read_cursor(text: str, filters: Sequence[Parameter], parameters: Mapping[str
     """
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) if text.isascii() else b""
-        pinned, known_position, after = orjson.loads(raw)
+        pinned, known_position, after, known_at = orjson.loads(raw)
         right = (
             type(pinned) is dict
             and pinned.keys() == {filter_.name for filter_ in filters}
@@ -46,6 +48,7 @@ def read_cursor(text: str, filters: Sequence[Parameter], parameters: Mapping[str
             and 0 <= known_position < 2**53
             and type(after) is int
             and 0 <= after < 2**53
+            and _could_be_echoed(known_at)
         )
     except (ValueError, TypeError, binascii.Error):
         right = False
@@ -59,7 +62,19 @@ def read_cursor(text: str, filters: Sequence[Parameter], parameters: Mapping[str
             )
     if parameters.get("known_position") not in (None, known_position):
         raise _unusable("the cursor pins known_position", "游标已固定 known_position")
-    return Cursor(pinned, known_position, after)
+    if parameters.get("known_at") is not None and shown_instant(parameters["known_at"]) != known_at:
+        raise _unusable(
+            "the cursor pins known_at; leave it out or give the same",
+            "游标已固定 known_at；请省略或保持一致",
+        )
+    return Cursor(pinned, known_position, after, known_at)
+
+
+def _could_be_echoed(known_at: Any) -> bool:
+    """Whether an instant is one as it is echoed. Raises ValueError."""
+    return known_at is None or (
+        type(known_at) is str and shown_instant(datetime.fromisoformat(known_at)) == known_at
+    )
 
 
 def _could_be(filter_: Parameter, pinned: Any) -> bool:

@@ -177,7 +177,8 @@ KNOWN: Final = (
     instant("known_at", "As known at an instant (RFC 3339; without a zone: Shanghai). 截至该时刻所知。"),
     position(
         "known_position",
-        "As known at a position of the log; default: the newest. 截至该序号所知。",
+        "As known at a position of the log, from 1; default: the newest. 截至该序号所知。",
+        least=0,  # as much beyond the log as what comes after the newest: not_known
         example=5,
     ),
     position("min_position", "Wait until the answer knows this position. 至少须知至该序号。"),
@@ -186,9 +187,9 @@ KNOWN: Final = (
 CLOCKS: Final = (ON, *KNOWN)
 
 
-def paging(limits: Limits) -> tuple[Parameter, Parameter]:
-    """The size of a page, and where it begins."""
-    most = limits.page_rows_max
+def paging(limits: Limits, rows_max: int | None = None) -> tuple[Parameter, Parameter]:
+    """The size of a page (`rows_max`: of a list whose rows are costly), and where it begins."""
+    most = rows_max or limits.page_rows_max
     return (
         Parameter(
             "limit",

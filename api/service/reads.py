@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
+from hashlib import sha256
 from typing import Any, Final
 
 from api.roles import READ
@@ -14,7 +15,7 @@ from api.service.paging import Cursor, cut, read_cursor, shown_instant
 from api.service.parameters import CLOCKS, ON, paging
 from api.service.problems import HttpProblem
 from api.service.reading import ALONE, Lane
-from api.service.requests import Reply, Request, json_bytes
+from api.service.requests import Reply, Request, json_bytes, wants_lines
 from api.service.schemas import page_of
 from ledger.store import Store
 from projections.clocks import AsOf
@@ -39,22 +40,29 @@ def clocks_of(request: Request) -> Clocks:
 
 def echo(request: Request, as_of: AsOf) -> dict[str, Any]:
     """What was asked, as the answer says it."""
-    known_at = shown_instant(request.parameters["known_at"])
-    return {"on": as_of.on, "known_at": known_at, "known_position": as_of.known_position}
+    return {"on": as_of.on, "known_at": _known_at(request), "known_position": as_of.known_position}
+
+
+def _known_at(request: Request) -> str | None:
+    """The instant that was asked for, on this page or on the first one."""
+    return request.pinned_instant or shown_instant(request.parameters["known_at"])
 
 
 def entity_tag(request: Request, as_of: AsOf, *more: object) -> bytes:
     """Strong: at one position the same question has the same answer for ever, byte for byte. The release is part of
-    it, since another release may say more; and whatever `more` the question leaves open."""
-    return f'"{".".join(map(str, (request.service.version, as_of.known_position, *more)))}"'.encode()
+    it, since another release may say more; the question itself, so that who has a tag has had this answer; and
+    whatever `more` the question leaves open."""
+    scope = request.scope
+    form = b"\n" if wants_lines(request.header(b"accept")) else b""
+    question = sha256(scope["raw_path"] + b"?" + scope["query_string"] + form).hexdigest()[:12]
+    parts = (request.service.version, as_of.known_position, question, *request.besides, *more)
+    return f'"{".".join(map(str, parts))}"'.encode()
 
 
 def is_known(request: Request, tag: bytes) -> bool:
     """Whether If-None-Match names the tag (RFC 9110 §13.1.2)."""
     sent = request.header(b"if-none-match")
-    if sent is None:
-        return False
-    return sent.strip() == b"*" or tag in [one.strip().removeprefix(b"W/") for one in sent.split(b",")]
+    return sent is not None and tag in [one.strip().removeprefix(b"W/") for one in sent.split(b",")]
 
 
 def tagged(tag: bytes) -> list[tuple[bytes, bytes]]:
@@ -69,6 +77,7 @@ async def answered(
     *,
     projected: bool,
     page: Cursor | None = None,
+    besides: Callable[[Store], str] | None = None,
 ) -> tuple[AsOf, Any]:
     """Resolve the clocks and read, in a lane; nothing is read for a client that has this answer already."""
     clocks = clocks_of(request)
@@ -77,6 +86,8 @@ async def answered(
     service = request.service
 
     def question(store: Store) -> tuple[AsOf, Any]:
+        if besides is not None:
+            request.besides = (besides(store),)
         as_of, is_known_ = _resolved(request, clocks, store)
         if is_known_:
             return as_of, _NOT_MODIFIED
@@ -119,9 +130,14 @@ def _all_answered(read: ReadTogether, store: Store, requests: Sequence[Request])
     return answers
 
 
-def not_modified(answer: object) -> bool:
-    """Whether `answered` found that the client has the answer."""
-    return answer is _NOT_MODIFIED
+def not_modified(request: Request, answer: object) -> bool:
+    """Whether `answered` found that the client has the answer, or that there is one where it wants none (`*`)."""
+    return answer is _NOT_MODIFIED or wants_none(request)
+
+
+def wants_none(request: Request) -> bool:
+    """Whether no answer is wanted where there is any (RFC 9110 §13.1.2): to be asked once there is one."""
+    return request.header(b"if-none-match") == b"*"
 
 
 def document(
@@ -138,13 +154,19 @@ def document(
     tag: str = "reads",
     quick: bool = False,
     projected: bool = False,
+    besides: Callable[[Store], str] | None = None,
 ) -> Operation:
-    """A read that answers one document."""
+    """A read that answers one document. `besides` says what of it does not follow from its position: part of the
+    entity tag."""
 
     async def handle(request: Request) -> Reply:
         lane = request.service.quick if quick else request.service.slow
         as_of, found = await answered(
-            request, lane, lambda store, as_of: read(store, as_of, request.parameters), projected=projected
+            request,
+            lane,
+            lambda store, as_of: read(store, as_of, request.parameters),
+            projected=projected,
+            besides=besides,
         )
         return _document_reply(request, as_of, found)
 
@@ -175,7 +197,7 @@ def document_together(
 
 def _document_reply(request: Request, as_of: AsOf, found: Any) -> Reply:
     headers = tagged(entity_tag(request, as_of))
-    if not_modified(found):
+    if not_modified(request, found):
         return Reply(304, b"", headers)
     return Reply(200, json_bytes({**echo(request, as_of), **found}), headers)
 
@@ -235,7 +257,7 @@ def rows(
             page=page,
         )
         headers = tagged(entity_tag(request, as_of))
-        if not_modified(found):
+        if not_modified(request, found):
             return Reply(304, b"", headers)
         chosen, after = cut(found, 0 if page is None else page.after, given["limit"] or limits.page_rows)
         return Reply(200, json_bytes(page_document(request, as_of, chosen, asked, after)), headers)
@@ -262,6 +284,7 @@ def pinned(request: Request, filters: Sequence[Parameter]) -> tuple[Cursor | Non
     if given["cursor"] is None:
         return None, {filter_.name: given[filter_.name] for filter_ in filters}
     page = read_cursor(given["cursor"], filters, given)
+    request.pinned_instant = page.known_at
     return page, page.filters
 
 
@@ -269,11 +292,13 @@ def page_document(
     request: Request, as_of: AsOf, items: Sequence[Any], filters: Mapping[str, Any], after: int | None
 ) -> dict[str, Any]:
     """A page as JSON."""
-    following = None if after is None else Cursor(filters, as_of.known_position, after).text()
+    following = None
+    if after is not None:
+        following = Cursor(filters, as_of.known_position, after, _known_at(request)).text()
     return {**echo(request, as_of), "items": items, "next_cursor": following}
 
 
-TAG: Final = {"ETag": "strong, of the position that the answer knows"}
+TAG: Final = {"ETag": "strong, of the question and the position that the answer knows"}
 UNCHANGED: Final = Answer(304, "What If-None-Match names is still the answer.", {}, media_type="")
 
 

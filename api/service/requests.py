@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 from starlette.types import Message, Receive, Scope, Send
@@ -18,6 +18,16 @@ if TYPE_CHECKING:
     from api.service.service import Service
 
 Headers = list[tuple[bytes, bytes]]
+
+#: What the answers of an API need: never sniffed, framed, or run as a page. Few, since each costs every answer.
+SECURITY: Final[Headers] = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", b"default-src 'none'; frame-ancestors 'none'"),
+]
+
+
+#: So much of a body that is too long is read before the answer.
+_DISCARDED_BYTES_MAX: Final = 16 * 2**20
 
 
 @dataclass(slots=True)
@@ -32,6 +42,10 @@ class Request:
     language: str
     id: str
     parameters: Mapping[str, Any] = field(default_factory=dict)
+    #: The instant that a cursor's first page was asked for, as it is echoed.
+    pinned_instant: str | None = None
+    #: What the answer holds besides what follows from its position; part of its entity tag.
+    besides: tuple[str, ...] = ()
     #: What the log line of the request says besides: positions, refusals.
     noted: dict[str, Any] = field(default_factory=dict)
 
@@ -40,23 +54,36 @@ class Request:
         headers: Headers = self.scope["headers"]
         return next((value for key, value in headers if key == name), None)
 
+    def header_once(self, name: bytes) -> bytes | None:
+        """The value of a header that may stand once only. Raises HttpProblem `invalid_parameter`."""
+        headers: Headers = self.scope["headers"]
+        found = [value for key, value in headers if key == name]
+        if len(found) > 1:
+            shown = name.decode("latin-1")
+            raise HttpProblem("invalid_parameter", f"the header {shown} stands twice", f"请求头 {shown} 重复")
+        return found[0] if found else None
+
     async def body(self, bytes_max: int) -> bytes:
-        """The whole body. Raises HttpProblem `body_too_large`, `timeout`, ClientLeft."""
+        """The whole body. One that is somewhat too long is read to its end and thrown away, since many clients
+        look for an answer only then. Raises HttpProblem `body_too_large`, `timeout`, ClientLeft."""
+        self.check_declared_length(_DISCARDED_BYTES_MAX)
         message = await self.next_message()
-        first: bytes = message.get("body", b"")
-        if not message.get("more_body"):
-            if len(first) > bytes_max:
-                raise too_large(bytes_max)
-            return first
-        pieces = bytearray(first)
-        while message.get("more_body"):
-            if len(pieces) > bytes_max:
-                raise too_large(bytes_max)
+        pieces, size = bytearray(message.get("body", b"")), len(message.get("body", b""))
+        while message.get("more_body") and size <= _DISCARDED_BYTES_MAX:
             message = await self.next_message()
-            pieces += message.get("body", b"")
-        if len(pieces) > bytes_max:
+            piece = message.get("body", b"")
+            size += len(piece)
+            if size <= bytes_max:
+                pieces += piece
+        if size > bytes_max:
             raise too_large(bytes_max)
         return bytes(pieces)
+
+    def check_declared_length(self, bytes_max: int) -> None:
+        """Whether what Content-Length announces is taken at all. Raises HttpProblem `body_too_large`."""
+        declared = self.header(b"content-length")
+        if declared is not None and declared.isdigit() and int(declared) > bytes_max:
+            raise too_large(bytes_max)
 
     async def next_message(self) -> Message:
         """The next piece of the body. Raises HttpProblem `timeout`, ClientLeft."""
@@ -129,6 +156,18 @@ def language_of(accepted: bytes | None) -> str:
             if weight > weight_of_best:
                 best, weight_of_best = language, weight
     return best
+
+
+def wants_lines(accepted: bytes | None) -> bool:
+    """Whether Accept prefers NDJSON to JSON (RFC 9110 §12.5.1)."""
+    if accepted is None or b"ndjson" not in accepted:
+        return False
+    weights: dict[str, float] = {}
+    for part in accepted.decode("latin-1").lower().split(","):
+        name, _, parameters = part.strip().partition(";")
+        weights[name.strip()] = _weight(parameters)
+    lines = weights.get("application/x-ndjson", 0.0)
+    return lines > 0 and lines >= weights.get("application/json", 0.0)
 
 
 def _weight(parameters: str) -> float:

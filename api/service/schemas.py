@@ -152,8 +152,9 @@ def _sample(field: Field, codes: Iterator[str]) -> Any:
 _CODES: Final = ("91350100M000100Y43", "91110108551385082Q", "91110000101623741K", "91110000600037341L")
 
 
+_OUTCOMES: Final = ("accepted", "refused", "invalid", "repeated")
 _OUTCOME_MEMBERS: Final[Schema] = {
-    "outcome": {"type": "string", "enum": ["accepted", "refused", "invalid", "repeated"]},
+    "outcome": {"type": "string", "enum": [*_OUTCOMES]},
     "positions": {"type": "array", "items": {"type": "integer", "minimum": 1}},
     "amount_fen": {"type": "integer"},
     "code": {"type": "string"},
@@ -197,7 +198,12 @@ OUTCOME: Final = _object(
     _OUTCOME_MEMBERS, *(name for name in _OUTCOME_MEMBERS if name not in ("outcome", "positions"))
 )
 OUTCOME_LINE: Final = _object(
-    {"line": {"type": "integer", "minimum": 1}, **_OUTCOME_MEMBERS},
+    {
+        "line": {"type": "integer", "minimum": 1},
+        **_OUTCOME_MEMBERS,
+        # Of a line that was not read, or whose commit nobody can tell of: sent again under its key, it shows.
+        "outcome": {"type": "string", "enum": [*_OUTCOMES, "unknown"]},
+    },
     *(name for name in _OUTCOME_MEMBERS if name not in ("outcome", "positions")),
 )
 _PROBLEM_MEMBERS: Final[Schema] = {

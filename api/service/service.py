@@ -49,11 +49,12 @@ class Service:
         self.described: dict[str, Any] = {}  # the OpenAPI document
         self.draining = False
         self.in_flight = 0
+        self.four_eyes = FourEyes(lambda: self.access.exist)
         self.writer = WriterThread(
             database.writer,
             catalogue,
             principal,
-            FourEyes(lambda: self.access.exist),
+            self.four_eyes,
             self.metrics.committed,
             limits.turn_commands_max,
         )

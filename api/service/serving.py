@@ -14,6 +14,7 @@ from typing import Final
 import uvicorn
 
 from api.service.application import application
+from api.service.connection import Connection
 from api.service.service import Service
 
 _BACKLOG: Final = 2_048
@@ -83,7 +84,7 @@ def serve(service: Service, bound: socket.socket) -> None:
     sys.setswitchinterval(_SWITCH_SECONDS)
     config = uvicorn.Config(
         application(service),
-        http="httptools",
+        http=Connection,
         loop="auto",
         ws="none",
         lifespan="on",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from api.service.examples import LINES
 from api.service.limits import Limits
 from api.service.operations import Operation
 from ledger.catalogue import catalogue
-from tests.cli.program import OPENING, Program, claim, pay, publicise
+from tests.cli.program import OPENING, Line, Program, claim, ndjson, pay, publicise, repay
 from tests.faults.test_kills import until
 from tests.http.service import Service, serving
 from tests.http.test_commands import problem
@@ -158,6 +159,7 @@ def test_nobody_pays_what_they_decided(database: str, tmp_path: Path) -> None:
         client = service.client(both)
         client.record(*OPENING, claim("C1", 100), publicise("C1"))
         problem(client.post(pay("C1")), 403, "four_eyes")
+        problem(client.post(pay("C1"), dry_run="true"), 403, "four_eyes")
         lines = client.run(claim("C2", 100, "2023-04-01"), publicise("C2"), pay("C2")).lines
         assert [line["outcome"] for line in lines] == ["accepted", "accepted", "refused"]
         assert (lines[2]["code"], lines[2]["positions"]) == ("four_eyes", [])
@@ -192,6 +194,40 @@ def test_a_token_that_is_revoked_or_expired_or_wrong_is_refused(database: str, t
     listed = kejin.ask("token", "list")
     assert [t["principal"] for t in listed] == ["auditor", "later"]
     assert all(t["revoked_at"] for t in listed)
+
+
+def test_what_a_token_began_ends_with_it(database: str, tmp_path: Path) -> None:
+    """A stream gets no event, and a batch has no line accepted, once its token is revoked."""
+    kejin = Program(database)
+    boss = token(kejin, "boss", *ROLES)
+    secret = token(kejin, "clerk", *ROLES)
+    with serving(kejin, tmp_path / "log") as service:
+        service.client(boss).record(*OPENING)
+        head = f"HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {secret}\r\n".encode()
+        stream, batch = (socket.create_connection((service.host, service.port)) for _ in range(2))
+        with stream, batch:
+            stream.sendall(b"GET /v1/events/stream " + head + b"\r\n")
+            assert stream.recv(12) == b"HTTP/1.1 200"
+            batch.sendall(
+                b"POST /v1/commands " + head + b"Transfer-Encoding: chunked\r\n\r\n" + chunk(repay(1))
+            )
+            answered = batch.makefile("rb")
+            assert b'"accepted"' in next(line for line in answered if line.startswith(b"{"))
+            streamed = stream.makefile("rb")
+            assert any(b"LoanRepaid" in line for line in streamed)
+            assert kejin("token", "revoke", "clerk").code == 0
+            until(lambda: service.client(secret).get("/v1/caps").status == 401)
+            batch.sendall(chunk(repay(2)) + b"0\r\n\r\n")
+            told = json.loads(next(line for line in answered if line.startswith(b"{")))
+            assert (told["outcome"], told["code"]) == ("refused", "unauthorized")
+            service.client(boss).record(repay(3))
+            assert b"id: " not in streamed.read()
+
+
+def chunk(line: Line) -> bytes:
+    """A line of a body that is sent piece by piece."""
+    data = ndjson(line)
+    return b"%x\r\n%b\r\n" % (len(data), data)
 
 
 def test_secrets_are_stored_nowhere(database: str, tmp_path: Path) -> None:

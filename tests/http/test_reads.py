@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -10,7 +11,8 @@ import pytest
 from api.service.examples import BANK, EVENTS, FIRM
 from ledger import merkle
 from tests.cli.program import OPENING, Program, repay
-from tests.http.service import Answer, Service
+from tests.faults.test_kills import data_folder, until
+from tests.http.service import Answer, Service, serving
 from tests.http.test_commands import problem
 
 
@@ -213,3 +215,75 @@ def test_the_proofs_of_the_log_hold(example: Service) -> None:
         roots = [bytes.fromhex(older[name]) for name in ("old_root", "root")]
         assert merkle.is_consistent(position, roots[0], older["size"], roots[1], path)
         assert older["root"] == newest["root"]
+
+
+def test_a_tag_is_of_one_question(example: Service) -> None:
+    """Who has a tag has had this answer: one from another address, or of another form, is not answered 304; and
+    If-None-Match: * is no way around what is not there."""
+    tag = example.get("/v1/caps").headers["etag"]
+    assert example.get("/v1/caps", {"If-None-Match": tag}).status == 304
+    for path in ("/v1/rounds/R9", "/v1/balances/nope", "/v1/events/999"):
+        for sent in (tag, "*"):
+            assert example.get(path, {"If-None-Match": sent}).status == 404, (path, sent)
+    lines = {"Accept": "application/x-ndjson", "If-None-Match": example.get("/v1/events").headers["etag"]}
+    assert example.get("/v1/events", lines).status == 200
+
+
+@pytest.mark.parametrize(
+    ("accept", "is_lines"),
+    [
+        ("application/x-ndjson", True),
+        ("application/json", False),
+        ("application/x-ndjson;q=0, */*", False),
+        ("application/x-ndjson;q=0.4, application/json;q=0.5", False),
+        ("application/json;q=0.5, application/x-ndjson;q=0.9", True),
+    ],
+)
+def test_accept_is_weighed(example: Service, accept: str, is_lines: bool) -> None:
+    """NDJSON where it is preferred to JSON (RFC 9110 §12.5.1)."""
+    answer = example.get("/v1/events", {"Accept": accept})
+    assert answer.headers["content-type"].startswith("application/x-ndjson") == is_lines
+
+
+def test_position_0_is_not_known(example: Service) -> None:
+    """As on the command line: before the first event nothing can be known."""
+    for path in ("/v1/caps", "/v1/balances/public/treasury", "/v1/events"):
+        problem(example.get(path, known_position=0), 404, "not_known")
+
+
+def test_a_cursor_pins_the_instant_that_was_asked_for(service: Service) -> None:
+    """Later pages say the instant of the first one, and take no other."""
+    service.record(*OPENING)
+    instant = service.read("/v1/events")["items"][-1]["recorded_at"]
+    first = service.read("/v1/events", known_at=instant, limit=2)
+    assert first["known_at"]
+    second = service.read("/v1/events", cursor=first["next_cursor"], limit=2)
+    assert (second["known_at"], second["known_position"]) == (first["known_at"], first["known_position"])
+    assert (
+        service.read("/v1/events", cursor=first["next_cursor"], known_at=instant)["known_at"]
+        == first["known_at"]
+    )
+    other = service.get("/v1/events", cursor=first["next_cursor"], known_at="2020-01-01T00:00:00Z")
+    problem(other, 422, "invalid_cursor")
+
+
+def test_the_tag_of_a_checkpoint_changes_with_it(tmp_path: Path) -> None:
+    """Whoever polls for the newest signed checkpoint is never told that an older one is still the answer."""
+    with data_folder(tmp_path / "data") as kejin, serving(kejin, tmp_path / "log") as service:
+        service.record(*OPENING)
+        notes: dict[str, str] = {}
+        for amount in range(1, 4):
+            service.record(repay(amount))
+            until(lambda: next_note(service, notes))
+        assert len(notes) == 3
+
+
+def next_note(service: Service, notes: dict[str, str]) -> bool:
+    """Whether there is another note than those by tag; a tag that is known has the note that it had."""
+    answer = service.get("/v1/log/checkpoint", known_position=3)
+    tag, note = answer.headers["etag"], answer.document["note"]
+    assert notes.get(tag, note) == note
+    if note is None or note in notes.values():
+        return False
+    notes[tag] = note
+    return True

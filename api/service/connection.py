@@ -1,0 +1,170 @@
+"""A client's connection: uvicorn's, with what it leaves open closed.
+
+The head of a request may be only so long and take only so long; a wish for another protocol is declined without losing
+the body (RFC 9110 §7.8); who has sent everything and closed that half is still answered; what is no HTTP is answered as
+a problem, like everything else.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from asyncio.events import TimerHandle
+from typing import Any, Final
+
+import httptools
+from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
+
+from api.service.problems import MEDIA_TYPE, HttpProblem
+from api.service.requests import SECURITY, json_bytes
+
+HEAD_BYTES_MAX: Final = 64 * 2**10
+HEAD_SECONDS_MAX: Final = 30.0
+#: What asks for another protocol; none of them is for the body.
+_WISHES: Final = (b"upgrade", b"http2-settings")
+
+
+class Connection(HttpToolsProtocol):
+    """One connection, which may bring many requests."""
+
+    def __init__(self, *arguments: Any, **more: Any) -> None:
+        super().__init__(*arguments, **more)
+        self._in_head = False
+        self._head_bytes = 0  # of the head at hand, but for the piece that it begins in
+        self._head_timer: TimerHandle | None = None
+        self._has_sent_all = False
+        self._is_refused = False
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Wait for the first request, but not for ever."""
+        super().connection_made(transport)
+        self._expect_head()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Nothing more is expected."""
+        self._head_is_here()
+        super().connection_lost(exc)
+
+    def data_received(self, data: bytes) -> None:
+        """Take in a piece, wherever it was cut."""
+        if self._is_refused:
+            return
+        self._unset_keepalive_if_required()
+        was_in_head = self._in_head
+        try:
+            self.parser.feed_data(data)
+        except httptools.HttpParserUpgrade as wish:
+            self._decline(data[wish.args[0] :])
+        except httptools.HttpParserError:
+            self.refuse(HttpProblem("malformed_request", "this is not HTTP/1.1", "不是 HTTP/1.1 请求"))
+        if was_in_head and self._in_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > HEAD_BYTES_MAX:
+                en = f"the head of the request is longer than {HEAD_BYTES_MAX} bytes"
+                self.refuse(HttpProblem("head_too_large", en, f"请求头超过 {HEAD_BYTES_MAX} 字节"))
+
+    def eof_received(self) -> bool | None:  # type: ignore[override]
+        """The client sends nothing more. What it sent whole is still answered."""
+        cycle = self._exchange
+        self._has_sent_all = True
+        if cycle is None or (cycle.response_complete and not self.pipeline):
+            return None
+        if cycle.more_body:  # the rest of the body never comes
+            cycle.disconnected = True
+            cycle.message_event.set()
+            return None
+        return True
+
+    def on_response_complete(self) -> None:
+        """Go on with the next request, or leave with a client that sends none."""
+        others_wait = bool(self.pipeline)
+        super().on_response_complete()
+        if self._has_sent_all and not others_wait:
+            self.transport.close()
+
+    # --- the parser's calls --------------------------------------------------------------------------------------
+
+    def on_message_begin(self) -> None:
+        """A head begins."""
+        super().on_message_begin()
+        self._in_head, self._head_bytes = True, 0
+        self._expect_head()
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """A header; blanks around its value are not part of it (RFC 9112 §5.1)."""
+        super().on_header(name, value.strip(b" \t"))
+
+    def on_headers_complete(self) -> None:
+        """The head is here. One with a wish is taken up again without it."""
+        self._in_head = False
+        self._head_is_here()
+        if not self.parser.should_upgrade():
+            super().on_headers_complete()
+
+    def on_body(self, body: bytes) -> None:
+        """A piece of the body."""
+        if not self.parser.should_upgrade():
+            super().on_body(body)
+
+    def on_message_complete(self) -> None:
+        """The request is here."""
+        if not self.parser.should_upgrade():
+            super().on_message_complete()
+
+    # --- what is declined ----------------------------------------------------------------------------------------
+
+    def _decline(self, rest: bytes) -> None:
+        """Begin the request again as if it wished for nothing; `rest` is what follows its head."""
+        method = self.parser.get_method()
+        if method == b"CONNECT":
+            self.refuse(HttpProblem("malformed_request", "this is no proxy", "本服务不是代理"))
+            return
+        lines = [b"%b %b HTTP/%b" % (method, self.url, self.parser.get_http_version().encode())]
+        for name, value in self.headers:
+            if name == b"connection":
+                kept = [one for one in value.split(b",") if one.strip().lower() not in _WISHES]
+                lines += [name + b": " + b",".join(kept)] if kept else []
+            elif name not in _WISHES:
+                lines.append(name + b": " + value)
+        self.parser = httptools.HttpRequestParser(self)
+        self.parser.set_dangerous_leniencies(lenient_data_after_close=True)
+        self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
+
+    def refuse(self, problem: HttpProblem) -> None:
+        """Take nothing more. The problem is the answer, unless another one is under way."""
+        self._is_refused = True
+        self._head_is_here()
+        cycle = self._exchange
+        if cycle is not None and not cycle.response_complete:
+            cycle.keep_alive = False
+            return
+        body = json_bytes(problem.document("en"))
+        headers = [
+            (b"content-type", MEDIA_TYPE.encode()),
+            (b"content-length", str(len(body)).encode()),
+            (b"connection", b"close"),
+            *SECURITY,
+        ]
+        told = b"".join([name + b": " + value + b"\r\n" for name, value in headers])
+        self.transport.write(STATUS_LINE[problem.status] + told + b"\r\n" + body)
+        self.transport.close()
+
+    @property
+    def _exchange(self) -> RequestResponseCycle | None:
+        """The newest request and its answer; None before the first."""
+        return self.cycle
+
+    def _expect_head(self) -> None:
+        if self._head_timer is None:
+            self._head_timer = self.loop.call_later(HEAD_SECONDS_MAX, self._head_is_late)
+
+    def _head_is_here(self) -> None:
+        if self._head_timer is not None:
+            self._head_timer.cancel()
+            self._head_timer = None
+
+    def _head_is_late(self) -> None:
+        self._head_timer = None
+        if self._in_head:
+            self.refuse(HttpProblem("timeout", "the request did not come in time", "请求未及时到达"))
+        elif not self.transport.is_closing():
+            self.transport.close()

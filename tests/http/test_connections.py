@@ -1,0 +1,150 @@
+"""What is sent byte by byte: heads without end, wishes for other protocols, halves that are closed, what is no HTTP."""
+
+from __future__ import annotations
+
+import json
+import socket
+
+import pytest
+
+from tests.cli.program import OPENING, PATIENCE_SECONDS, repay
+from tests.http.service import Service
+
+BODY = json.dumps({"loan": "L1", "amount_fen": 1}).encode()
+POST = b"POST /v1/commands/repay-loan HTTP/1.1\r\nHost: localhost\r\nContent-Length: %d\r\n" % len(BODY)
+
+
+def told(service: Service, *pieces: bytes, half: bool = False) -> bytes:
+    """All that comes back for bytes that are sent in pieces, until the server closes; `half`: after ours is closed."""
+    with socket.create_connection((service.host, service.port), PATIENCE_SECONDS) as connection:
+        for piece in pieces:
+            connection.sendall(piece)
+        if half:
+            connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(65_536), b""))
+
+
+def document(answer: bytes) -> dict[str, object]:
+    """The JSON of an answer that is the only one."""
+    assert answer.count(b"HTTP/1.1 ") == 1, answer
+    found: dict[str, object] = json.loads(answer.partition(b"\r\n\r\n")[2])
+    return found
+
+
+@pytest.fixture
+def ready(service: Service) -> Service:
+    """A server on a ledger with a loan."""
+    service.record(*OPENING)
+    return service
+
+
+@pytest.mark.parametrize("cut", [None, 40, len(POST) + 60, -len(BODY), -3])
+def test_a_wish_for_http_2_is_declined_and_the_body_stays_the_body(ready: Service, cut: int | None) -> None:
+    """A client that offers HTTP/2 on the way gets its command recorded, wherever its bytes are cut."""
+    wish = b"Connection: Upgrade, HTTP2-Settings, close\r\nUpgrade: h2c\r\nHTTP2-Settings: AAMAAABk\r\n\r\n"
+    sent = POST + wish + BODY
+    answer = told(ready, *([sent] if cut is None else [sent[:cut], sent[cut:]]))
+    assert answer.startswith(b"HTTP/1.1 201"), answer
+    assert document(answer)["outcome"] == "accepted"
+
+
+def test_a_body_is_no_request_whatever_the_head_wishes_for(ready: Service) -> None:
+    """Nobody can hide a request in the body of another one."""
+    hidden = b"GET /v1/caps HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    head = POST.replace(b"Content-Length: %d" % len(BODY), b"Content-Length: %d" % len(hidden))
+    answer = told(ready, head + b"Connection: Upgrade, close\r\nUpgrade: h2c\r\n\r\n", hidden)
+    assert answer.startswith(b"HTTP/1.1 422")
+    assert document(answer)["code"] == "invalid"
+
+
+def test_who_has_closed_their_half_is_answered(ready: Service) -> None:
+    """Everything that was sent whole is answered in order, then the connection is closed; half a request is not."""
+    ask = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    assert told(ready, POST + b"\r\n" + BODY, half=True).startswith(b"HTTP/1.1 201")
+    assert told(ready, ask * 3, half=True).count(b"HTTP/1.1 200") == 3
+    assert told(ready, POST + b"\r\n" + BODY[:-1], half=True) == b""
+    assert ready.read("/v1/events")["known_position"] == 6
+
+
+def test_a_head_has_a_limit(ready: Service) -> None:
+    """A head that goes on and on is 431, in one header or in many."""
+    head = b"GET /health HTTP/1.1\r\nHost: localhost\r\n"
+    for more in ([b"X: "] + [b"x" * 10_000] * 40, [b"X-%d: %b\r\n" % (n, b"x" * 1_000) for n in range(400)]):
+        with socket.create_connection((ready.host, ready.port), PATIENCE_SECONDS) as connection:
+            connection.sendall(head)
+            try:
+                for piece in more:
+                    connection.sendall(piece)
+            except (BrokenPipeError, ConnectionResetError):
+                pass  # it has said enough
+            else:
+                assert connection.recv(12) == b"HTTP/1.1 431"
+    assert ready.get("/health").status == 200
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        b"this is no HTTP\r\n\r\n",
+        b"GET /health HTTP/1.1\r\n\r\n",
+        b"GET /health HTTP/1.1\r\nHost: localhost\r\nHost: elsewhere.example\r\n\r\n",
+        b"CONNECT elsewhere.example:80 HTTP/1.1\r\nHost: localhost\r\n\r\n",
+        b"POST /v1/commands HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1\r\nTransfer-Encoding: chunked\r\n\r\n",
+    ],
+)
+def test_what_is_no_http_is_a_problem_too(example: Service, sent: bytes) -> None:
+    """400 as a problem document, with the headers of every answer."""
+    answer = told(example, sent, half=True)
+    assert answer.startswith(b"HTTP/1.1 400"), answer
+    assert b"application/problem+json" in answer
+    assert b"nosniff" in answer
+    assert document(answer)["code"] == "malformed_request"
+
+
+def test_blanks_around_a_header_are_not_part_of_it(ready: Service) -> None:
+    """The same key with a blank behind it is the same key (RFC 9112 §5.1)."""
+    for blank in (b"", b" ", b"\t "):
+        answer = told(ready, POST + b"Connection: close\r\nIdempotency-Key: one" + blank + b"\r\n\r\n" + BODY)
+        assert document(answer)["positions"] == [6]
+
+
+def test_a_key_stands_once(ready: Service) -> None:
+    """Two keys for one command are 422; a batch takes none, since each line has its own."""
+    twice = b"Connection: close\r\nIdempotency-Key: a\r\nIdempotency-Key: b\r\n\r\n"
+    assert document(told(ready, POST + twice + BODY))["code"] == "invalid_parameter"
+    answer = ready.ask("POST", "/v1/commands", BODY, {"Idempotency-Key": "a"})
+    assert (answer.status, answer.document["code"]) == (422, "invalid_parameter")
+
+
+@pytest.mark.parametrize(
+    "path", ["/health\n", "/v1/caps\n", "/v1/commands/repay-loan\n", "/v1/balances/a\x00"]
+)
+def test_an_address_has_no_line_ends(ready: Service, path: str) -> None:
+    """What looks like an address but for a control character at its end is none."""
+    method = "POST" if "commands" in path else "GET"
+    assert ready.ask(method, path, BODY if method == "POST" else None).status == 404
+    assert told(
+        ready, b"GET /v1/balances/public/round/%FF/available HTTP/1.1\r\nHost: localhost\r\n\r\n", half=True
+    )[:12] == (b"HTTP/1.1 404")
+
+
+def test_bodies_are_taken_as_they_are(ready: Service) -> None:
+    """A compressed body is 415; identity is none."""
+    fields = repay(1)
+    assert ready.post(fields, {"Content-Encoding": "gzip"}).status == 415
+    assert ready.post(fields, {"Content-Encoding": "identity"}).status == 201
+
+
+def test_head_of_a_stream_ends(example: Service) -> None:
+    """HEAD of the endless stream is answered and the connection goes on."""
+    head = b"HEAD /v1/events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    ask = b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    answer = told(example, head + ask, half=True)
+    assert answer.count(b"HTTP/1.1 200") == 2
+    assert b"text/event-stream" in answer
+
+
+@pytest.mark.parametrize("host", ["127.0.0.2", "[::1]:80", "localhost:1"])
+def test_every_number_of_this_machine_is_its_name(example: Service, host: str) -> None:
+    """Without tokens any loopback address may be asked by."""
+    assert example.get("/v1/caps", {"Host": host}).status == 200
