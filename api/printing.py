@@ -11,11 +11,12 @@ import orjson
 
 
 def print_json(document: Any) -> None:
-    """One JSON document on standard output. A sum may have more than the 64 bits that orjson writes."""
+    """One JSON document on standard output. A sum may have more than the 64 bits that orjson writes; what a damaged
+    database holds may be no type of JSON at all, and is shown as text."""
     try:
         text = orjson.dumps(document)
     except TypeError:
-        text = json.dumps(document, ensure_ascii=False, separators=(",", ":")).encode()
+        text = json.dumps(document, ensure_ascii=False, separators=(",", ":"), default=str).encode()
     sys.stdout.buffer.write(text + b"\n")
     sys.stdout.buffer.flush()
 

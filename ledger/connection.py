@@ -36,7 +36,10 @@ class StoreError(Exception):
 
 def connect(address: str, *, by_index: bool = False, settings: str = "") -> psycopg.Connection[Any]:
     """A connection in autocommit mode; `settings` are options of the server. Raises StoreError."""
-    options = "-c timezone=UTC -c client_min_messages=warning -c datestyle=ISO"
+    # What a database or a role is set to says nothing here: above all not in which schema a name is looked for first.
+    # PostgreSQL's own come before those of `public`, temporary ones last.
+    options = "-c timezone=UTC -c client_min_messages=warning -c datestyle=ISO -c search_path=public,pg_temp"
+    options += " -c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off"
     options += f" {settings}" if settings else ""
     if by_index:
         options += " " + _PLAN_BY_INDEX

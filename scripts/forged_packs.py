@@ -9,6 +9,7 @@ their own can run it on them. The signing keys are public on purpose: bytes 00 t
 
 from __future__ import annotations
 
+import base64
 import json
 import sys
 import tempfile
@@ -94,6 +95,7 @@ def forgeries(firm: Files, claim: Files) -> list[tuple[str, str, bytes]]:
             "a changed page under the old manifest",
             archive({**firm, "page.html": b"<p>"}),
         ),
+        ("manifest-signed-twice", "a second signature, of nobody known", archive(signed_twice(firm))),
         ("file-added", "a file that the manifest does not name", archive({**firm, "more": b""})),
         ("trailing-byte", "a byte after the end of the zip", archive(firm) + b"\0"),
         ("files-reordered", "the files in another order", archive(order)),
@@ -124,6 +126,14 @@ def forgeries(firm: Files, claim: Files) -> list[tuple[str, str, bytes]]:
 def with_pack(files: Files, change: Callable[[dict[str, Any]], Any]) -> bytes:
     """A pack whose pack.json is changed and whose manifest is right."""
     return made(edited(files, change))
+
+
+def signed_twice(files: Files) -> Files:
+    """The manifest with one more line among its signatures: what anybody could add without a key."""
+    return {
+        **files,
+        "MANIFEST": files["MANIFEST"] + "— anybody ".encode() + base64.b64encode(bytes(68)) + b"\n",
+    }
 
 
 def edited_key(files: Files) -> Files:

@@ -72,6 +72,49 @@ def test_a_grant_beyond_a_merger_is_found_behind_its_notice() -> None:
     assert [(b.position, b.over_fen, b.known_then) for b in breaches(lines)] == [(2, 2, False), (3, 3, True)]
 
 
+def test_what_one_event_passed_hides_nothing_on_other_days() -> None:
+    """After a merger that passed a cap by much, use given back, and a grant that passes it by less: a finding."""
+    lines = [
+        ("key", 1, "X", "2024-01-01", -20, True),
+        ("key", 2, "PartiesMerged", "2024-01-02", 40, False),
+        ("key", 3, "X", "2024-01-04", -30, False),
+        ("key", 4, "X", "2024-01-06", 15, False),
+    ]
+    assert [(b.position, b.over_fen, b.known_then) for b in breaches(lines)] == [(2, 20, False), (4, 5, True)]
+
+
+def _raised_by_brute_force(lines: list[Line]) -> list[tuple[int, int]]:
+    """Of each event that raises a day above the limit, or further above it: its position, the most on such a day."""
+    found = []
+    for position in sorted({line[1] for line in lines}):
+        after, before = (
+            [sum(line[4] for line in lines if line[1] <= known and line[3] <= day) for day in _DAYS]
+            for known in (position, position - 1)
+        )
+        raised = [a for a, b in zip(after, before, strict=True) if a > b]
+        if max(raised, default=0) > 0:
+            found.append((position, max(raised)))
+    return found
+
+
+@settings(max_examples=400, deadline=None)
+@given(_HISTORY, st.lists(st.booleans(), min_size=12, max_size=12))
+def test_each_kind_of_breach_is_the_first_that_brute_force_finds(
+    history: list[list[tuple[str, int, bool]]], moved: list[bool]
+) -> None:
+    """Events that merge among others that grant: the first notice and the first finding, day by day."""
+    kinds = ["PartiesMerged" if one else "X" for one in moved]
+    lines = [(k, p, kinds[p - 1], day, fen, is_limit) for k, p, _, day, fen, is_limit in _lines(history, "X")]
+    raised = dict(_raised_by_brute_force(lines))
+    uses = {line[1] for line in lines if line[4] > 0 and not line[5] and line[2] == "X"}
+    first = {
+        then: next(((p, fen) for p, fen in raised.items() if (p in uses) == then), None)
+        for then in (True, False)
+    }
+    found = {breach.known_then: (breach.position, breach.over_fen) for breach in breaches(lines)}
+    assert found == {then: one for then, one in first.items() if one is not None}
+
+
 # --- the whole check, on a ledger ---------------------------------------------------------------------
 
 Passed = tuple[str, int, int]  # key, position, fen above the limit
@@ -83,13 +126,13 @@ class Naive:
     """Every value on every day, added up anew after each event, in plain integers."""
 
     left_fen: dict[str, dict[str, int]] = field(default_factory=lambda: defaultdict(lambda: defaultdict(int)))
-    worst_fen: dict[str, int] = field(default_factory=lambda: defaultdict(int))
     known_then: dict[str, Passed] = field(default_factory=dict)
     known_later: dict[str, Passed] = field(default_factory=dict)
 
     def take_in(self, position: int, kind: str, postings: Iterable[Posting]) -> None:
         """Note one event and what it passed."""
         takes: dict[str, bool] = {}
+        before = {key: dict(days) for key, days in self.left_fen.items()}
         for line in postings:
             account, fen, day = line.account, line.amount_fen, line.effective_on
             book, _, rest = account.partition("/")
@@ -102,13 +145,18 @@ class Naive:
             self.left_fen[key][day] += change_fen
             takes[key] = takes.get(key, False) or (change_fen < 0 and book != "limit")
         for key, raised in takes.items():
-            days = self.left_fen[key]
-            least_fen = min(0, *(sum(f for d, f in days.items() if d <= day) for day in days))
-            if least_fen < self.worst_fen[key]:
+            days, days_before = self.left_fen[key], before.get(key, {})
+            now = {day: left_on(days, day) for day in days}
+            least_fen = min(0, *(left for day, left in now.items() if left < left_on(days_before, day)), 0)
+            if least_fen < 0:
                 then = raised and kind not in ("PartiesMerged", "FactReversed")
                 found = self.known_then if then else self.known_later
                 found.setdefault(key, (key, position, -least_fen))
-            self.worst_fen[key] = least_fen
+
+
+def left_on(days: dict[str, int], day: str) -> int:
+    """What is left on a day."""
+    return sum(fen for other, fen in days.items() if other <= day)
 
 
 def naive(store: Store) -> tuple[set[Shown], set[Shown]]:

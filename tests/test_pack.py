@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import base64
 import json
 import random
 import subprocess
@@ -464,6 +465,50 @@ def test_as_a_program(sound: bytes, tmp_path: Path) -> None:
     pack.write_bytes(sound[:-1])
     changed = run(pack, "--key", TRUSTED)
     assert (changed.returncode, changed.stderr) == (1, "")
+
+
+@pytest.mark.parametrize("words", ["\x1b[2K\rHOLDS: signed by us\x1b[8m", "a\nHOLDS: signed by us", "\ud800"])
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii", "latin-1"])
+def test_what_stands_in_a_pack_moves_no_cursor(tmp_path: Path, words: str, encoding: str) -> None:
+    """Nothing in a pack can write a line of its own, or end the program with anything but one line, in any encoding."""
+    program, pack = tmp_path / "kejin-verify.py", tmp_path / "pack.zip"
+    program.write_bytes(verifier())
+    document = json.dumps({"format": words, "key": "k"}).encode()
+    pack.write_bytes(check.zip_of([("MANIFEST", b""), ("pack.json", document)]))
+    for language in ("en", "zh"):
+        done = subprocess.run(
+            [sys.executable, "-S", str(program), str(pack)],
+            capture_output=True,
+            cwd=tmp_path,
+            env={"KEJIN_LANG": language, "PYTHONIOENCODING": encoding, "PATH": ""},
+            check=False,
+        )
+        assert (done.returncode, done.stderr) == (1, b"")
+        assert done.stdout.count(b"\n") == 1 and b"\x1b" not in done.stdout and b"\r" not in done.stdout
+
+
+def test_a_checkpoint_of_the_empty_log_is_the_beginning_of_every_log(sound: bytes) -> None:
+    """Whoever was given a checkpoint before the first event can check packs with it; another root is none."""
+    empty, parties = check.sha256(b""), bytes(32)
+    texts = [f"{KEY.name}\n0\n{b64(root)}\nparties {b64(parties)}\n" for root in (empty, check.sha256(b"x"))]
+    check.verify(sound, None, signed(texts[0], [KEY]))
+    assert "Rejected" in rejects(sound, None, signed(texts[1], [KEY]))
+
+
+def b64(data: bytes) -> str:
+    """Base64 as text."""
+    return base64.b64encode(data).decode()
+
+
+def test_only_a_partys_pack_says_that_nothing_is_left_out(told: Told, tmp_path: Path) -> None:
+    """A claim's pack says that others of its events may be missing."""
+    ledger, folder = told
+    for kind, name, says in (("firm", FIRM, "complete:"), ("claim", "C1", "may be missing")):
+        (tmp_path / "pack.zip").write_bytes(prove(ledger, folder, kind, name))
+        (tmp_path / "kejin-verify.py").write_bytes(verifier())
+        words = [sys.executable, "-I", "-S", "kejin-verify.py", "pack.zip"]
+        done = subprocess.run(words, capture_output=True, cwd=tmp_path, env={"KEJIN_LANG": "en"}, check=False)
+        assert (done.returncode, says in done.stdout.decode()) == (0, True)
 
 
 def test_what_the_log_does_not_confirm_is_not_proved(embedded_server: str, tmp_path: Path) -> None:

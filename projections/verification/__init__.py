@@ -34,8 +34,8 @@ def run(
     """Run checks over the log up to its newest position, against the checkpoints from outside. Repairs nothing; what
     is too damaged to be checked is a finding. Raises psycopg.OperationalError where the database is lost."""
     store.forget_accounts()
-    until = log.newest(store)
-    report = Report(events=until)
+    until, beyond = log.end(store)
+    report = Report(events=until, findings=beyond)
     with store.beside() as other:
         reading = Reading(store, other, until, outside)
         for name in names:

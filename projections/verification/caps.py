@@ -9,6 +9,7 @@ value on both clocks (`projections.peaks`); and, for keys that were passed, line
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from itertools import groupby, pairwise
@@ -144,7 +145,8 @@ def _exactly(store: Store, positions: list[int], accounts: list[int]) -> Report:
 
 @dataclass(frozen=True, slots=True)
 class Breach:
-    """An event after which some day's use is above its limit, or further above it than before."""
+    """An event that raised the use of some day above its limit, or further above it than before; `over_fen` is the
+    most on such a day."""
 
     position: int
     over_fen: int
@@ -152,36 +154,38 @@ class Breach:
 
 
 def breaches(lines: list[Line]) -> list[Breach]:
-    """Of one key: the first breach by later knowledge, if any, and the first that was known then, if any."""
-    peak_after = _peaks(lines)
+    """Of one key: the first breach by later knowledge, if any, and the first that was known then, if any.
+
+    Day by day, not by the highest of all days: what one event passed must not hide what a later one passes elsewhere.
+    """
+    over_after = _over_after(lines)
     found: dict[bool, Breach] = {}
-    highest_fen = 0
     for (position, kind), group in groupby(lines, key=itemgetter(1, 2)):
         event_lines = list(group)
-        peak_fen = peak_after(event_lines)
-        if peak_fen > highest_fen:
+        over_fen = over_after(event_lines)
+        if over_fen > 0:
             raised_use = any(net > 0 and not is_limit for *_, net, is_limit in event_lines)
             known_then = raised_use and kind not in _LATER_KNOWLEDGE
-            found.setdefault(known_then, Breach(position, peak_fen, known_then))
-        highest_fen = max(0, peak_fen)
+            found.setdefault(known_then, Breach(position, over_fen, known_then))
     return list(found.values())
 
 
 class _InOrder:
-    """Dates never go back from event to event: what changes is the newest days' values, each the total so far."""
+    """Dates never go back from event to event: no day behind an event's first one has a line of another."""
 
     def __init__(self) -> None:
         self._total_fen = 0
-        self._day = ""
-        self._peak_before_fen = 0  # over the days before the newest
 
     def __call__(self, lines: Iterable[Line]) -> int:
-        for day, of_day in groupby(sorted(lines, key=itemgetter(3)), key=itemgetter(3)):
-            if day > self._day:
-                self._peak_before_fen = max(self._peak_before_fen, self._total_fen)
-                self._day = day
-            self._total_fen += sum(line[4] for line in of_day)
-        return max(self._peak_before_fen, self._total_fen)
+        """Take in an event: the highest value on the days that it raises, or 0."""
+        highest_fen = raised_fen = 0
+        for _, of_day in groupby(sorted(lines, key=itemgetter(3)), key=itemgetter(3)):
+            net_fen = sum(line[4] for line in of_day)
+            raised_fen += net_fen
+            self._total_fen += net_fen
+            if raised_fen > 0:
+                highest_fen = max(highest_fen, self._total_fen)
+        return highest_fen
 
 
 class _AnyOrder:
@@ -194,9 +198,18 @@ class _AnyOrder:
         self._peaks = [0] * (2 * self._size)
 
     def __call__(self, lines: Iterable[Line]) -> int:
+        """Take in an event: the highest value on the days that it raises, or 0."""
+        net_fen: dict[int, int] = defaultdict(int)
         for line in lines:
-            self._add(self._size + self._leaf_of[line[3]], line[4])
-        return self._peaks[1]
+            net_fen[self._leaf_of[line[3]]] += line[4]
+        for leaf, fen in net_fen.items():
+            self._add(self._size + leaf, fen)
+        highest_fen = raised_fen = 0
+        for leaf, end in pairwise([*sorted(net_fen), len(self._leaf_of)]):
+            raised_fen += net_fen[leaf]
+            if raised_fen > 0:
+                highest_fen = max(highest_fen, self._highest(leaf, end))
+        return highest_fen
 
     def _add(self, node: int, net_fen: int) -> None:
         sums, peaks = self._sums, self._peaks
@@ -209,8 +222,36 @@ class _AnyOrder:
             peaks[node] = max(peaks[left], sums[left] + peaks[right])
             node >>= 1
 
+    def _highest(self, first: int, end: int) -> int:
+        """The highest value on the days numbered from `first` to before `end`."""
+        low, high = first + self._size, end + self._size
+        value_fen = self._before(low)
+        begin, rest = list[int](), list[int]()
+        while low < high:
+            if low & 1:
+                begin.append(low)
+                low += 1
+            if high & 1:
+                high -= 1
+                rest.append(high)
+            low, high = low >> 1, high >> 1
+        highest_fen = 0
+        for node in (*begin, *reversed(rest)):
+            highest_fen = max(highest_fen, value_fen + self._peaks[node])
+            value_fen += self._sums[node]
+        return highest_fen
 
-def _peaks(lines: list[Line]) -> _InOrder | _AnyOrder:
+    def _before(self, node: int) -> int:
+        """The sum of all leaves before one."""
+        fen = 0
+        while node > 1:
+            if node & 1:
+                fen += self._sums[node - 1]
+            node >>= 1
+        return fen
+
+
+def _over_after(lines: list[Line]) -> _InOrder | _AnyOrder:
     by_event = [sorted(line[3] for line in group) for _, group in _events(lines)]
     flat = [day for days in by_event for day in days]
     if all(a <= b for a, b in pairwise(flat)):

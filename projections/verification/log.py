@@ -11,7 +11,11 @@ from projections.verification.checkpoints import compare, signed
 from projections.verification.kept_accounts import changed_accounts
 from projections.verification.leaves import FINDINGS_MAX, Recomputed, recompute
 from projections.verification.reading import Reading
+from projections.verification.relations import replaced
 from projections.verification.report import Finding, Report
+
+#: So many positions before the newest are looked at to see whether the log ends there.
+_NEAR: Final = 1_000
 
 _QUERIES: Final = load("projections", "verification/queries.sql")
 
@@ -19,7 +23,7 @@ _QUERIES: Final = load("projections", "verification/queries.sql")
 def check(reading: Reading) -> Report:
     """Everything that the log's own bytes decide; what was recomputed gives the report's root."""
     store, until = reading.store, reading.until
-    unordered = _structure(store)
+    unordered = replaced(store, "log", ("events", "accounts")) or _structure(store)
     if unordered:
         # Without its index the log cannot be read in order at speed, nor can a position be believed.
         return Report(findings=unordered)
@@ -37,10 +41,19 @@ def check(reading: Reading) -> Report:
     return report
 
 
-def newest(store: Store) -> int:
-    """The newest position, read without anything else of its row."""
+def end(store: Store) -> tuple[int, list[Finding]]:
+    """Where the log ends, read without anything else of its rows. A position far beyond as many events as there are
+    is a finding, not the end: what lies between would never be looked through."""
     row = store.connection.execute(_QUERIES["newest_position"]).fetchone()
-    return 0 if row is None else int(row[0])
+    newest = 0 if row is None else int(row[0])
+    near = store.connection.execute(_QUERIES["rows_after"], {"after": newest - _NEAR}).fetchone()
+    if near is not None and near[0] >= min(newest, _NEAR) // 2:
+        return newest, []
+    every = store.connection.execute(_QUERIES["rows_after"], {"after": 0}).fetchone()
+    rows = 0 if every is None else int(every[0])
+    if newest <= 2 * rows + _NEAR:
+        return newest, []
+    return rows, [Finding("log", f"of {rows} events one has the position {newest}", "events", newest)]
 
 
 def _suspects(store: Store, until: int, leaves: Recomputed) -> dict[int, str]:

@@ -11,15 +11,20 @@ from projections.base import Content, Damaged, Log, Projection, discover
 from projections.runner import begun
 from projections.shelves import Shelf
 from projections.verification.reading import Reading
+from projections.verification.relations import replaced
 from projections.verification.report import Finding, Report
 
 
 def check(reading: Reading) -> Report:
     """Every generation that is read, at the position that it reaches. Nothing is repaired or left behind."""
-    report, store, until = Report(), reading.store, reading.until
+    store, until = reading.store, reading.until
+    report = Report(findings=replaced(store, "projections", ()))
     known = discover()
     log = Log([store, reading.other])
-    for name, generation, version, live, *_ in shelves.generations(store):
+    for name, generation, version, live, stopped_at, problem in shelves.generations(store):
+        if live and stopped_at is not None:
+            what = f"{name} stopped before this event: {problem}; what is asked beyond it is refused"
+            report.notices.append(Finding("projections", what, "events", stopped_at))
         if live and name in known and known[name].version == version:
             report.findings += _check(Shelf(store, name, generation), known[name], log, until)
     return report

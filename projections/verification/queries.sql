@@ -49,7 +49,26 @@ join pg_namespace s on s.oid = c.relnamespace and s.nspname = 'public'
 cross join lateral unnest(i.indkey::int2[]) with ordinality as k (attnum, n)
 join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
 where i.indisunique and i.indisvalid and i.indexprs is null
+  and coalesce(pg_get_expr(i.indpred, i.indrelid), '(key IS NOT NULL)') = '(key IS NOT NULL)'
+  and (i.indpred is null or a.attname = 'key')
 group by c.relname, i.indexrelid
+
+-- name: relations
+-- The tables of the store, and of every generation of a projection: what stands under each name, and whether something
+-- stands between its rows and who reads them.
+select s.nspname, c.relname, c.relkind::text,
+       c.relrowsecurity or exists (select from pg_rewrite r where r.ev_class = c.oid)
+       or exists (select from pg_inherits h where h.inhparent = c.oid or h.inhrelid = c.oid) as is_changed
+from pg_class c join pg_namespace s on s.oid = c.relnamespace
+where c.relkind in ('r', 'v', 'm', 'f', 'p')
+  and (s.nspname = 'public' and c.relname = any (%(tables)s) or s.nspname ~ '^kejin_[a-z_]+_[0-9]+$')
+
+-- name: guards
+-- The triggers that refuse changes, where they are as the schema has them.
+select c.relname from pg_trigger t
+join pg_class c on c.oid = t.tgrelid join pg_namespace s on s.oid = c.relnamespace and s.nspname = 'public'
+join pg_proc f on f.oid = t.tgfoid
+where t.tgname = 'immutable' and t.tgenabled = 'A' and f.proname = 'refuse_change' and f.prosrc like '%%raise%%'
 
 -- name: repeated_keys
 select min(position), key from events where key is not null group by key having count(*) > 1 order by 1 limit 10
@@ -143,6 +162,9 @@ order by e.position
 
 -- name: newest_position
 select coalesce(max(position), 0) from events
+
+-- name: rows_after
+select count(*) from events where position > %(after)s
 
 -- name: accounts_unconfirmed
 select distinct line.account, a.path

@@ -10,8 +10,8 @@ import pytest
 
 from api.service.examples import BANK, EVENTS, FIRM
 from ledger import merkle
-from tests.cli.program import OPENING, Program, repay
-from tests.faults.test_kills import data_folder, until
+from tests.cli.program import OPENING, Program, data_folder, repay
+from tests.faults.test_kills import until
 from tests.http.service import Answer, Service, serving
 from tests.http.test_commands import problem
 

@@ -409,3 +409,108 @@ def test_a_checkpoint_of_someone_else(told: Signed) -> None:
         with told.store.turn() as turn:
             turn.append([adoption(new.verifier, "2026-01-01", KEY)], "tester")
         assert run(told.store, ["log"], outside=outside).findings == []
+
+
+#: What stands between rows and their readers, or lets a row in that our tables would not.
+DISGUISES = [
+    (
+        "event_tags",
+        (
+            "alter table event_tags rename to kept; create view event_tags as select * from kept; "
+            "grant select on event_tags, kept to public"
+        ),
+    ),
+    (
+        "accounts",
+        (
+            "create materialized view other as select * from accounts; alter table accounts rename to kept; "
+            "alter materialized view other rename to accounts; grant select on accounts to public"
+        ),
+    ),
+    ("event_tags", "create rule hide as on insert to event_tags do instead nothing"),
+    ("day_sums", "create table more () inherits (day_sums)"),
+    (
+        "events",
+        "alter table events enable row level security; create policy all_of_it on events using (true)",
+    ),
+    ("day_sum_stamps", "drop table day_sum_stamps"),
+    ("accounts", "drop table accounts"),
+]
+
+
+@pytest.mark.parametrize(("table", "change"), DISGUISES)
+def test_disguises(told: Signed, table: str, change: str) -> None:
+    """Tables that are gone, and views, rules, policies and heirs that could show a check other rows than a reader."""
+    with told.changed(change):
+        assert table in named(told.verify(["log", "tables"]))
+
+
+def test_a_view_before_a_projection(told: Signed) -> None:
+    """The same before the tables of a projection."""
+    ((schema,),) = told.store.connection.execute(
+        "select nspname::text from pg_namespace where nspname like 'kejin_balances_%'"
+    ).fetchall()
+    view = f"alter table {schema}.folios rename to kept; create view {schema}.folios as select * from {schema}.kept"
+    with told.changed(f"{view}; grant all on all tables in schema {schema} to public"):
+        assert "folios" in named(told.verify(["projections"]))
+
+
+def test_an_index_of_only_some_rows_keeps_nothing_unique(told: Signed) -> None:
+    """A unique index with another condition than ours is none."""
+    for name, column, condition in (
+        ("events_key", "key", "key is not null and position < 0"),
+        ("events_pkey", "position", "position < 0"),
+    ):
+        drop = (
+            "drop index events_key"
+            if name == "events_key"
+            else "alter table events drop constraint events_pkey"
+        )
+        with told.changed(drop, f"create unique index {name} on events ({column}) where {condition}"):
+            assert "events" in named(told.verify(["log"]))
+
+
+@pytest.mark.parametrize("position", [2**63 - 1, 10**12])
+def test_a_position_beyond_all_events_is_found_and_verify_ends(told: Signed, position: int) -> None:
+    """One row far away does not make the checks look through what lies between."""
+    with told.changed(
+        unconstrained("public", "events"),
+        f"update events set position = {position} where position = (select max(position) from events)",
+    ):
+        assert position in {finding.position for finding in told.verify().findings}
+
+
+def test_a_trigger_that_is_gone_is_noticed(told: Signed) -> None:
+    """Where nothing refuses a change any more, that is worth knowing, though nothing was changed."""
+    report = told.verify(["tables"])
+    assert report.notices == []
+    with told.store.connection.transaction(force_rollback=True):
+        told.store.connection.execute("set local role none")
+        told.store.connection.execute("drop trigger immutable on event_tags")
+        told.store.connection.execute("alter table events disable trigger immutable")
+        report = told.verify(["tables"])
+    assert {notice.table for notice in report.notices} == {"events", "event_tags"}
+    assert report.findings == []
+
+
+def test_a_schema_that_is_looked_in_first_hides_nothing(database: str) -> None:
+    """Neither tables nor operators of another schema stand before ours, whatever the database is set to."""
+    ledger = Ledger(database)
+    for line in HISTORY:
+        ledger.submit(line)
+    ledger.store.close()
+    with psycopg.connect(database, autocommit=True) as owner:
+        owner.execute("create schema evil; grant usage on schema evil to public")
+        owner.execute("create function evil.f(numeric, numeric) returns bool language sql as 'select true'")
+        owner.execute("create operator evil.= (leftarg = numeric, rightarg = numeric, function = evil.f)")
+        owner.execute("create table evil.accounts (like public.accounts including all)")
+        owner.execute("insert into evil.accounts select * from public.accounts")
+        name = owner.info.dbname
+        owner.execute(f"alter database {name} set search_path = evil, pg_catalog, public".encode())
+        owner.execute(f"alter database {name} set statement_timeout = 1".encode())
+        owner.execute("alter table public.event_tags disable trigger all")
+        owner.execute("delete from public.event_tags where tag = 'loan:L1' and position = 8")
+        owner.execute("alter table public.accounts disable trigger all")
+        owner.execute("update public.accounts set path = path || 'x' where id = 1")
+    with Store.open(database) as store:
+        assert {"event_tags", "accounts"} <= named(run(store, ["log", "tables"]))

@@ -34,7 +34,8 @@ class Rejected(Exception):
 
 def say(en, zh):
     asked = next((os.environ[n] for n in ("KEJIN_LANG", "LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(n)), "en")
-    return zh if asked.lower().startswith("zh") else en
+    line = zh if asked.lower().startswith("zh") else en
+    return "".join(c if c.isprintable() else "?" for c in line)  # nothing from a pack moves a terminal's cursor
 
 
 TEXTS = {
@@ -195,7 +196,7 @@ def root_from(leaf, index, size, path):
 def is_consistent(old, old_root, size, root, path):
     """Whether the tree of `old` leaves is the beginning of the tree of `size` leaves."""
     if old == size or not 0 < old < size or not path:
-        return old == size and old_root == root and not path
+        return old_root == (root if old == size else sha256(b"") if old == 0 else None) and not path
     path = list(path) if old & (old - 1) else [old_root, *path]
     node, last = old - 1, size - 1
     while node & 1:
@@ -470,7 +471,7 @@ def check_trust(own, links, checkpoint, pack, given_key, given_note):
         demand(text, "other_key")
         held = Checkpoint(text)
         demand(held.size <= checkpoint.size, "older", f"{checkpoint.size} < {held.size}")
-        paths = {checkpoint.size: [], **{one["size"]: one["path"] for one in pack["consistency"]}}
+        paths = {0: [], checkpoint.size: [], **{one["size"]: one["path"] for one in pack["consistency"]}}
         demand(held.size in paths, "no_proof", held.size)
         path = unhex(paths[held.size])
         same = is_consistent(held.size, held.root, checkpoint.size, checkpoint.root, path)
@@ -483,7 +484,7 @@ def check_manifest(files):
     demand(pack["format"] == "kejin-pack-1", "malformed", pack["format"])
     own = Key(pack["key"])
     text = own.signed(files["MANIFEST"].decode())
-    demand(text, "signature", "MANIFEST")
+    demand(text and files["MANIFEST"].count("— ".encode()) == 1, "signature", "MANIFEST")
     lines = [f"{own.name}/pack", "kejin-pack-1"]
     lines += [f"{sha256(d).hex()} {len(d)} {n}" for n, d in files.items() if n != "MANIFEST"]
     demand(next(iter(files)) == "MANIFEST" and text == "\n".join(lines) + "\n", "changed")
@@ -562,6 +563,7 @@ def main():
     brought.add_argument("--key", metavar="KEY")
     brought.add_argument("--checkpoint", metavar="FILE")
     arguments = parser.parse_args()
+    sys.stdout.reconfigure(errors="backslashreplace")  # whatever a terminal can show
     try:
         key, note = arguments.key, arguments.checkpoint
         key = None if key is None else Key(Path(key).read_text("utf-8") if Path(key).is_file() else key).text
@@ -574,14 +576,12 @@ def main():
     except Exception as error:  # whatever a file that is no pack runs into
         name = type(error).__name__
         stop(say(f"REJECTED: not an evidence pack of Kejin ({name})", f"不成立：不是科金证据包（{name}）"))
-    what, known = (
-        " ".join(str(pack["subject"][name]) for name in sorted(pack["subject"], key="kind".__ne__)),
-        pack["until"],
-    )
-    en = f"{what}: {len(events)} events, as known at position {known}, in a log of {checkpoint.size}"
-    print(say(en, f"{what}：{len(events)} 条事件，所知截至第 {known} 条，日志共 {checkpoint.size} 条"))
-    if pack["complete"]:
-        print(say("complete: these are all its events up to there", "完整：截至该处的全部事件均在其中，无遗漏"))
+    what = " ".join(str(pack["subject"][name]) for name in sorted(pack["subject"], key="kind".__ne__))
+    en = f"{what}: {len(events)} events, as known at position {pack['until']}, in a log of {checkpoint.size}"
+    print(say(en, f"{what}：{len(events)} 条事件，所知截至第 {pack['until']} 条，日志共 {checkpoint.size} 条"))
+    whole = say("complete: these are all its events up to there", "完整：截至该处的全部事件均在其中，无遗漏")
+    some = say("others of its events may be missing: ask for the firm's or bank's", "未证明完整：请索取企业或银行的包")
+    print(whole if pack["complete"] else some)
     en, zh = f"HOLDS: signed by {pack['key']}", f"成立：签名密钥 {pack['key']}"
     if key is None and note is None:
         en = "HOLDS, but the pack is only consistent with itself: bring a --key or --checkpoint from elsewhere"
