@@ -102,6 +102,13 @@ def _guarded(arguments: Sequence[str]) -> int:
     except psycopg.Error as error:
         _complain(str(database_problem(error)))
         return EXIT_UNUSABLE
+    except LookupError as error:
+        from projections.shelves import NotProjected
+
+        if not isinstance(error, NotProjected):
+            raise
+        _complain(say(f"{error}; see kejin projections", f"{error.zh}；见 kejin projections"))
+        return EXIT_UNUSABLE
     except BrokenPipeError:
         raise
     except OSError as error:

@@ -18,7 +18,7 @@ from projections import folios
 from projections.base import Content, Log, distinct, places
 from projections.chart import Chart, has_folio, is_above_folios
 from projections.clocks import AsOf
-from projections.columns import Columns, day_number, iso_day
+from projections.columns import FIRST_DAY, Columns, day_number, iso_day
 from projections.fold import fold, fold_binary
 from projections.pages import (
     LINE,
@@ -33,6 +33,8 @@ from projections.shelves import Shelf, begins_again, reaching
 #: By connection the ids of accounts that were asked for: they never change.
 _IDS: Final[WeakKeyDictionary[Store, dict[str, int]]] = WeakKeyDictionary()
 _IDS_MAX: Final = 100_000
+#: Room for every day of the calendar.
+_DAY_BITS: Final = 22
 
 
 class UnknownAccount(LookupError):
@@ -114,13 +116,16 @@ def _below(log: Log, columns: Columns, path: str) -> Records:
     inside = np.zeros(int(columns.account.max(initial=0)) + 1, bool)
     inside[ids[ids < len(inside)]] = True
     at = inside[columns.account]
-    packed = (columns.position[at] << 22) + (columns.day[at] + 2**21)
+    packed = (columns.position[at] << _DAY_BITS) + (columns.day[at] - FIRST_DAY)
     order = np.argsort(packed)
     packed, amount_fen = packed[order], columns.amount_fen[at][order]
     starts = np.flatnonzero(np.append(True, packed[1:] != packed[:-1])) if len(packed) else order
     sums = np.add.reduceat(amount_fen, starts) if len(starts) else amount_fen
     lines = np.zeros(len(starts), LINE)
-    lines["position"], lines["day"] = packed[starts] >> 22, (packed[starts] & (2**22 - 1)) - 2**21
+    lines["position"], lines["day"] = (
+        packed[starts] >> _DAY_BITS,
+        (packed[starts] & ((1 << _DAY_BITS) - 1)) + FIRST_DAY,
+    )
     lines["amount_fen"] = sums
     kept: Records = lines[sums != 0]
     return kept

@@ -27,8 +27,9 @@ COMMAND_BYTES: Final = 40
 #: Days are counted as PostgreSQL counts them, from this one.
 EPOCH: Final = np.datetime64("2000-01-01", "D")
 
-_FIRST_DAY: Final = int((np.datetime64("0001-01-01", "D") - EPOCH).astype(np.int64))
-_LAST_DAY: Final = int((np.datetime64("9999-12-31", "D") - EPOCH).astype(np.int64))
+#: The first and the last day of the calendar (years 1 to 9999): 22 bits between them.
+FIRST_DAY: Final = int((np.datetime64("0001-01-01", "D") - EPOCH).astype(np.int64))
+LAST_DAY: Final = int((np.datetime64("9999-12-31", "D") - EPOCH).astype(np.int64))
 
 
 class BrokenLog(ValueError):
@@ -181,7 +182,7 @@ def _slice(store: Store, after: int, until: int, wanted: Mapping[str, bool]) -> 
 
 
 def _check_days(days: NDArray[np.int32], position: NDArray[np.int64]) -> None:
-    wrong = (days < _FIRST_DAY) | (days > _LAST_DAY)
+    wrong = (days < FIRST_DAY) | (days > LAST_DAY)
     if wrong.any():
         raise BrokenLog("a date is not of the years 1 to 9999", position=int(position[wrong][0]))
 

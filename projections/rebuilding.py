@@ -53,7 +53,11 @@ def rebuild(runner: Runner, names: Sequence[str], progress: Progress) -> Rebuilt
     rebuilding = _Rebuilding(runner, [runner.known[name] for name in names], progress)
     try:
         rebuilding.begin()
-        until, contents = rebuilding.fill()
+        try:
+            until, contents = rebuilding.fill()
+        except Differs:  # nothing to go on with
+            rebuilding.drop_new()
+            raise
         rebuilding.swap()
         seconds = time.monotonic() - started
         rebuilding.drop_old()
@@ -197,6 +201,12 @@ class _Rebuilding:
         if after < until:
             self._fold_some(self._runner.log(until - after), self._known, after, until)
         return until - after
+
+    def drop_new(self) -> None:
+        """Drop what was filled and is not what the log says."""
+        for shelf in self._shelves.values():
+            with self._store.connection.transaction():
+                shelves.drop(shelf)
 
     def drop_old(self) -> None:
         """Drop what was read before."""

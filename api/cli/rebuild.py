@@ -12,6 +12,7 @@ from api.printing import print_json, print_table
 from api.problems import Problem
 from api.session import Data, Json, ledger
 from projections.base import Damaged, discover
+from projections.measures import SumsTooLarge
 from projections.rebuilding import Differs, RebuildUnderWay, rebuild
 from projections.runner import Runner
 
@@ -44,7 +45,7 @@ def command(
             raise Problem(
                 say("another rebuild is under way; wait for it", "另一重建正在进行；请等待")
             ) from None
-        except (Differs, Damaged) as error:
+        except (Differs, Damaged, SumsTooLarge) as error:
             print(f"kejin: {say('not swapped in', '未换入')}: {error}", file=sys.stderr)
             return 1
     document = {

@@ -23,6 +23,7 @@ from projections.runner import RUNNER_LOCK, Runner, ensure, statuses
 from projections.shelves import NotProjected, Shelf
 from projections.verification import run
 from projections.verification.report import Finding
+from tests.cli.program import OPENING, draw
 from tests.histories import history
 from tests.support import Ledger
 
@@ -244,6 +245,22 @@ def test_a_rebuild_that_differs_is_not_swapped_in(ledger: Ledger, database: str)
     with Runner(database, {"balances": Losing()}) as runner, pytest.raises(Differs):
         rebuild(runner, ["balances"], silent)
     assert live(ledger) == before
+    assert shelves.generations(ledger.store) == [g for g in shelves.generations(ledger.store) if g[3]], (
+        "it was left"
+    )
+
+
+def test_the_first_and_the_last_day_of_the_calendar(ledger: Ledger, runner: Runner) -> None:
+    """Dates from the year 1 to 9999 stand where they belong, however they are folded."""
+    adjust = {"command": "adjust-budget", "round": "R1", "document": "d"}
+    days = ("2024-02-29", "7741-10-31", "9999-12-31", "2026-01-01", "9999-12-30")
+    ledger.submit(OPENING[0])
+    lines = [{**adjust, "amount_fen": n, "effective_on": day} for n, day in enumerate(days, 1)]
+    assert {outcome["outcome"] for outcome in ledger.submit(*lines)} == {"accepted"}
+    ledger.submit(*OPENING[1:4], draw("L9", drawn_on="0001-01-01"))
+    ensure(ledger.store, ledger.store.head().position)
+    assert rebuild(runner, list(KNOWN), silent).contents.keys() == KNOWN.keys()
+    assert run(ledger.store, ["projections", "caps", "decisions"]).findings == []
 
 
 FORGERIES = {
