@@ -25,9 +25,11 @@ from projections import folios
 from projections.adopted import clause_of_caps
 from projections.balances import account_pages, accounts_of
 from projections.base import Content, Damaged, Log, distinct
+from projections.chart import Chart
 from projections.clocks import AsOf
 from projections.columns import Columns, iso_day
 from projections.fold import fold, fold_binary
+from projections.pages import NO_LINES
 from projections.peaks import peaks
 from projections.shelves import Shelf, begins_again, reaching
 
@@ -343,33 +345,31 @@ def _row(
 
 
 @begins_again
-def highest_uses(store: Store, position: int, party: str | None = None) -> dict[Name, int]:
-    """Per cap and key the highest use on any day at any time, in fen, up to where the projections are: of one party
-    and of the loans that it drew; without one of all keys but those of loans.
+def highest_uses(store: Store, position: int, names: Sequence[Name]) -> dict[Name, int]:
+    """Of each cap and key the highest use on any day, as known at any time up to a position, in fen.
 
-    Raises NotProjected where that is before `position`.
+    The table knows it up to where it is; of an earlier position, and of loans, it is found in the key's history.
+    Raises NotProjected.
     """
-    shelf = reaching(store, PROJECTION.name, position)
-    highest = {(cap, key): int(fen) for cap, key, fen in shelf.rows("highest_uses", party=party)}
-    if party is not None:
-        balances = reaching(store, "balances", position)
-        keys = [(cap, key) for cap, key, _ in _loan_keys(store, balances, position, party)]
-        highest |= _highest_of_loans(store, balances, keys)
-    return highest
+    shelf, balances = reaching(store, PROJECTION.name, position), reaching(store, "balances", position)
+    caps, keys = [cap for cap, _ in names], [key for _, key in names]
+    rows = shelf.rows("highest_uses", caps=caps, keys=keys, position=position)
+    kept = {(cap, key): int(fen) for cap, key, fen in rows}
+    return kept | _highest_in_history(store, balances, [name for name in names if name not in kept], position)
 
 
-def _highest_of_loans(store: Store, balances: Shelf, names: Sequence[Name]) -> dict[Name, int]:
-    """Of each key the highest sum of its whole history."""
+def _highest_in_history(
+    store: Store, balances: Shelf, names: Sequence[Name], position: int
+) -> dict[Name, int]:
+    """Of each key the highest sum of its history up to a position."""
     accounts = accounts_of(store, [f"quota/{cap}/{key}" for cap, key in names])
     highest = dict.fromkeys(names, 0)
-    for path, account in accounts.items():
-        name = _name(path)
-        lines = [
-            page.of(account).lines for page in folios.whole(balances, f"loan:{name[1].partition('/')[0]}")
-        ]
+    for (path, account), folio in zip(accounts.items(), Chart().folios(accounts)[0], strict=True):
+        lines = [NO_LINES, *(page.of(account).lines for page in folios.whole(balances, folio, position))]
         whole = np.concatenate(lines)
         key = np.zeros(len(whole), np.int32)
-        (highest[name],) = peaks(key, whole["position"], whole["day"], whole["amount_fen"], 1).tolist()
+        found = peaks(key, whole["position"], whole["day"], whole["amount_fen"], 1).tolist()
+        (highest[_name(path)],) = found
     return highest
 
 

@@ -322,7 +322,11 @@ where (%(party)s::text is null or party = %(party)s)
 order by cap, key
 
 -- name: highest_uses
-select cap, key, highest_fen from {schema}.keys where %(party)s::text is null or party = %(party)s
+-- Only where the table is at the position that is asked about: what it keeps is the highest up to there.
+select k.cap, k.key, k.highest_fen
+from unnest(%(caps)s::text[], %(keys)s::text[]) as wanted (cap, key)
+join {schema}.keys k on k.cap = wanted.cap collate "C" and k.key = wanted.key collate "C"
+where (select position from {schema}.progress) = %(position)s
 
 -- Documents.
 

@@ -1,4 +1,4 @@
-"""GET /v1/reports/{name}: the lists of `kejin report` over the whole ledger."""
+"""GET /v1/reports/…: the reports of `kejin report` that are about no single round or party, and a bank's ladders."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from api.service import asking, schemas
+from api.service.examples import BANK
 from api.service.limits import Limits
 from api.service.operations import Operation, Try
-from api.service.reads import rows
+from api.service.parameters import uscc
+from api.service.reads import document, rows
 from ledger.catalogue import Catalogue
 from ledger.store import Store
 from projections.clocks import AsOf
@@ -28,7 +30,34 @@ _REPORTS = {
 
 def operations(known: Catalogue, limits: Limits) -> list[Operation]:
     """One operation per report."""
-    return [_operation(name, limits) for name in _REPORTS]
+    return [
+        *[_operation(name, limits) for name in _REPORTS],
+        document(
+            "report-portfolio",
+            "/v1/reports/portfolio",
+            "Loans by bank: lent, repaid, defaulted, lost, recovered; bank credit on each yuan of public money.",
+            "各银行贷款：发放、偿还、违约、损失、追回；每元财政资金带动的信贷。",
+            schemas.read_of({"banks": {"type": "array"}, "total": schemas.ANY, "public": schemas.ANY}),
+            lambda store, as_of, given: asking.PORTFOLIO(store, as_of),
+            tries=(Try(200),),
+            projected=True,
+        ),
+        document(
+            "report-milestones",
+            "/v1/reports/milestones/{uscc}",
+            "A bank's marks, what each award rests on, certified totals, what is missing to the next award.",
+            "银行的里程碑、各奖励所依据的认定、距下一奖励的差额。",
+            schemas.read_of({"bank": {"type": "string"}, "products": {"type": "array"}}),
+            lambda store, as_of, given: asking.ladders_document(store, as_of, given["uscc"]),
+            parameters=(uscc("uscc", "The bank's code. 银行的信用代码。", "path"),),
+            codes=("unknown_party",),
+            tries=(
+                Try(200, path={"uscc": BANK}),
+                Try(404, "unknown_party", path={"uscc": "91110000101623741K"}),
+            ),
+            projected=True,
+        ),
+    ]
 
 
 def _operation(name: str, limits: Limits) -> Operation:

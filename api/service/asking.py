@@ -13,7 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from api.service.problems import HttpProblem
-from ledger.accounts import is_account
+from ledger.accounts import DOUBLE_ENTRY_BOOKS, is_account
 from ledger.dates import Day
 from ledger.events import StoredEvent
 from ledger.explain import NothingToExplain
@@ -21,7 +21,7 @@ from ledger.rulebook.settings import UnusableSetting, parameters, read_rulebook,
 from ledger.store import NotKnown, Store
 from projections import differences, runner, sampling, what_if
 from projections.adopted import adopted
-from projections.balances import UnknownAccount, balances_fen
+from projections.balances import UnknownAccount, balances_fen, statement, trial_balance
 from projections.caps import caps
 from projections.clocks import AsOf
 from projections.envelopes import envelope
@@ -30,8 +30,10 @@ from projections.replay import replay
 from projections.reports import explanation as explanations
 from projections.reports.duplicates import duplicates
 from projections.reports.duties import duties
+from projections.reports.ladders import ladders_report
 from projections.reports.near_caps import near_caps
 from projections.reports.party import UnknownParty, party_report
+from projections.reports.portfolio import portfolio_report
 from projections.reports.round import UnknownRound, round_report
 
 #: While another process fills the projections, look this often.
@@ -119,7 +121,7 @@ def resolve(store: Store, clocks: Clocks, recorded: int = 0) -> AsOf:
     Raises HttpProblem `not_known`.
     """
     wanted = clocks.known_position
-    if wanted is not None and max(wanted, clocks.min_position or 0) <= min(wanted, recorded):
+    if wanted is not None and 0 < max(wanted, clocks.min_position or 0) <= min(wanted, recorded):
         return AsOf(clocks.on, wanted)
     try:
         known = store.known_position(clocks.known_position, clocks.known_at)
@@ -229,14 +231,47 @@ def party_document(store: Store, as_of: AsOf, uscc: str, kind: str) -> Mapping[s
     try:
         return party_report(store, as_of, uscc, kind)
     except UnknownParty:
-        raise HttpProblem(
-            "unknown_party",
-            f"{uscc} is not registered as {kind} as known then",
-            f"当时 {uscc} 未登记为 {kind}",
-        ) from None
+        raise _unknown_party(uscc, kind) from None
 
 
+def ladders_document(store: Store, as_of: AsOf, bank: str) -> Mapping[str, Any]:
+    """A bank's ladders: marks, awards, what is missing. Raises HttpProblem `unknown_party`."""
+    try:
+        return ladders_report(store, as_of, bank)
+    except UnknownParty:
+        raise _unknown_party(bank, "bank") from None
+
+
+def _unknown_party(uscc: str, kind: str) -> HttpProblem:
+    return HttpProblem(
+        "unknown_party",
+        f"{uscc} is not registered as {kind} as known then",
+        f"当时 {uscc} 未登记为 {kind}",
+    )
+
+
+#: Reports over the whole ledger: lists, and one document.
 WHOLE_REPORTS = {"near-caps": near_caps, "duties": duties, "duplicates": duplicates}
+PORTFOLIO = portfolio_report
+
+
+def statement_document(store: Store, as_of: AsOf, account: str, first: Day) -> dict[str, Any]:
+    """An account between two business dates, the second that of the clocks. Raises HttpProblem `unknown_account`."""
+    try:
+        found = statement(store, account, first, as_of)
+    except UnknownAccount:
+        raise _unknown_account(account) from None
+    return {"account": account, "from": first, "to": as_of.on, **asdict(found)}
+
+
+def trial_balance_document(store: Store, as_of: AsOf) -> dict[str, Any]:
+    """Every book with its balances and their sum, as `kejin trial-balance` has them."""
+    books = [
+        {"book": book, "balances_fen": lines, "total_fen": sum(lines.values())}
+        for book, lines in trial_balance(store, as_of).items()
+    ]
+    balanced = not any(book["total_fen"] for book in books if book["book"] in DOUBLE_ENTRY_BOOKS)
+    return {"balanced": balanced, "books": books}
 
 
 def difference(

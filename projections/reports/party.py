@@ -49,10 +49,9 @@ def party_report(store: Store, as_of: AsOf, uscc: str, kind: str) -> dict[str, A
         "refused": _refused(store, as_of, f"{kind}:{uscc}"),
     }
     if kind == "firm":
-        highest = highest_uses(store, as_of.known_position, uscc)
-        report["caps"] = [
-            {**asdict(row), "highest_fen": highest[row.cap, row.key]} for row in caps(store, as_of, uscc)
-        ]
+        rows = caps(store, as_of, uscc)
+        highest = highest_uses(store, as_of.known_position, [(row.cap, row.key) for row in rows])
+        report["caps"] = [{**asdict(row), "highest_fen": highest[row.cap, row.key]} for row in rows]
     if kind == "bank":
         report["milestones"] = [asdict(row) for row in milestones(store, as_of.known_position, uscc)]
     if kind in ("firm", "bank"):

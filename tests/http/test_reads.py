@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -93,6 +94,40 @@ def test_lists_are_those_of_the_command_line(example: Service, kejin: Program) -
     )
     for name in ("near-caps", "duties", "duplicates"):
         assert example.read(f"/v1/reports/{name}")["items"] == kejin.ask("report", name)
+
+
+@pytest.mark.parametrize("known", [{}, {"known_position": 8}])
+def test_figures_for_people_are_those_of_the_command_line(
+    example: Service, kejin: Program, known: dict[str, int]
+) -> None:
+    """The portfolio, a bank's ladders, statements and the trial balance."""
+    words = [word for name, value in known.items() for word in (f"--{name.replace('_', '-')}", value)]
+    for path, asked in (
+        ("reports/portfolio", ("report", "portfolio")),
+        (f"reports/milestones/{BANK}", ("report", "milestones", BANK)),
+        ("trial-balance", ("trial-balance",)),
+        ("statements/public/round/R1/", ("statement", "public/round/R1/", "--from", "0001-01-01")),
+    ):
+        answer, told = example.read(f"/v1/{path}", **known), kejin.ask(*asked, *words)
+        assert without_echo(answer) == without_echo(told), path
+    some = example.read("/v1/statements/public/round/R1/", **{"from": "2024-07-01", "on": "2024-07-31"})
+    told = kejin.ask("statement", "public/round/R1/", "--from", "2024-07-01", "--to", "2024-07-31")
+    assert without_echo(some) == without_echo(told)
+
+
+def test_the_highest_use_is_as_known(example: Service, kejin: Program) -> None:
+    """What a firm used at most, as known at each position: what a later event adds is not there before."""
+    path, highest = f"/v1/firms/{FIRM}", []
+    for position in range(6, EVENTS + 1):
+        rows = example.read(path, known_position=position)["caps"]
+        assert rows == kejin.ask("report", "firm", FIRM, "--known-position", position)["caps"]
+        events = kejin.events("--until", position)
+        for row in rows:
+            account = f"quota/{row['cap']}/{row['key']}"
+            used = [p["amount_fen"] for e in events for p in e["postings"] if p["account"] == account]
+            assert row["highest_fen"] == max(accumulate(used, initial=0))
+        highest.append(sum(row["highest_fen"] for row in rows))
+    assert highest == sorted(highest) and highest[0] < highest[-1]
 
 
 def test_documents_are_those_of_the_command_line(example: Service, kejin: Program) -> None:
