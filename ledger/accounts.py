@@ -13,7 +13,8 @@ TREASURY: Final = "public/treasury"
 DOUBLE_ENTRY_BOOKS: Final = ("public", "private")
 BOOKS: Final = (*DOUBLE_ENTRY_BOOKS, "quota", "limit", "settled", "milestone")
 
-_ID = r"[^/]+"
+# An id as commands take it, or the name of a cap, which joins the kinds of its key by "+".
+_ID = r"[A-Za-z0-9._+\-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]{1,200}"
 _SHAPES: Final = tuple(
     re.compile(shape)
     for shape in (
@@ -40,7 +41,7 @@ _SUBTREES: Final = tuple(
 def is_account(path: str) -> bool:
     """Whether `path` is an account of a known shape, or with a trailing `/` a subtree of such accounts."""
     shapes = _SUBTREES if path.endswith("/") else _SHAPES
-    return "\0" not in path and any(shape.fullmatch(path) for shape in shapes)
+    return any(shape.fullmatch(path) for shape in shapes)
 
 
 def available(round_id: str) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
@@ -33,7 +34,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
             schemas.CHECKPOINT,
             lambda store, as_of, given: _checkpoint(store, as_of),
             tries=(Try(200),),
-            besides=_newest_note,
+            besides=_note_of,
         ),
         document(
             "inclusion-proof",
@@ -60,10 +61,9 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
     ]
 
 
-def _newest_note(store: Store) -> str:
+def _note_of(found: Mapping[str, Any]) -> str:
     """What the answer holds besides what follows from its position: a checkpoint may come at any time."""
-    rows = store.query("newest_checkpoint")
-    return sha256(rows[0][1].encode()).hexdigest()[:12] if rows else "none"
+    return sha256((found["note"] or "").encode()).hexdigest()[:12]
 
 
 def _checkpoint(store: Store, as_of: AsOf) -> dict[str, Any]:

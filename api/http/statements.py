@@ -34,7 +34,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
             ),
             parameters=(
                 _ACCOUNT,
-                day("from", "First business date; default: the first of all. 起始业务日期；默认自始。"),
+                day("from", "First business date; default: of all. 起始日期；默认自始。"),
             ),
             codes=("unknown_account",),
             tries=(

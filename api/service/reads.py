@@ -77,7 +77,7 @@ async def answered(
     *,
     projected: bool,
     page: Cursor | None = None,
-    besides: Callable[[Store], str] | None = None,
+    besides: Callable[[Any], str] | None = None,
 ) -> tuple[AsOf, Any]:
     """Resolve the clocks and read, in a lane; nothing is read for a client that has this answer already."""
     clocks = clocks_of(request)
@@ -86,14 +86,17 @@ async def answered(
     service = request.service
 
     def question(store: Store) -> tuple[AsOf, Any]:
-        if besides is not None:
-            request.besides = (besides(store),)
         as_of, is_known_ = _resolved(request, clocks, store)
-        if is_known_:
+        if is_known_ and besides is None:
             return as_of, _NOT_MODIFIED
         if projected:
             service.projected.ensure(store, as_of.known_position)
-        return as_of, read(store, as_of)
+        found = read(store, as_of)
+        if besides is not None:
+            request.besides = (besides(found),)
+            if is_known(request, entity_tag(request, as_of)):
+                return as_of, _NOT_MODIFIED
+        return as_of, found
 
     return await lane.ask(question)
 
@@ -154,10 +157,10 @@ def document(
     tag: str = "reads",
     quick: bool = False,
     projected: bool = False,
-    besides: Callable[[Store], str] | None = None,
+    besides: Callable[[Mapping[str, Any]], str] | None = None,
 ) -> Operation:
     """A read that answers one document. `besides` says what of it does not follow from its position: part of the
-    entity tag."""
+    entity tag, which is then made of the answer itself."""
 
     async def handle(request: Request) -> Reply:
         lane = request.service.quick if quick else request.service.slow
