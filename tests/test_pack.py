@@ -504,7 +504,9 @@ def test_only_a_partys_pack_says_that_nothing_is_left_out(told: Told, tmp_path: 
     """A claim's pack says that others of its events may be missing."""
     ledger, folder = told
     for kind, name, says in (("firm", FIRM, "complete:"), ("claim", "C1", "may be missing")):
-        (tmp_path / "pack.zip").write_bytes(prove(ledger, folder, kind, name))
+        pack = prove(ledger, folder, kind, name)
+        assert (b"may be missing" in files_of(pack)["page.html"]) == (kind == "claim")
+        (tmp_path / "pack.zip").write_bytes(pack)
         (tmp_path / "kejin-verify.py").write_bytes(verifier())
         words = [sys.executable, "-I", "-S", "kejin-verify.py", "pack.zip"]
         done = subprocess.run(words, capture_output=True, cwd=tmp_path, env={"KEJIN_LANG": "en"}, check=False)

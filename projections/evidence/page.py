@@ -87,6 +87,9 @@ def _summary(subject: Subject, document: Mapping[str, Any], state: Checkpoint) -
     if document["complete"]:
         en = "Complete: these are all its events up to there, none left out."
         lines.append(f"<strong>完整：截至该处的全部事件，无遗漏。{en}</strong>")
+    else:
+        en = "Others of its events may be missing: only the pack of a firm or a bank shows that it has all."
+        lines.append(f"未证明完整：仅企业或银行的证据包可证明无遗漏。{en}")
     return "<p>" + "<br>".join(lines) + "</p>"
 
 
