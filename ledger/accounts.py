@@ -13,8 +13,12 @@ TREASURY: Final = "public/treasury"
 DOUBLE_ENTRY_BOOKS: Final = ("public", "private")
 BOOKS: Final = (*DOUBLE_ENTRY_BOOKS, "quota", "limit", "settled", "milestone")
 
+#: What ids are made of, as a set of a regular expression: letters, digits, CJK (with extensions, compatibility forms
+#: and 〇), and . _ -
+ID_CHARACTERS: Final = r"A-Za-z0-9._\-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af"
+
 # An id as commands take it, or the name of a cap, which joins the kinds of its key by "+".
-_ID = r"[A-Za-z0-9._+\-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]{1,200}"
+_ID = f"[{ID_CHARACTERS}+]{{1,200}}"
 _SHAPES: Final = tuple(
     re.compile(shape)
     for shape in (

@@ -13,14 +13,12 @@ from dataclasses import field as dataclass_field
 from typing import Any, Final
 
 from ledger import codec, parties
+from ledger.accounts import ID_CHARACTERS
 from ledger.dates import Day, is_day
 from ledger.money import MAX_FEN, is_amount
 from ledger.plain import Plain
 
-# Letters, digits, CJK (with extensions, compatibility forms and 〇), and . _ -
-_ID: Final = re.compile(
-    r"[A-Za-z0-9._\-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U000323af]{1,64}"
-)
+_ID: Final = re.compile(f"[{ID_CHARACTERS}]{{1,64}}")
 # Control characters, line separators, and surrogates, which UTF-8 cannot hold.
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\ud800-\udfff]")
 TEXT_LENGTH_MAX: Final = 500

@@ -210,24 +210,10 @@ class _Batch:
                 "the server is stopping; what follows was not read: send it again",
                 "服务器正在停止；其后内容未读取，请重新提交",
             )
-        for is_over, en, zh in (
-            (
-                size > limits.batch_bytes_max,
-                f"{limits.batch_bytes_max} bytes",
-                f"{limits.batch_bytes_max} 字节",
-            ),
-            (
-                lines > limits.batch_lines_max,
-                f"{limits.batch_lines_max} lines",
-                f"{limits.batch_lines_max} 行",
-            ),
-        ):
-            if is_over:
-                return HttpProblem(
-                    "body_too_large",
-                    f"the batch is longer than {en}; what follows was not read: send it by itself",
-                    f"批次超过 {zh}；其后内容未读取，请另行提交",
-                )
+        if size > limits.batch_bytes_max:
+            return _too_long(f"{limits.batch_bytes_max} bytes", f"{limits.batch_bytes_max} 字节")
+        if lines > limits.batch_lines_max:
+            return _too_long(f"{limits.batch_lines_max} lines", f"{limits.batch_lines_max} 行")
         return None
 
     async def _stop(self, line: int, problem: HttpProblem) -> None:
@@ -354,6 +340,14 @@ class _Batch:
             await request.send({"type": "http.response.body", "body": part, "more_body": True})
             part = await self._answers.get()
         await request.send({"type": "http.response.body", "body": b"", "more_body": False})
+
+
+def _too_long(en: str, zh: str) -> HttpProblem:
+    return HttpProblem(
+        "body_too_large",
+        f"the batch is longer than {en}; what follows was not read: send it by itself",
+        f"批次超过 {zh}；其后内容未读取，请另行提交",
+    )
 
 
 def _invalid(detail: str) -> Document:

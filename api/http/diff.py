@@ -88,17 +88,17 @@ async def _diff(request: Request) -> Reply:
     skipped = 0 if page is None else page.after
 
     def question(store: Store) -> tuple[AsOf, AsOf, dict[str, Any] | None]:
-        points = (
+        points = earlier, later = (
             resolve(store, first, service.projected.reached),
             resolve(store, last, service.projected.reached),
         )
-        if is_known(request, _tag(request, *points)):
+        if is_known(request, later, earlier.known_position):
             return (*points, None)
         service.projected.ensure(store, max(point.known_position for point in points))
         return (*points, asking.difference(store, what, name, points, skipped, limit + 1))
 
     earlier, later, found = await service.slow.ask(question)
-    headers = tagged(_tag(request, earlier, later))
+    headers = tagged(entity_tag(request, later, earlier.known_position))
     if found is None or wants_none(request):
         return Reply(304, b"", headers)
     following = None
@@ -112,10 +112,6 @@ async def _diff(request: Request) -> Reply:
     accounts = [row for row in found["accounts"] if row["account"] in shown]
     page_of_it = {**found, "accounts": accounts, "lines": lines, "next_cursor": following}
     return Reply(200, json_bytes({**echo(request, later), **page_of_it}), headers)
-
-
-def _tag(request: Request, earlier: AsOf, later: AsOf) -> bytes:
-    return entity_tag(request, later, earlier.known_position)
 
 
 def _subject(asked: Mapping[str, Any]) -> tuple[str, str | None]:

@@ -99,7 +99,7 @@ async def _sample(request: Request) -> Reply:
 
     def question(store: Store) -> tuple[AsOf, dict[str, Any] | None]:
         as_of = asking.resolve(store, clocks_of(request))
-        if is_known(request, entity_tag(request, as_of, drawn_by)):
+        if is_known(request, as_of, drawn_by):
             return as_of, None
         return as_of, asking.sample(store, as_of, walk, request.parameters, seed)
 

@@ -55,14 +55,17 @@ def entity_tag(request: Request, as_of: AsOf, *more: object) -> bytes:
     scope = request.scope
     form = b"\n" if wants_lines(request.header(b"accept")) else b""
     question = sha256(scope["raw_path"] + b"?" + scope["query_string"] + form).hexdigest()[:12]
-    parts = (request.service.version, as_of.known_position, question, *request.besides, *more)
+    parts = (request.service.version, as_of.known_position, question, *more)
     return f'"{".".join(map(str, parts))}"'.encode()
 
 
-def is_known(request: Request, tag: bytes) -> bool:
-    """Whether If-None-Match names the tag (RFC 9110 §13.1.2)."""
+def is_known(request: Request, as_of: AsOf, *more: object) -> bool:
+    """Whether If-None-Match names the tag of the answer (RFC 9110 §13.1.2)."""
     sent = request.header(b"if-none-match")
-    return sent is not None and tag in [one.strip().removeprefix(b"W/") for one in sent.split(b",")]
+    if sent is None:
+        return False
+    tags = [one.strip().removeprefix(b"W/") for one in sent.split(b",")]
+    return entity_tag(request, as_of, *more) in tags
 
 
 def tagged(tag: bytes) -> list[tuple[bytes, bytes]]:
@@ -77,9 +80,10 @@ async def answered(
     *,
     projected: bool,
     page: Cursor | None = None,
-    besides: Callable[[Any], str] | None = None,
+    always: bool = False,
 ) -> tuple[AsOf, Any]:
-    """Resolve the clocks and read, in a lane; nothing is read for a client that has this answer already."""
+    """Resolve the clocks and read, in a lane; nothing is read for a client that has this answer already, but where
+    that shows only in the answer (`always`)."""
     clocks = clocks_of(request)
     if page is not None:
         clocks = Clocks(page.filters["on"], None, page.known_position or None, clocks.min_position)
@@ -87,16 +91,11 @@ async def answered(
 
     def question(store: Store) -> tuple[AsOf, Any]:
         as_of, is_known_ = _resolved(request, clocks, store)
-        if is_known_ and besides is None:
+        if is_known_ and not always:
             return as_of, _NOT_MODIFIED
         if projected:
             service.projected.ensure(store, as_of.known_position)
-        found = read(store, as_of)
-        if besides is not None:
-            request.besides = (besides(found),)
-            if is_known(request, entity_tag(request, as_of)):
-                return as_of, _NOT_MODIFIED
-        return as_of, found
+        return as_of, read(store, as_of)
 
     return await lane.ask(question)
 
@@ -104,7 +103,7 @@ async def answered(
 def _resolved(request: Request, clocks: Clocks, store: Store) -> tuple[AsOf, bool]:
     """What a request's clocks mean, and whether its client has the answer already. Raises HttpProblem."""
     as_of = resolve(store, clocks, request.service.projected.reached)
-    return as_of, is_known(request, entity_tag(request, as_of))
+    return as_of, is_known(request, as_of)
 
 
 def _all_answered(read: ReadTogether, store: Store, requests: Sequence[Request]) -> list[Any]:
@@ -169,9 +168,11 @@ def document(
             lane,
             lambda store, as_of: read(store, as_of, request.parameters),
             projected=projected,
-            besides=besides,
+            always=besides is not None,
         )
-        return _document_reply(request, as_of, found)
+        if besides is None:
+            return _document_reply(request, as_of, found)
+        return _document_reply(request, as_of, found, besides(found))
 
     return _document(name, path, en, zh, schema, handle, parameters, codes, tries, tag)
 
@@ -198,9 +199,9 @@ def document_together(
     return _document(name, path, en, zh, schema, handle, parameters, codes, tries, "reads")
 
 
-def _document_reply(request: Request, as_of: AsOf, found: Any) -> Reply:
-    headers = tagged(entity_tag(request, as_of))
-    if not_modified(request, found):
+def _document_reply(request: Request, as_of: AsOf, found: Any, *more: str) -> Reply:
+    headers = tagged(entity_tag(request, as_of, *more))
+    if not_modified(request, found) or (more and is_known(request, as_of, *more)):
         return Reply(304, b"", headers)
     return Reply(200, json_bytes({**echo(request, as_of), **found}), headers)
 

@@ -44,8 +44,6 @@ class Request:
     parameters: Mapping[str, Any] = field(default_factory=dict)
     #: The instant that a cursor's first page was asked for, as it is echoed.
     pinned_instant: str | None = None
-    #: What the answer holds besides what follows from its position; part of its entity tag.
-    besides: tuple[str, ...] = ()
     #: What the log line of the request says besides: positions, refusals.
     noted: dict[str, Any] = field(default_factory=dict)
 

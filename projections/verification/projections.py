@@ -11,14 +11,14 @@ from projections.base import Content, Damaged, Log, Projection, discover
 from projections.runner import begun
 from projections.shelves import Shelf
 from projections.verification.reading import Reading
-from projections.verification.relations import replaced
+from projections.verification.relations import replaced_in_projections
 from projections.verification.report import Finding, Report
 
 
 def check(reading: Reading) -> Report:
     """Every generation that is read, at the position that it reaches. Nothing is repaired or left behind."""
     store, until = reading.store, reading.until
-    report = Report(findings=replaced(store, "projections", ()))
+    report = Report(findings=replaced_in_projections(store, "projections"))
     known = discover()
     log = Log([store, reading.other])
     for name, generation, version, live, stopped_at, problem in shelves.generations(store):

@@ -54,14 +54,14 @@ where i.indisunique and i.indisvalid and i.indexprs is null
 group by c.relname, i.indexrelid
 
 -- name: relations
--- The tables of the store, and of every generation of a projection: what stands under each name, and whether something
--- stands between its rows and who reads them.
+-- In some schemas (of some names): what stands under each name, and whether something stands between its rows and who
+-- reads them.
 select s.nspname, c.relname, c.relkind::text,
        c.relrowsecurity or exists (select from pg_rewrite r where r.ev_class = c.oid)
        or exists (select from pg_inherits h where h.inhparent = c.oid or h.inhrelid = c.oid) as is_changed
 from pg_class c join pg_namespace s on s.oid = c.relnamespace
 where c.relkind in ('r', 'v', 'm', 'f', 'p')
-  and (s.nspname = 'public' and c.relname = any (%(tables)s) or s.nspname ~ '^kejin_[a-z_]+_[0-9]+$')
+  and s.nspname ~ %(schemas)s and (%(tables)s::text[] is null or c.relname = any (%(tables)s))
 
 -- name: guards
 -- The triggers that refuse changes, where they are as the schema has them.

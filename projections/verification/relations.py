@@ -15,26 +15,32 @@ _QUERIES: Final = load("projections", "verification/queries.sql")
 TABLES: Final = ("events", "accounts", "event_tags", "day_sums", "day_sum_stamps")
 #: Those that refuse every change of a row.
 _GUARDED: Final = ("events", "accounts", "event_tags")
+_IS_NO_TABLE: Final = "what stands under this name is no ordinary table"
+_STANDS_BETWEEN: Final = "a rule, a policy or another table stands between its rows and who reads them"
 
 
 def replaced(store: Store, check: str, tables: Sequence[str]) -> list[Finding]:
-    """Tables of the store, or with none named of the projections, that are gone, or that a view, a rule, a policy or
-    another table stands before: it could show a check other rows than a reader."""
-    findings, there = [], set()
-    for schema, name, kind, is_changed in store.connection.execute(
-        _QUERIES["relations"], {"tables": list(tables)}
-    ):
-        there.add(name)
-        if (schema == "public") != bool(tables):
-            continue
-        table = name if schema == "public" else f"{schema}.{name}"
-        if kind != "r":
-            findings.append(Finding(check, "what stands under this name is no ordinary table", table))
-        elif is_changed:
-            what = "a rule, a policy or another table stands between its rows and who reads them"
-            findings.append(Finding(check, what, table))
-    findings += [Finding(check, "the table is gone", name) for name in tables if name not in there]
-    return findings
+    """Tables of the store that are gone, or that a view, a rule, a policy or another table stands before: it could
+    show a check other rows than a reader."""
+    rows = _relations(store, "^public$", list(tables))
+    gone = set(tables) - {name for _, name, *_ in rows}
+    findings = [Finding(check, what, name) for _, name, what in rows if what]
+    return findings + [Finding(check, "the table is gone", name) for name in sorted(gone)]
+
+
+def replaced_in_projections(store: Store, check: str) -> list[Finding]:
+    """The same of the tables of every generation of a projection, but for those that are gone."""
+    rows = _relations(store, "^kejin_[a-z_]+_[0-9]+$", None)
+    return [Finding(check, what, f"{schema}.{name}") for schema, name, what in rows if what]
+
+
+def _relations(store: Store, schemas: str, tables: list[str] | None) -> list[tuple[str, str, str]]:
+    """Schema and name of what stands under some names, and what is wrong with it, if anything."""
+    asked = {"schemas": schemas, "tables": tables}
+    return [
+        (schema, name, _IS_NO_TABLE if kind != "r" else _STANDS_BETWEEN if is_changed else "")
+        for schema, name, kind, is_changed in store.connection.execute(_QUERIES["relations"], asked)
+    ]
 
 
 def unguarded(store: Store, check: str) -> Report:
