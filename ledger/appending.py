@@ -19,7 +19,7 @@ from typing import IO, Final, Protocol
 
 import psycopg
 
-from ledger.copying import pending_of_plain, plain
+from ledger.pending import pending_of_plain, plain
 from ledger.store import Store
 from ledger.writing import Writing, append
 

@@ -13,25 +13,23 @@ from typing import Final
 
 from mypy_extensions import i64
 
-# COPY's binary format (PostgreSQL manual, COPY, "Binary Format"): a header before the first row; a row is the number of
-# its fields in 2 bytes, then before each field its length in 4, -1 for a missing value; a row of -1 fields at the end.
-_HEADER: Final = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0"
-_TRAILER: Final = b"\xff\xff"
+from ledger.copying import (
+    DATE_TYPE,
+    EPOCH_ORDINAL,
+    EPOCH_US,
+    HEADER,
+    INT4_TYPE,
+    INT8_TYPE,
+    TEXT_TYPE,
+    TRAILER,
+)
+
 _FIELDS: Final = 14
 _MISSING: Final[i64] = 0xFFFFFFFF
 
-# An array (src/backend/utils/adt/arrayfuncs.c, array_send): its dimensions, whether any element is missing, their type;
-# the length and the lower bound of its dimension; before each element its length.
+# An array without elements; what stands before the elements of one that has some.
 _EMPTY_BYTES: Final[i64] = 12
 _HEADER_BYTES: Final[i64] = 20
-_INT8: Final[i64] = 20  # the types of elements (src/include/catalog/pg_type.dat)
-_INT4: Final[i64] = 23
-_TEXT: Final[i64] = 25
-_DATE: Final[i64] = 1082
-
-#: From PostgreSQL's epoch (2000) to Unix's, in microseconds, and to the first day of the calendar.
-_EPOCH_US: Final = 946_684_800_000_000
-_EPOCH_ORDINAL: Final = date(2000, 1, 1).toordinal()
 
 
 class NotAsWritten(ValueError):
@@ -46,9 +44,9 @@ def leaf_of_row(row: bytes, paths: dict[int, bytes]) -> tuple[int, int, bytes, b
     posting_accounts, posting_amounts, posting_days, data, leaf. Raises NotAsWritten.
     """
     start: i64 = 0
-    if row.startswith(_HEADER):
-        start = len(_HEADER)
-    if len(row) == start or row[start:] == _TRAILER:
+    if row.startswith(HEADER):
+        start = len(HEADER)
+    if len(row) == start or row[start:] == TRAILER:
         return None
     try:
         return _leaf(_parts(row, start + 2), paths)
@@ -65,7 +63,7 @@ def _leaf(fields: list[bytes | None], paths: dict[int, bytes]) -> tuple[int, int
     entry: list[bytes] = [
         b"\0kejin-event-1",
         str(position).encode(),
-        str(instant_us + _EPOCH_US).encode(),
+        str(instant_us + EPOCH_US).encode(),
         on,
         _present(fields[4]),
         _present(fields[5]),
@@ -157,7 +155,7 @@ def _count(array: bytes, kind: i64) -> i64:
 
 def _add_texts(entry: list[bytes], array: bytes) -> None:
     """How many texts an array has, and each of them."""
-    count: i64 = _count(array, _TEXT)
+    count: i64 = _count(array, TEXT_TYPE)
     entry.append(str(count).encode())
     if count:
         texts = _parts(array, _HEADER_BYTES)
@@ -175,11 +173,11 @@ def _add_lines(
     paths: dict[int, bytes],
 ) -> None:
     """How many lines an event has, and of each its account, its fen and its day."""
-    count: i64 = _count(accounts, _INT4)
-    _check_array(accounts, count, _INT4, 4)
-    _check_array(amounts, count, _INT8, 8)
+    count: i64 = _count(accounts, INT4_TYPE)
+    _check_array(accounts, count, INT4_TYPE, 4)
+    _check_array(amounts, count, INT8_TYPE, 8)
     if days is not None:
-        _check_array(days, count, _DATE, 4)
+        _check_array(days, count, DATE_TYPE, 4)
     entry.append(str(count).encode())
     others: i64 = 0
     line: i64 = 0
@@ -214,5 +212,5 @@ def _day(number: int) -> bytes:
     """An ISO date from the number of days since 2000-01-01. Raises ValueError, OverflowError: beyond the calendar."""
     day = _DAYS.get(number)
     if day is None:
-        day = _DAYS[number] = date.fromordinal(_EPOCH_ORDINAL + number).isoformat().encode()
+        day = _DAYS[number] = date.fromordinal(EPOCH_ORDINAL + number).isoformat().encode()
     return day

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from ledger import codec
-from ledger.copying import PendingEvent
 from ledger.dates import Day
 from ledger.notes import NotANote, SigningKey, VerifierKey, handover_text
+from ledger.pending import PendingEvent
 
 EVENT_TYPE: Final = "SigningKeyAdopted"
 TAG_KIND: Final = "signing-key"

@@ -105,14 +105,14 @@ select path, id from accounts where path = any(%(paths)s::text[])
 select id, path from accounts where id = any(%(ids)s)
 
 -- name: copy_events
-copy events (position, recorded_at, effective_on, type, tags, data, posting_accounts, posting_amounts, posting_days,
-             principal, key, fingerprint, span, leaf) from stdin
+copy events (position, recorded_at, effective_on, span, type, principal, key, fingerprint, tags, posting_accounts,
+             posting_amounts, posting_days, data, leaf) from stdin (format binary)
 
 -- name: copy_event_tags
-copy event_tags (tag, position) from stdin
+copy event_tags (tag, position) from stdin (format binary)
 
 -- name: copy_accounts
-copy accounts (id, path) from stdin
+copy accounts (id, path) from stdin (format binary)
 
 -- name: keep_accounts
 insert into kejin_work.kept_accounts values (%(first)s, %(last)s, %(digest)s) on conflict (first_id) do nothing

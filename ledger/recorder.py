@@ -28,8 +28,8 @@ from eventsourcing.dcb.api import (
 from eventsourcing.dcb.persistence import DCBListenNotifySubscription
 
 from ledger.connection import StoreError
-from ledger.copying import PendingEvent
 from ledger.dates import Day, today_in_shanghai
+from ledger.pending import PendingEvent
 from ledger.store import NO_COMMAND, Store
 
 #: What the index of tags can hold in one row, with some room.

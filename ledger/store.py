@@ -19,10 +19,11 @@ from psycopg.rows import tuple_row
 
 from ledger import codec
 from ledger.connection import READER_ROLE, connect, ensure_schema, may_read_only
-from ledger.copying import PendingEvent, Rows, array, copy_text
+from ledger.copying import HEADER, TRAILER, Rows, account_rows
 from ledger.dates import Day, microseconds
 from ledger.events import Event, Posting, StoredEvent
-from ledger.sql import load
+from ledger.pending import PendingEvent
+from ledger.sql import array, load
 
 #: The advisory lock of appending, on the ledger's own database.
 APPEND_LOCK: Final = 0x6B656A696E01
@@ -369,12 +370,11 @@ class Turn:
         `principal` is whose they are, but for events that name their own.
         """
         ids = self._learn_ids(dict.fromkeys(line.account for event in pending for line in event.postings))
-        rows = Rows([], [], [])
-        recorded_at_us, recorded_at = microseconds(self.recorded_at), self.recorded_at.isoformat()
+        rows, recorded_at_us = Rows(), microseconds(self.recorded_at)
         for position, event in enumerate(pending, self.head.position + 1):
-            rows.add(position, recorded_at_us, recorded_at, event, ids, event.principal or principal)
+            rows.add(position, recorded_at_us, event, ids, event.principal or principal)
         self._copy("copy_events", rows.events)
-        self._copy("copy_event_tags", rows.tags)
+        self._copy("copy_event_tags", rows.tags())
         self.appended = Appended(self.head.position + 1, rows.leaves, [event.tags for event in pending])
         return self.head.position + len(pending)
 
@@ -409,14 +409,16 @@ class Turn:
         self.last_account_id += len(paths)
         made = dict(zip(paths, range(first, self.last_account_id + 1), strict=True))
         self.ids.update(made)
-        self._copy("copy_accounts", [f"{number}\t{copy_text(path)}\n" for path, number in made.items()])
+        self._copy("copy_accounts", account_rows(made))
         told = "".join([f"{number}\t{path}\n" for path, number in made.items()])
         digest = hashlib.sha256(told.encode()).digest()
         self.store.query_nothing("keep_accounts", first=first, last=self.last_account_id, digest=digest)
 
-    def _copy(self, name: str, rows: Sequence[str]) -> None:
+    def _copy(self, name: str, rows: Sequence[bytes]) -> None:
         if not rows:
             return
         with self.store.connection.cursor() as cursor, cursor.copy(_QUERIES[name]) as copy:
+            copy.write(HEADER)
             for first in range(0, len(rows), _ROWS_AT_ONCE):
-                copy.write("".join(rows[first : first + _ROWS_AT_ONCE]).encode())
+                copy.write(b"".join(rows[first : first + _ROWS_AT_ONCE]))
+            copy.write(TRAILER)

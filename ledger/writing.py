@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from ledger.batch import DecidedEvent
-from ledger.copying import PendingEvent, pending_of
 from ledger.dates import Day
 from ledger.loading import Loader
+from ledger.pending import PendingEvent, pending_of
 from ledger.store import Turn
 
 #: An owner whose tail is longer than this gets its day sums stored anew.

@@ -7,9 +7,9 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
-from ledger.copying import PendingEvent
 from ledger.keyring import Keyring
 from ledger.notes import SigningKey
+from ledger.pending import PendingEvent
 from ledger.signer import Signer
 from ledger.store import Store
 from projections.evidence import pack as packs

@@ -11,9 +11,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from ledger.copying import PendingEvent
 from ledger.events import Posting
 from ledger.money import format_fen
+from ledger.pending import PendingEvent
 from ledger.store import Store
 from projections.verification import run
 from projections.verification.caps import Line, breaches

@@ -16,8 +16,8 @@ from random import Random
 from typing import Final
 
 from ledger import accounts
-from ledger.copying import PendingEvent
 from ledger.events import Posting
+from ledger.pending import PendingEvent
 from ledger.store import Store
 from scripts.bench.measuring import Figures, Place, arguments, file_of, place, timed
 from scripts.bench.workload import code, commands

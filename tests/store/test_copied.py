@@ -8,8 +8,8 @@ from random import Random
 import pytest
 
 from ledger import codec, copied
-from ledger.copying import PendingEvent
 from ledger.events import Posting
+from ledger.pending import PendingEvent
 from ledger.store import Store
 from projections.verification import leaves
 from tests.support import fresh_database

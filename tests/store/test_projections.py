@@ -11,8 +11,8 @@ from typing import Any
 import psycopg
 import pytest
 
-from ledger.copying import PendingEvent
 from ledger.events import Posting
+from ledger.pending import PendingEvent
 from projections import shelves
 from projections.balances import PROJECTION as BALANCES
 from projections.balances import balance_fen

@@ -21,8 +21,8 @@ from eventsourcing.persistence import (
 )
 
 import ledger.recorder as recorders
-from ledger.copying import PendingEvent
 from ledger.dates import today_in_shanghai
+from ledger.pending import PendingEvent
 from ledger.recorder import DATA_BYTES_MAX, NAME_BYTES_MAX, Recorder
 from ledger.store import Store
 from projections.envelopes import envelope
