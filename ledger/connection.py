@@ -8,6 +8,7 @@ from typing import Any, Final, LiteralString
 import psycopg
 from psycopg import sql
 
+from ledger.bilingual import Bilingual
 from ledger.sql import load
 
 SCHEMA_VERSION: Final = 5
@@ -25,13 +26,8 @@ _QUERIES: Final = load("ledger", "queries.sql")
 _PLAN_BY_INDEX: Final = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
 
 
-class StoreError(Exception):
-    """The database cannot be used: one clear line that says what, where and what to do, in English and (`zh`) in
-    Chinese."""
-
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(en)
-        self.zh = zh
+class StoreError(Bilingual):
+    """The database cannot be used: what, where and what to do."""
 
 
 def connect(address: str, *, by_index: bool = False, settings: str = "") -> psycopg.Connection[Any]:

@@ -8,7 +8,7 @@ one. Whoever trusts the old key can follow to the new.
 from __future__ import annotations
 
 import base64
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from ledger import codec
@@ -30,18 +30,27 @@ def adoption(key: VerifierKey, on: Day, old: SigningKey | None = None) -> Pendin
 
 
 def trusted_keys(known: Iterable[VerifierKey], adoptions: Iterable[Mapping[str, Any]]) -> list[VerifierKey]:
-    """Every key that is linked by handovers to one of the known ones, newer or older. `adoptions` are the data of
-    key events; of what anybody may have written into the log only what the old key signed counts."""
-    trusted = {str(key): key for key in known}
+    """The known keys, those that they handed the log over to, and those that came before all these. `adoptions` are the
+    data of key events; of what anybody may have written into the log only what the old key signed counts.
+
+    A key that came before signed older checkpoints. Whom else it handed over to, perhaps stolen meanwhile, is nothing
+    to who knows only its successor.
+    """
     links = [link for data in adoptions if (link := _link(data))]
-    grew = True
+    trusted = _reached({str(key): key for key in known}, links)
+    return list(_reached(trusted, [(new, old) for old, new in links]).values())
+
+
+def _reached(
+    begun: Mapping[str, VerifierKey], steps: Sequence[tuple[VerifierKey, VerifierKey]]
+) -> dict[str, VerifierKey]:
+    """Where steps (from, to) lead."""
+    reached, grew = dict(begun), True
     while grew:
-        grew = False
-        for old, new in links:
-            if (str(old) in trusted) != (str(new) in trusted):
-                trusted |= {str(old): old, str(new): new}
-                grew = True
-    return list(trusted.values())
+        more = {str(to): to for come, to in steps if str(come) in reached and str(to) not in reached}
+        reached |= more
+        grew = bool(more)
+    return reached
 
 
 def _link(data: Mapping[str, Any]) -> tuple[VerifierKey, VerifierKey] | None:

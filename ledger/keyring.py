@@ -13,17 +13,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from ledger.bilingual import Bilingual
 from ledger.notes import Checkpoint, NotANote, SigningKey, VerifierKey, opened
 
 KEY_FILE: Final = "signing-key"
 
 
-class KeyringError(Exception):
-    """A key file that cannot be used: one clear line in English and (`zh`) in Chinese."""
-
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(en)
-        self.zh = zh
+class KeyringError(Bilingual):
+    """A key file that cannot be used."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,13 +64,19 @@ class Keyring:
         self._write(key, replace=True)
 
     def newest(self, trusted: list[VerifierKey]) -> tuple[str, Checkpoint] | None:
-        """The newest checkpoint kept here, its note and what it says, if a trusted key signed it."""
+        """The newest checkpoint kept here, its note and what it says, if a trusted key signed it. Raises
+        KeyringError where it is there and cannot be read."""
         try:
             note = self.note_path.read_text(encoding="utf-8")
             text = opened(note, trusted)
             return None if text is None else (note, Checkpoint.read(text))
-        except (OSError, UnicodeError, NotANote):
+        except (FileNotFoundError, UnicodeError, NotANote):
             return None
+        except OSError as error:
+            raise KeyringError(
+                f"cannot read the newest checkpoint {self.note_path}: {error.strerror}",
+                f"无法读取最新检查点 {self.note_path}：{error.strerror}",
+            ) from None
 
     def keep(self, note: str) -> None:
         """Keep a note as the newest."""
@@ -98,6 +101,16 @@ def _put(path: Path, text: str, *, replace: bool) -> None:
             Path(temporary).replace(path)
         else:
             os.link(temporary, path)
+        _sync(path.parent)
     finally:
         with contextlib.suppress(FileNotFoundError):
             Path(temporary).unlink()
+
+
+def _sync(folder: Path) -> None:
+    """What a folder names outlives a power cut only once the folder is on the disk too."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

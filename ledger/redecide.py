@@ -57,7 +57,15 @@ COMMAND_OF_EVENT: Final[Mapping[str, str]] = {
 }
 
 #: What deciding raises on a command that no input could have been: a forged event's.
-UNDECIDABLE: Final = (LookupError, TypeError, ValueError, AttributeError, ArithmeticError, AssertionError)
+UNDECIDABLE: Final = (
+    LookupError,
+    TypeError,
+    ValueError,
+    AttributeError,
+    ArithmeticError,
+    AssertionError,
+    StopIteration,
+)
 
 
 class Recorded(NamedTuple):

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from typing import Final
 
 from ledger import merkle
+from ledger.bilingual import Bilingual
 from ledger.keyring import Keyring
 from ledger.notes import Checkpoint, NotANote, SigningKey, opened, signed
 from ledger.party_index import (
@@ -36,12 +37,8 @@ _READ_AT_ONCE: Final = 10_000
 _BLOCKS_WAITING_MAX: Final = 16
 
 
-class Contradiction(Exception):
-    """The log is not the one that was signed. The message is English, `zh` Chinese."""
-
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(en)
-        self.zh = zh
+class Contradiction(Bilingual):
+    """The log is not the one that was signed."""
 
 
 class BlockTree:
@@ -87,6 +84,7 @@ class Signer:
         self._store = store
         self._keyring = keyring
         self._key = key
+        self._own = [key.verifier]  # and the ones before it
         self._appended: deque[Appended] = deque()
         self._forget()
         self._signed_at = self._kept_at = 0.0
@@ -101,14 +99,15 @@ class Signer:
 
     def committed(self, *, at_rest: bool) -> None:
         """To be called after commits. Signs when the log is at rest or a second went by. Raises Contradiction,
-        psycopg.Error."""
+        KeyringError, psycopg.Error."""
         if at_rest or time.monotonic() - self._signed_at >= SIGN_SECONDS:
             self.checkpoint(keep=at_rest)
 
     def checkpoint(self, *, keep: bool = True, also: Sequence[SigningKey] = ()) -> str:
         """Sign the log as it is now, unless that is done already: the note of the newest checkpoint.
 
-        `keep`: store what the next signer goes on from. `also`: further keys that sign. Raises Contradiction.
+        `keep`: store what the next signer goes on from. `also`: further keys that sign. Raises Contradiction,
+        KeyringError.
         """
         now = time.monotonic()
         keep = keep or now - self._kept_at >= KEEP_SECONDS
@@ -125,11 +124,12 @@ class Signer:
         return note
 
     def _signed(self, keep: bool, also: Sequence[SigningKey]) -> str:
+        self._follow_rotation()
         kept = self._store.query("signer_size")[0][0]
         if kept != self._kept_size:
             self._load(kept)
         head = self._store.head().position
-        held = self._keyring.newest([self._key.verifier])
+        held = self._keyring.newest(self._own)
         try:
             self._catch_up(held[1] if held else None, head)
         except ValueError:  # what is kept was changed (NotAsSigned) or is no text: made again from the log
@@ -144,6 +144,14 @@ class Signer:
             self._keep(head)
         self._keyring.keep(note)
         return note
+
+    def _follow_rotation(self) -> None:
+        """Another process may have put a new key in the place of ours: nothing is signed with the old one alone any
+        more, and what that signed last still binds."""
+        key = self._keyring.key()
+        if key is not None and key.verifier != self._key.verifier:
+            self._key = key
+            self._own = [key.verifier, *self._own]
 
     def _catch_up(self, held: Checkpoint | None, head: int) -> None:
         if held is not None:
@@ -223,7 +231,7 @@ class Signer:
     def _confirmed(self, size: int) -> bool:
         notes = self._store.query("checkpoint_of_size", size=size)
         try:
-            text = opened(notes[0][0], [self._key.verifier]) if notes else None
+            text = opened(notes[0][0], self._own) if notes else None
             state = None if text is None else Checkpoint.read(text)
         except NotANote:
             state = None

@@ -18,6 +18,7 @@ from psycopg import sql
 from psycopg.rows import tuple_row
 
 from ledger import codec
+from ledger.bilingual import Bilingual
 from ledger.connection import READER_ROLE, connect, ensure_schema, may_read_only
 from ledger.copying import HEADER, TRAILER, Rows, account_rows
 from ledger.dates import Day, microseconds
@@ -37,13 +38,8 @@ _ROWS_AT_ONCE: Final = 500
 NO_COMMAND: Final = 0
 
 
-class NotKnown(LookupError):
-    """A position or instant that the log cannot answer for: before the first event or beyond the newest. The
-    message is English, `zh` Chinese."""
-
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(en)
-        self.zh = zh
+class NotKnown(Bilingual, LookupError):
+    """A position or instant that the log cannot answer for: before the first event or beyond the newest."""
 
 
 @dataclass(frozen=True, slots=True)

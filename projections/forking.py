@@ -8,7 +8,7 @@ import pickle
 import signal
 import threading
 from collections.abc import Callable
-from typing import Generic, TypeVar
+from typing import Generic, Self, TypeVar
 
 T = TypeVar("T")
 
@@ -17,7 +17,8 @@ class Fork(Generic[T]):
     """A call in a child process that shares this one's memory as it is now. Where a fork would be unsafe (other
     threads run) or there is none, the call is made here, when its result is asked for.
 
-    The child must open connections of its own; it ends without closing what it inherited.
+    The child must open connections of its own; it ends without closing what it inherited, and at the latest with its
+    parent. At the end of a `with` block it has ended, whether or not its answer was wanted.
     """
 
     def __init__(self, call: Callable[[], T]) -> None:
@@ -27,19 +28,29 @@ class Fork(Generic[T]):
         if hasattr(os, "fork") and threading.active_count() == 1:
             self._start()
 
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *exception: object) -> None:
+        self.abandon()
+
     def _start(self) -> None:
         self._reader, writer = os.pipe()
+        alive, self._lifeline = os.pipe()
         self._child = os.fork()
         if self._child:
             os.close(writer)
+            os.close(alive)
             return
+        os.close(self._lifeline)
+        threading.Thread(target=_end_with, args=(alive,), daemon=True).start()
         try:
-            answer: tuple[bool, object] = (True, self._call())
+            answer = pickle.dumps((True, self._call()))
         except BaseException as error:
-            answer = (False, error)
+            answer = _packed(error)
         try:
             with os.fdopen(writer, "wb") as stream:
-                stream.write(pickle.dumps(answer))
+                stream.write(answer)
         finally:
             os._exit(0)
 
@@ -51,6 +62,7 @@ class Fork(Generic[T]):
                 os.kill(self._child, signal.SIGKILL)
             os.waitpid(self._child, 0)
             os.close(self._reader)
+            os.close(self._lifeline)
 
     def result(self) -> T:
         """What the call returned; raises what it raised."""
@@ -60,9 +72,26 @@ class Fork(Generic[T]):
             sent = stream.read()
         self._ended = True
         os.waitpid(self._child, 0)
+        os.close(self._lifeline)
         if not sent:
             raise ChildProcessError("the second process of a fold was killed")
         returned, answer = pickle.loads(sent)
         if not returned:
             raise answer
         return answer  # type: ignore[no-any-return]
+
+
+def _end_with(alive: int) -> None:
+    """End this process when the other end of a pipe is closed, which only its parent holds."""
+    os.read(alive, 1)
+    os._exit(1)
+
+
+def _packed(error: BaseException) -> bytes:
+    """An error as it is sent; one that would not arrive as what it is, by its kind and message."""
+    try:
+        packed = pickle.dumps((False, error))
+        pickle.loads(packed)
+    except Exception:
+        return pickle.dumps((False, ChildProcessError(f"{type(error).__name__}: {error}")))
+    return packed

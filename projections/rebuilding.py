@@ -116,13 +116,9 @@ class _Rebuilding:
     def _fold(self, projections: Sequence[Projection], after: int, until: int) -> None:
         log = self._read(after, until)
         ours, theirs = _halves(projections)
-        other = Fork(lambda: self._fold_some(self._second_log(log), theirs, after, until))
-        try:
+        with Fork(lambda: self._fold_some(self._second_log(log), theirs, after, until)) as other:
             self._fold_some(log, ours, after, until)
             other.result()
-        except BaseException:
-            other.abandon()
-            raise
 
     def _fold_and_check(
         self, projections: Sequence[Projection], after: int, until: int
@@ -132,16 +128,13 @@ class _Rebuilding:
         log = self._read(after, until)
         ours, theirs = (list(half) for half in _halves(self._known))
         behind = set(projections)
-        expecting = Fork(lambda: self._expected(self._second_log(log), until))
-        other = Fork(lambda: self._fold_half(self._second_log(log), theirs, behind, after, until))
-        try:
+        with (
+            Fork(lambda: self._expected(self._second_log(log), until)) as expecting,
+            Fork(lambda: self._fold_half(self._second_log(log), theirs, behind, after, until)) as other,
+        ):
             contents = self._fold_half(log, ours, behind, after, until)
             contents |= other.result()
             expected = expecting.result()
-        except BaseException:
-            other.abandon()
-            expecting.abandon()
-            raise
         for name, content in contents.items():
             parts = content.differing(expected[name])
             if parts:

@@ -38,6 +38,9 @@ class NotProjected(LookupError):
         self.wanted = wanted
         self.problem = problem
 
+    def __reduce__(self) -> tuple[type[NotProjected], tuple[str, int, int, str | None]]:
+        return type(self), (self.name, self.reached, self.wanted, self.problem)
+
 
 @dataclass(frozen=True, slots=True)
 class Shelf:

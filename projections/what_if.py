@@ -12,6 +12,7 @@ from contextlib import closing
 from typing import Any, Final
 
 from ledger import codec
+from ledger.bilingual import Bilingual
 from ledger.catalogue import catalogue, discover_instruments
 from ledger.redecide import UNDECIDABLE, History, as_event
 from ledger.rulebook.clauses import UnusableRulebook
@@ -27,13 +28,16 @@ from projections.recorded import account_ids, go_on, recorded_events, watched_po
 _UNUSABLE: Final = (*UNDECIDABLE, RecursionError)
 
 
-class NotDecidable(ValueError):
-    """The log cannot be decided again. The message is English, `zh` Chinese."""
+class NotDecidable(Bilingual):
+    """The log cannot be decided again."""
 
-    def __init__(self, reason: BaseException) -> None:
-        what = f"{type(reason).__name__} {reason}"
-        super().__init__(f"the log cannot be decided again: {what}; see kejin verify decisions")
-        self.zh = f"日志无法重新决定：{what}；见 kejin verify decisions"
+
+def _not_decidable(reason: BaseException) -> NotDecidable:
+    what = f"{type(reason).__name__} {reason}"
+    return NotDecidable(
+        f"the log cannot be decided again: {what}; see kejin verify decisions",
+        f"日志无法重新决定：{what}；见 kejin verify decisions",
+    )
 
 
 class Change:
@@ -55,7 +59,7 @@ class Change:
 
     def failed(self, error: BaseException) -> UnusableSetting | NotDecidable:
         """What to tell of a decision that failed: rules from elsewhere may be why, settings are checked before."""
-        return _cannot_decide(error) if self._others else NotDecidable(error)
+        return _cannot_decide(error) if self._others else _not_decidable(error)
 
     def __call__(self, content: Content) -> Content:
         """The document as it is under the other rules."""
@@ -84,9 +88,9 @@ def document(store: Store, until: int, change: Change, look: Callable[[], None] 
     watched = watched_positions(store, until)
     with without_collection():
         try:
-            other = Fork(lambda: _alone(store, watched, until, change, look))
-            supposed = _supposed(store, watched, until, change, look)
-            alone = other.result()
+            with Fork(lambda: _alone(store, watched, until, change, look)) as other:
+                supposed = _supposed(store, watched, until, change, look)
+                alone = other.result()
         except _UNUSABLE as error:
             raise change.failed(error) from error
     return _document(supposed, alone, until)

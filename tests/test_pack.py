@@ -311,7 +311,7 @@ def test_an_event_left_out(told: Told) -> None:
 
         def later(d: dict[str, Any], at: int = i, position: int = position) -> None:
             without(d, at, position)
-            d["complete"][0]["later"] = [[position, check.leaf_hash(entries[at]).hex()]]
+            d["complete"][0]["later"] = [[position, codec.leaf_hash(entries[at]).hex()]]
 
         forged = edited({**files, "events": framed(entries[:i] + entries[i + 1 :])}, later)
         assert "order" in rejects(made(forged))

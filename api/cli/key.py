@@ -65,9 +65,7 @@ def command(
             keyring = _keyring(data)
             try:
                 key, position = (_adopt if action is Action.adopt else _rotate)(store, keyring, acting, name)
-            except Contradiction as error:
-                raise Problem(say(str(error), error.zh)) from None
-            except KeyringError as error:
+            except (Contradiction, KeyringError) as error:
                 raise Problem(say(str(error), error.zh)) from None
         adopted = _adopted(store)
     _show(keyring, key, adopted, position, as_json)
@@ -101,13 +99,17 @@ def _adopt(store: Store, keyring: Keyring, acting: str, name: str | None) -> tup
 
 
 def _rotate(store: Store, keyring: Keyring, acting: str, name: str | None) -> tuple[SigningKey, int | None]:
-    """Hand over to a new key. Interrupted at any point and run again, it goes on with the same new key."""
+    """Hand over to a new key. Interrupted before the new key was in its place and run again, it goes on with the same
+    new key; interrupted after that, the next rotation is another one."""
     old = keyring.key()
     if old is None:
         raise Problem(
             say("there is no key to rotate; begin with kejin key adopt", "尚无密钥；请先运行 kejin key adopt")
         )
     waiting = Keyring(keyring.path.with_name(keyring.path.name + ".next"))
+    left = waiting.key()
+    if left is not None and left.verifier == old.verifier:
+        waiting.path.unlink()
     new = waiting.made(old.name)
     position = next((p for p, data in _adopted(store) if data.get("key") == str(new.verifier)), None)
     signer = Signer(store, keyring, old)

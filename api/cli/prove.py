@@ -12,6 +12,7 @@ from api.printing import print_json
 from api.problems import Problem
 from api.session import Data, Json, KnownPosition, ledger, read_uscc
 from api.signing import needed_key
+from ledger.keyring import KeyringError
 from ledger.notes import NotANote, read_checkpoint
 from ledger.signer import Contradiction, Signer
 from ledger.store import NotKnown, Store
@@ -80,10 +81,12 @@ def command(
         keyring, key = needed_key(data)
         try:
             until = store.known_position(known_position if position is None else position)
-            note = Signer(store, keyring, key).checkpoint()
-            subject = _subject(store, until, position, claim, firm, bank)
-            proof = pack(store, subject, note, key, held)
-        except Contradiction as error:
+            # One transaction: the lock of signing stays, and nobody puts the state of a newer checkpoint in between.
+            with store.connection.transaction():
+                note = Signer(store, keyring, key).checkpoint()
+                subject = _subject(store, until, position, claim, firm, bank)
+                proof = pack(store, subject, note, key, held)
+        except (Contradiction, KeyringError) as error:
             raise Problem(say(str(error), error.zh)) from None
         except subjects.NoSubject as error:
             raise Problem(say(str(error), error.zh)) from None

@@ -13,11 +13,11 @@ from api.language import say
 from api.printing import print_json
 from api.problems import Problem, database_problem
 from api.session import Data, Json, database_address, share_server
-from api.signing import own_key, read_key
+from api.signing import outside_of
 from ledger.connection import StoreError, connect
 from ledger.store import Store
 from projections.verification import CHECKS, run
-from projections.verification.checkpoints import Held, Outside
+from projections.verification.checkpoints import Outside
 from projections.verification.report import Finding, Report
 
 
@@ -60,7 +60,7 @@ def command(
         )
     names = list(CHECKS) if check == "all" else [check]
     address = None if data else database_address()
-    outside = _outside(data, checkpoint or [], key)
+    outside = outside_of(data, checkpoint or [], key)
     if address is not None:
         report = _verify(address, names, outside, as_json)
     else:
@@ -71,23 +71,6 @@ def command(
     else:
         _show(report)
     return 1 if report.findings else 0
-
-
-def _outside(data: Path | None, files: list[Path], key: str | None) -> Outside:
-    """What there is to compare with: the public key given, else our own; the newest checkpoint beside our own key, and
-    those given. Raises Problem."""
-    own = own_key(data, make=False)
-    keys = [own[1].verifier] if own else []
-    held = [Held(str(path), path.read_text(encoding="utf-8", errors="replace")) for path in files]
-    if own:
-        beside = own[0].note_path
-        if beside.exists():
-            held.append(Held(str(beside), beside.read_text(encoding="utf-8", errors="replace")))
-    if key is not None:
-        keys = [read_key(key)]
-    elif held and not keys:
-        raise Problem(say("who signed it? name the public key with --key", "请用 --key 指明签名公钥"))
-    return Outside(keys, held)
 
 
 def _verify(address: str, names: list[str], outside: Outside, quiet: bool) -> Report:

@@ -15,6 +15,8 @@ from ledger.catalogue import Catalogue
 
 #: A projection that lacks more events than this makes reads wait too long.
 _LAG_EVENTS_MAX: Final = 1_000_000
+#: Whoever has not heard for so long may serve a token that was revoked.
+_SILENT_SECONDS_MAX: Final = 30.0
 
 
 def operations(known: Catalogue, limits: Limits) -> list[Operation]:
@@ -68,6 +70,12 @@ async def _ready(request: Request) -> Reply:
     service = request.service
     if service.draining:
         raise HttpProblem("stopping", "the server is stopping", "服务器正在停止")
+    if service.listener.silent_seconds > _SILENT_SECONDS_MAX:
+        raise HttpProblem(
+            "database_unavailable",
+            "this process has not heard of new events and tokens for a while",
+            "本进程已有一段时间未能获知新事件与令牌变化",
+        )
     found = await service.quick.ask(asking.ready)
     behind = [p["name"] for p in found["projections"] if p["lag"] > _LAG_EVENTS_MAX or p["problem"]]
     if behind:

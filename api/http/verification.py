@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
+from api.problems import Problem
 from api.roles import VERIFY
 from api.service import schemas
 from api.service.asking import resolve
 from api.service.limits import Limits
 from api.service.operations import Answer, Operation, Try
 from api.service.parameters import CLOCKS, word
+from api.service.problems import HttpProblem
 from api.service.reads import clocks_of, echo
 from api.service.requests import Reply, Request, json_bytes
+from api.signing import outside_of
 from ledger.catalogue import Catalogue
 from ledger.store import Store
 from projections.clocks import AsOf
@@ -49,10 +53,15 @@ async def _verify(request: Request) -> Reply:
     check = request.parameters["check"] or _ALL
     names = list(CHECKS) if check == _ALL else [check]
 
+    try:
+        outside = await asyncio.to_thread(outside_of, request.service.database.folder)
+    except Problem as problem:
+        raise HttpProblem("database_unavailable", str(problem), str(problem)) from None
+
     def question(store: Store) -> tuple[AsOf, Mapping[str, Any]]:
         as_of = resolve(store, clocks_of(request))
         request.service.projected.ensure(store, store.head().position)
-        return as_of, run(store, names).document()
+        return as_of, run(store, names, outside=outside).document()
 
     as_of, report = await request.service.checks.ask(question)
     return Reply(200, json_bytes({**echo(request, as_of), **report}))

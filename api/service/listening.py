@@ -1,4 +1,4 @@
-"""The listener: one connection per process that hears of new events and changed tokens, and tells the event loop."""
+"""Listeners: threads with a connection each that hear of new events and changed tokens."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from typing import Final
 
 import psycopg
 
+from api.service.problems import HttpProblem
 from ledger.connection import StoreError
 from ledger.server import ServerError
 from ledger.sql import load
@@ -34,12 +35,20 @@ class Listener:
 
     CHANNELS: Final = frozenset({"kejin_appended", "kejin_tokens"})
 
-    def __init__(self, opened: Callable[[], Store], heard: Callable[[Store, frozenset[str]], None]) -> None:
+    def __init__(
+        self, name: str, opened: Callable[[], Store], heard: Callable[[Store, frozenset[str]], None]
+    ) -> None:
         self._opened = opened
         self._heard = heard
         self._stopping = threading.Event()
         self._bell, self._doorbell = socket.socketpair()
-        self._thread = threading.Thread(target=self._run, name="kejin-listener", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"kejin-{name}", daemon=True)
+        self._heard_at = time.monotonic()
+
+    @property
+    def silent_seconds(self) -> float:
+        """How long ago it last did what it is for; more than RECHECK_SECONDS: it works, or is cut off."""
+        return time.monotonic() - self._heard_at
 
     def start(self) -> None:
         """Begin."""
@@ -57,16 +66,17 @@ class Listener:
             try:
                 with self._opened() as store:
                     self._listen(store)
-            except (psycopg.Error, StoreError, ServerError) as error:
+            except Exception as error:  # whatever it is, nobody else hears: say so and go on
+                expected = isinstance(error, (psycopg.Error, StoreError, ServerError, HttpProblem))
                 reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-                _log.warning("listening was interrupted: %s", reason)
+                _log.warning("%s was interrupted: %s", self._thread.name, reason, exc_info=not expected)
                 self._stopping.wait(_REOPEN_SECONDS)
 
     def _listen(self, store: Store) -> None:
         # Listening comes before the first look, so that nothing can happen unseen between the two.
         store.query_nothing("listen_appended")
         store.connection.execute(_QUERIES["listen_tokens"])
-        self._heard(store, self.CHANNELS)
+        self._tell(store, self.CHANNELS)
         connection = store.connection.pgconn
         with selectors.DefaultSelector() as ready:
             ready.register(connection.socket, selectors.EVENT_READ)
@@ -79,12 +89,16 @@ class Listener:
                 while notification := connection.notifies():
                     names.add(notification.relname.decode())
                 if names:
-                    self._heard(store, frozenset(names))
+                    self._tell(store, frozenset(names))
                 # At rest soon after the last news, and under load all the same once a second.
                 news = bool(names) and time.monotonic() - rested < RECHECK_SECONDS
                 if not news:
-                    self._heard(store, frozenset())
+                    self._tell(store, frozenset())
                     rested = time.monotonic()
+
+    def _tell(self, store: Store, channels: frozenset[str]) -> None:
+        self._heard(store, channels)
+        self._heard_at = time.monotonic()
 
 
 class Bell:

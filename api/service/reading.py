@@ -162,6 +162,8 @@ class Lane:
         except BaseException as error:
             if store is not None:
                 store.close()
+            if isinstance(error, StopIteration):  # which no future takes
+                return None, RuntimeError(f"a question ended in {error!r}")
             return None, error
 
 

@@ -67,9 +67,11 @@ class Service:
         )
         # What goes through the whole log in this process takes time and memory: one at a time.
         self.walks = Lane("walks", lambda: database.reader(limits.slow_seconds_max), 1)
-        self._signing: Signing | None = None  # of the listener's thread
+        self._signing: Signing | None = None  # of the keeper's thread
         self._signed_position = 0
-        self._listener = Listener(database.listener, self._heard)
+        # Who hears does nothing that may take long, so that a token is revoked at once, whatever the keeper is doing.
+        self.listener = Listener("listener", database.listener, self._heard)
+        self._keeper = Listener("keeper", database.listener, self._keep)
         self._lanes = (self.quick, self.slow, self.checks, self.rehearsals, self.walks)
 
     def start(self) -> None:
@@ -79,12 +81,14 @@ class Service:
         self.writer.start()
         for lane in self._lanes:
             lane.start()
-        self._listener.start()
+        self.listener.start()
+        self._keeper.start()
 
     def stop(self) -> None:
         """End: what was taken is recorded and answered first."""
-        self._listener.stop()
+        self.listener.stop()
         self.writer.stop()
+        self._keeper.stop()
         for lane in self._lanes:
             lane.stop()
         self.projected.close()
@@ -100,7 +104,6 @@ class Service:
 
     async def look_at_tokens(self) -> None:
         """Read the tokens again, for one that is not known."""
-        await self.quick.ask(lambda store: None)  # the lane is alive; the worker's connection reads them
         await asyncio.to_thread(self._read_tokens)
 
     def _read_tokens(self) -> None:
@@ -122,12 +125,17 @@ class Service:
         head = store.head().position
         self.metrics.position.set(head)
         self._loop.call_soon_threadsafe(self.feed.appended, head)
+
+    def _keep(self, store: Store, channels: frozenset[str]) -> None:
+        """In the keeper's thread, at rest or once a second: sign the log, bring the projections near it."""
         if channels == Listener.CHANNELS:  # a new connection
             self._signing = self._signer(store)
-        if not channels and head != self._signed_position and self._signing is not None:
+        if channels:
+            return
+        head = store.head().position
+        if head != self._signed_position and self._signing is not None:
             self._signing.committed(at_rest=True)
             self._signed_position = head
-        if not channels:  # once a second: keep the projections near the log, and the figures true
-            self.projected.ensure(store, head)
-            for status in projection_status(store):
-                self.metrics.lag.labels(status["name"]).set(status["lag"])
+        self.projected.ensure(store, head)
+        for status in projection_status(store):
+            self.metrics.lag.labels(status["name"]).set(status["lag"])

@@ -44,7 +44,7 @@ def _assess(command: Command, state: State, clause: Clause, round_: Round) -> Re
     certificate = state.recall(Certificates, product_tag(fields)).of_year(fields["year"])
     assert certificate is not None  # _find refused otherwise
     total_fen, certified_at = certificate
-    ladder = next(leg.parameters for leg in clause.legs if leg.part == _LADDER)
+    ladder = _ladder(clause)
     yearly = clause.terms["reset"] == "year"
     key = f"{product}/{fields['year']}" if yearly else product
     account_kind = "product+year" if yearly else "product"
@@ -64,6 +64,13 @@ def _assess(command: Command, state: State, clause: Clause, round_: Round) -> Re
         marks=((account, (reached - mark) * ladder["step_fen"]),),
         nothing_due="no_new_step",
     )
+
+
+def _ladder(clause: Clause) -> Mapping[str, Any]:
+    for leg in clause.legs:
+        if leg.part == _LADDER:
+            return leg.parameters
+    raise LookupError(f"clause {clause.id} has no part {_LADDER!r}")
 
 
 INSTRUMENT = Instrument(

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
 
+from ledger.bilingual import Bilingual
 from ledger.dates import is_day
 from ledger.money import MAX_FEN
 from ledger.rulebook.clauses import WINDOWS
@@ -43,12 +44,8 @@ _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
 _FIXED: Final = ("part", "shape", "of", "key", "name", "refusal", "dated_by", "ratio")
 
 
-class UnusableSetting(ValueError):
-    """A setting that cannot be read or changes nothing that exists. The message is English, `zh` Chinese."""
-
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(en)
-        self.zh = zh
+class UnusableSetting(Bilingual):
+    """A setting that cannot be read or changes nothing that exists."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,14 +6,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ledger.bilingual import Bilingual
 
-class ServerError(Exception):
-    """The server of a data folder cannot be had: one line that says what, where and what to do, in English and
-    (`zh`) in Chinese."""
 
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(en)
-        self.zh = zh
+class ServerError(Bilingual):
+    """The server of a data folder cannot be had: what, where and what to do."""
 
 
 @contextmanager

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from ledger.bilingual import Bilingual
 from ledger.codec import parse_object
 from ledger.events import StoredEvent
 from ledger.key_events import EVENT_TYPE as KEY_EVENT
@@ -17,12 +18,8 @@ from projections.evidence.reading import rows
 _RESTS_ON: Final = frozenset({"claim", "loan", "product", "payout"})
 
 
-class NoSubject(LookupError):
-    """There is no such claim, firm or bank. The message is English, `zh` Chinese."""
-
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(en)
-        self.zh = zh
+class NoSubject(Bilingual, LookupError):
+    """There is no such claim, firm or bank."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -38,9 +38,9 @@ def check(reading: Reading) -> Report:
         middle = _middle(store, until)
         if not middle:
             return _report(decide_range(store, history, ids, 0, until))
-        rest = Fork(lambda: _second_part(store, watched, ids, middle, until))
-        findings = decide_range(store, history, ids, 0, middle)
-        told = rest.result()
+        with Fork(lambda: _second_part(store, watched, ids, middle, until)) as rest:
+            findings = decide_range(store, history, ids, 0, middle)
+            told = [] if findings else rest.result()
         if findings:
             told = decide_range(store, history, ids, middle, until, _FINDINGS_MAX - len(findings))
         return _report([*findings, *told])

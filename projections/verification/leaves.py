@@ -43,9 +43,9 @@ def recompute(store: Store, until: int, wanted: Collection[int]) -> Recomputed:
     if until < _PARALLEL_FROM:
         return _range(store, 0, until, wanted, paths)
     middle = (until // 2) // BLOCK * BLOCK
-    second = Fork(lambda: _opened(store.address, middle, until, wanted, paths))
-    first = _range(store, 0, middle, wanted, paths)
-    rest = second.result()
+    with Fork(lambda: _opened(store.address, middle, until, wanted, paths)) as second:
+        first = _range(store, 0, middle, wanted, paths)
+        rest = second.result()
     return Recomputed(first.roots + rest.roots, first.leaves | rest.leaves, first.wrong + rest.wrong)
 
 

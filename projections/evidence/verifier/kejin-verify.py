@@ -171,10 +171,6 @@ def unhex(nodes):
     return path
 
 
-def leaf_hash(entry):
-    return sha256(b"\x00" + entry)
-
-
 def root_from(leaf, index, size, path):
     """The root that an audit path leads to, or None."""
     if not 0 <= index < size:
@@ -258,7 +254,7 @@ class Event:
         texts = [line.decode() for line in lines]
         self.tags = [tag.decode() for tag in tags]
         self.postings = list(zip(texts[::3], map(int, texts[1::3]), texts[2::3]))
-        self.leaf = leaf_hash(entry)
+        self.leaf = sha256(b"\x00" + entry)
         again = [*words[:8], str(tag_count), *self.tags, str(len(self.postings))]
         again += [part for account, fen, day in self.postings for part in (account, str(fen), day)]
         numbers = [str(self.position), str(self.recorded_us), str(self.span)]
@@ -386,14 +382,18 @@ def check_grant(event, rules):
 
 
 def check_states(pack, events, rules):
-    """The use of each cap and each mark before and after, and that a cap's leg is the room that was left. Where the
-    pack has every event of a key it is computed again from the postings; else the difference must be the event's."""
-    whole, sums, stated = set(pack["whole"]), {}, {}
+    """The use of each cap and each mark before and after each event of the subject's own, and that a cap's leg is the
+    room that was left. Where the pack has every event of a key it is computed again; else the difference must agree."""
+    whole, sums, stated = {*pack["whole"], *(proof["tag"] for proof in pack["complete"])}, {}, {}
+    tag = "{kind}:{claim}".format(**{"claim": pack["subject"].get("uscc"), **pack["subject"]})
     for state in pack["states"]:
         stated.setdefault(state["position"], []).append(state)
     for event in events:
         legs = check_grant(event, rules) if event.is_grant else {}
         states = stated.pop(event.position, [])
+        accounts = dict.fromkeys(name for name, _, _ in event.postings if name.startswith(("quota/", "milestone/")))
+        told = list(accounts) if tag in event.tags or event.position == pack["subject"].get("position") else []
+        demand([state["account"] for state in states] == told, "states", f"@{event.position}")
         before = [figures(sums, state["account"], event) for state in states]
         for account, fen, day in event.postings:
             sums.setdefault(account, DaySums()).add(day, fen)
@@ -443,14 +443,14 @@ def check_complete(proof, pack, by_position, checkpoint):
     demand(b"".join(entries[key] for key in sorted(entries)) == bucket, "index", tag)
     demand(entries.get(sha256(name)) == (entry if told else None), "left_out", tag)
     number = int.from_bytes(sha256(name)[:2], "big") >> 6
-    root = root_from(leaf_hash(bucket), number, 1024, unhex(proof["path"]))
+    root = root_from(sha256(b"\x00" + bucket), number, 1024, unhex(proof["path"]))
     demand(root == checkpoint.parties, "index", tag)
 
 
 def handovers(events):
     """Who handed the log over to whom: (old, new) keys, each handover signed by the old one and recorded."""
     for event in events:
-        if event.type == "SigningKeyAdopted" and event.json["replaces"]:
+        if event.type == "SigningKeyAdopted" and event.json.get("replaces"):
             old, new = Key(event.json["replaces"]), Key(event.json["key"])
             signature = base64.b64decode(event.json["signature"], validate=True)
             text = f"kejin-key-handover-1\n{old.text}\n{new.text}\n".encode()
