@@ -3,7 +3,7 @@
 -- name: deciders
 select e.principal
 from event_tags t join events e on e.position = t.position
-where t.tag = %(tag)s and e.type = any (%(types)s)
+where t.tag = %(tag)s and e.type = any (%(types)s) and e.span > 0
 
 -- name: tokens
 select id, principal, roles, narrowed_to, secret_sha256, created_at, expires_at, revoked_at from kejin_work.tokens

@@ -19,6 +19,9 @@ ID_CHARACTERS: Final = r"A-Za-z0-9._\-\u3007\u3400-\u4dbf\u4e00-\u9fff\uf900-\uf
 
 # An id as commands take it, or the name of a cap, which joins the kinds of its key by "+".
 _ID = f"[{ID_CHARACTERS}+]{{1,200}}"
+_LOAN_PARTS = "bank|outstanding|repaid|defaulted|lost|recovered"
+_GUARANTEE_PARTS = "guarantor|principal|interest|debtor|recovered"
+#: Accounts of the double-entry books, and the subtrees that they stand in.
 _SHAPES: Final = tuple(
     re.compile(shape)
     for shape in (
@@ -26,26 +29,29 @@ _SHAPES: Final = tuple(
         f"public/round/{_ID}/(available|committed)",
         f"public/paid/{_ID}/{_ID}/{_ID}",
         f"public/recovered/{_ID}",
-        f"private/loan/{_ID}/(bank|outstanding|repaid|defaulted|lost|recovered)",
-        f"private/guarantee/{_ID}/(guarantor|principal|interest|debtor|recovered)",
-        f"(quota|limit|settled)/{_ID}/{_ID}(/{_ID}){{0,2}}",
-        f"milestone/{_ID}/{_ID}/{_ID}(/{_ID})?",
+        f"private/loan/{_ID}/({_LOAN_PARTS})",
+        f"private/guarantee/{_ID}/({_GUARANTEE_PARTS})",
+        f"public/((round/({_ID}/)?)|(paid/({_ID}/){{0,2}})|recovered/)?",
+        f"private/((loan|guarantee)/({_ID}/)?)?",
     )
 )
-_SUBTREES: Final = tuple(
-    re.compile(shape)
-    for shape in (
-        f"public/((round|paid|recovered)/({_ID}/){{0,3}})?",
-        f"private/((loan|guarantee)/({_ID}/){{0,2}})?",
-        f"(quota|limit|settled|milestone)/({_ID}/){{0,4}}",
-    )
-)
+_COUNTERS: Final = re.compile(f"(quota|limit|settled|milestone)/(({_ID})/({_ID}/)*({_ID})?)?")
 
 
 def is_account(path: str) -> bool:
     """Whether `path` is an account of a known shape, or with a trailing `/` a subtree of such accounts."""
-    shapes = _SUBTREES if path.endswith("/") else _SHAPES
-    return any(shape.fullmatch(path) for shape in shapes)
+    counter = _COUNTERS.fullmatch(path)
+    if counter is None:
+        return any(shape.fullmatch(path) for shape in _SHAPES)
+    name = counter[3]
+    if name is None:
+        return True
+    # The name of a cap or ladder ends in the kinds of its key, which say of how many parts that is.
+    kinds = name.rpartition(".")[2].split("+")
+    wanted = len(kinds) + kinds.count("product")
+    if path.endswith("/"):
+        return path.count("/") - 2 < wanted
+    return path.count("/") - 1 == wanted
 
 
 def available(round_id: str) -> str:

@@ -29,6 +29,18 @@ def adoption(key: VerifierKey, on: Day, old: SigningKey | None = None) -> Pendin
     return PendingEvent(EVENT_TYPE, on, (f"{TAG_KIND}:{key.id.hex()}",), codec.canonical(data))
 
 
+def is_adoption(data: bytes, tag: str) -> bool:
+    """Whether data and the one tag of an event are those of an adoption: of a first key, or of one that the key before
+    it signed over to."""
+    try:
+        said = codec.parse_object(data)
+        key = VerifierKey.read(said["key"])
+    except (codec.NotStrictJson, KeyError, TypeError, AttributeError, ValueError, NotANote):
+        return False
+    first = said["replaces"] is None and said["signature"] is None
+    return tag == f"{TAG_KIND}:{key.id.hex()}" and len(said) == 3 and (first or _link(said) is not None)
+
+
 def trusted_keys(known: Iterable[VerifierKey], adoptions: Iterable[Mapping[str, Any]]) -> list[VerifierKey]:
     """The known keys, those that they handed the log over to, and those that came before all these. `adoptions` are the
     data of key events; of what anybody may have written into the log only what the old key signed counts.

@@ -136,18 +136,15 @@ select position, recorded_at, effective_on::text, type, tags, data, posting_acco
        posting_days::text[], principal, key, fingerprint, span, leaf
 from events
 where position > %(after)s and position <= %(until)s and (%(type)s::text is null or type = %(type)s)
-order by position
+order by position limit %(limit)s
 
 -- name: stored_events_of_tag
-select position, recorded_at, effective_on::text, type, tags, data, posting_accounts, posting_amounts,
+select e.position, recorded_at, effective_on::text, type, tags, data, posting_accounts, posting_amounts,
        posting_days::text[], principal, key, fingerprint, span, leaf
-from events
-where position in (
-          select position from event_tags
-          where tag = %(tag)s and position > %(after)s and position <= %(until)s
-      )
+from event_tags t join events e on e.position = t.position
+where t.tag = %(tag)s and t.position > %(after)s and t.position <= %(until)s
   and (%(type)s::text is null or type = %(type)s)
-order by position
+order by t.position limit %(limit)s
 
 -- name: stored_events_at
 select position, recorded_at, effective_on::text, type, tags, data, posting_accounts, posting_amounts,
@@ -155,7 +152,16 @@ select position, recorded_at, effective_on::text, type, tags, data, posting_acco
 from events where position = any(%(positions)s) order by position
 
 -- name: position_known_at
-select coalesce(max(position), 0) as position from events where recorded_at <= %(instant)s
+-- By halves: positions have no gaps, and times never decrease with them.
+with recursive search (low, high) as (
+    select 0::bigint, %(until)s::bigint
+    union all
+    select case when e.recorded_at <= %(instant)s then e.position else low end,
+           case when e.recorded_at <= %(instant)s then high else e.position - 1 end
+    from search join events e on e.position = (low + high + 1) / 2
+    where low < high
+)
+select low from search where low = high
 
 -- Signing: the tree, the index of parties, the checkpoints.
 

@@ -8,7 +8,7 @@ adopts it, from the content that was adopted, never from what is shipped today.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final, NamedTuple
 
@@ -70,7 +70,8 @@ UNDECIDABLE: Final = (
 
 class Recorded(NamedTuple):
     """An event as the log holds it. `tags` are joined by newlines, `accounts` (ids), `amounts` and `days` of its lines
-    by commas (`days` is None where all are the event's own); `tag_count` and `span` as stored."""
+    by commas (`days` is None where all are the event's own); `tag_count` and `span` as stored; whether it has an
+    idempotency key and a fingerprint."""
 
     position: int
     type: str
@@ -82,6 +83,12 @@ class Recorded(NamedTuple):
     amounts: str
     days: str | None
     span: int
+    has_key: bool
+    has_fingerprint: bool
+
+
+#: So many fields of it say what was decided; the others how it was recorded.
+_DECIDED_FIELDS: Final = 9
 
 
 class _Memories(dict[str, tuple[Memory, ...]]):
@@ -285,6 +292,8 @@ def as_recorded(event: Event, ids: Mapping[str, str]) -> Recorded:
         ",".join([str(p.amount_fen) for p in postings]),
         days,
         1,
+        False,
+        False,
     )
 
 
@@ -302,5 +311,16 @@ def as_event(recorded: Recorded, data: Mapping[str, Any], paths: Mapping[str, st
 
 
 def same(again: Recorded, recorded: Recorded) -> bool:
-    """Whether an event decided again is the recorded one, in everything that a decision says (not in its span)."""
-    return again[:-1] == recorded[:-1]
+    """Whether an event decided again is the recorded one, in everything that a decision says."""
+    return again[:_DECIDED_FIELDS] == recorded[:_DECIDED_FIELDS]
+
+
+def is_command(recorded: Sequence[Recorded]) -> bool:
+    """Whether events have the form of those of one command: the last has its fingerprint and says how many they are,
+    and none before it has a fingerprint or a key."""
+    *before, last = recorded
+    return (
+        last.span == len(recorded)
+        and last.has_fingerprint
+        and not any(one.span != 1 or one.has_key or one.has_fingerprint for one in before)
+    )

@@ -126,6 +126,14 @@ CODES: Final[Mapping[str, Code]] = {
 }
 
 
+#: Only money that came back can be returned to the treasury: what is short there is not the budget.
+_LESS_RECOVERED: Final = Code(
+    CODES["budget_short"].precedence,
+    "{recovered_fen} came back to the round and can be returned, {amount_fen} is wanted",
+    "本轮已追回可上缴 {recovered_fen}，需要 {amount_fen}",
+)
+
+
 class Refusal(NamedTuple):
     """Why a command was refused: a code of CODES, the clause (if one refuses), and the arithmetic."""
 
@@ -140,6 +148,8 @@ def detail(code: str, arithmetic: Mapping[str, Any], language: str = "en") -> st
     if entry is None:
         return code
     words = {name: _shown(name, value, language) for name, value in arithmetic.items()}
+    if code == "budget_short" and "recovered_fen" in words:
+        entry = _LESS_RECOVERED
     return (entry.zh if language == "zh" else entry.en).format_map(_Words(words))
 
 

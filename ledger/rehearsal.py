@@ -68,15 +68,15 @@ class Rehearsal:
         """Load a round that the list concerned, also where it only repeats what was recorded before."""
         tag = f"round:{round_id}"
         if tag not in self._loader.state:
-            with self._store.reading():
-                self._fetch(tag)
+            self._fetch(tag)
 
     def available_fen(self, round_id: str) -> int:
         """What a watched round would have left, over all effective dates."""
         return self._loader.state.account(accounts.available(round_id)).total_fen
 
     def _fetch(self, tag: str) -> None:
-        self._loader.fetch(tag, self._head_position or 0)
+        with self._store.reading():  # sums and what came after them belong together
+            self._loader.fetch(tag, self._head_position or 0)
         self._replay(tag)
 
     def _replay(self, tag: str) -> None:

@@ -32,6 +32,8 @@ APPEND_LOCK: Final = 0x6B656A696E01
 _QUERIES: Final = load("ledger", "queries.sql")
 _CACHE_MAX: Final = 100_000
 _ROWS_AT_ONCE: Final = 500
+_FIRST_EVENTS: Final = 200  # most questions want a page
+_EVENTS_AT_ONCE: Final = 2_000
 
 #: The span of an event that no command recorded: the recorder's. Whatever its type, tags and bytes, it is not
 #: remembered, so that nobody's bytes can stop or mislead a decision.
@@ -218,7 +220,8 @@ class Store:
         stored day sums first, then what the log holds after their stamps."""
         if not tags:
             return [], {}
-        stamps = dict(self.query("stamps_of_tags", tags=array(tags)))
+        # Sums that were stored after that position know too much.
+        stamps = {tag: at for tag, at in self.query("stamps_of_tags", tags=array(tags)) if at <= until}
         stored = self.query("day_sums_of_tags", tags=array(list(stamps))) if stamps else []
         since = [stamps.get(tag, 0) for tag in tags]
         tail = self.query("postings_of_tags_since", tags=array(tags), stamps=since, until=until)
@@ -281,19 +284,19 @@ class Store:
     def stored_events(
         self, after: int, until: int, *, tag: str | None = None, event_type: str | None = None
     ) -> Iterator[StoredEvent]:
-        """Whole events with after < position <= until, in order, streamed in constant memory."""
-        name = "stored_events" if tag is None else "stored_events_of_tag"
-        parameters = {"after": after, "until": until, "tag": tag, "type": event_type}
-        with (
-            self.connection.transaction(),
-            self.connection.cursor(name="stored_events", row_factory=tuple_row, binary=True) as cursor,
-        ):
-            cursor.itersize = 2000
-            cursor.execute(_QUERIES[name], parameters)
-            while rows := cursor.fetchmany(2000):
-                self._learn_paths([account for row in rows for account in row[6]])
-                for row in rows:
-                    yield self._stored(row)
+        """Whole events with after < position <= until, in order, in constant memory. No transaction stays open while
+        they are looked at: the log does not change, and whoever pages through it must hold up nobody."""
+        query = _QUERIES["stored_events" if tag is None else "stored_events_of_tag"]
+        limit = _FIRST_EVENTS
+        while after < until:
+            asked = {"after": after, "until": until, "tag": tag, "type": event_type, "limit": limit}
+            with self.connection.cursor(row_factory=tuple_row, binary=True) as cursor:
+                rows = cursor.execute(query, asked).fetchall()
+            self._learn_paths([account for row in rows for account in row[6]])
+            for row in rows:
+                yield self._stored(row)
+            after = rows[-1][0] if len(rows) == limit else until
+            limit = _EVENTS_AT_ONCE
 
     def stored_events_at(self, positions: Sequence[int]) -> list[StoredEvent]:
         """The whole events at positions, in order."""
@@ -329,7 +332,9 @@ class Store:
             with self.connection.transaction():
                 self.query_nothing("wait_for_append_lock", lock=APPEND_LOCK)
                 head = self.head()
-                known: int = self.query("position_known_at", instant=instant)[0][0]
+            # What was there by then stays as it is: nobody has to wait while it is looked for.
+            found = self.query("position_known_at", instant=instant, until=head.position)
+            known: int = found[0][0] if found else 0
             if instant > head.now:
                 shown = instant.isoformat()
                 raise NotKnown(f"{shown} is in the future", f"{shown} 在将来")

@@ -1,5 +1,5 @@
 """Milestones: per bank and product the ladder that the exclusive-credit award climbs: the mark, the awards that stand
-and what each rests on, the certified totals, and what is missing to the next award. As known at any position."""
+and what each rests on, the certified totals, and what is missing to the next award. On both clocks."""
 
 from __future__ import annotations
 
@@ -12,12 +12,13 @@ import numpy as np
 
 from ledger import codec
 from ledger.catalogue import discover_instruments
-from ledger.dates import Day
+from ledger.dates import END_OF_TIME, Day
 from ledger.money import YI
 from ledger.store import Store
 from ledger.subjects.ladders import Awards
 from projections import documents
 from projections.base import Content, Log, distinct
+from projections.clocks import AsOf
 from projections.columns import Columns
 from projections.documents import Change, Document, Version
 from projections.fold import fold
@@ -192,32 +193,46 @@ class _Told:
     data: Mapping[str, Any]
 
 
+@dataclass(frozen=True, slots=True)
+class _Lives:
+    """What the log holds of products, by `<bank>/<product>`: the events, and the lines on ladders (position, path,
+    fen); for a business date only what is effective by then."""
+
+    told: Mapping[str, Sequence[_Told]]
+    lines: Mapping[str, Sequence[tuple[int, str, int]]]
+
+    @classmethod
+    def read(cls, store: Store, until: int, last_day: Day = END_OF_TIME) -> _Lives:
+        """As known at a position."""
+        told: dict[str, list[_Told]] = defaultdict(list)
+        asked = {"until": until, "last_day": last_day}
+        for tag, position, kind, on, raw in fold(store, "events_of_products", types=list(_TYPES), **asked):
+            data = codec.parse_object(bytes(raw))
+            told[tag.removeprefix("product:")].append(_Told(position, kind, on, data))
+        lines: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
+        for position, path, amount_fen in fold(store, "milestone_lines", **asked):
+            lines["/".join(path.split("/")[2:4])].append((position, path, int(amount_fen)))
+        return cls(told, lines)
+
+    def document(self, key: str, position: int) -> Document:
+        """A product's document up to a position."""
+        marks: dict[str, int] = defaultdict(int)
+        for at, path, amount_fen in self.lines.get(key, ()):
+            marks[path] += amount_fen if at <= position else 0
+        return {
+            "awards": [*_standing(self.told, key, position)],
+            "certificates": [*_certificates(self.told[key], position)],
+            "marks": {path: fen for path, fen in marks.items() if fen},
+        }
+
+
 def _from_the_log(log: Log, until: int) -> Iterator[Version]:
     """Every version from everything that is known of the product up to its position, by other means than the fold:
     marks are summed by the database, awards are looked for backwards through mergers."""
-    told: dict[str, list[_Told]] = defaultdict(list)
-    for tag, position, kind, on, raw in fold(
-        log.store, "events_of_products", until=until, types=list(_TYPES)
-    ):
-        data = codec.parse_object(bytes(raw))
-        told[tag.removeprefix("product:")].append(_Told(position, kind, on, data))
-    sums: dict[str, list[tuple[int, str, int]]] = defaultdict(list)
-    for position, path, amount_fen in fold(log.store, "milestone_lines", until=until):
-        sums["/".join(path.split("/")[2:4])].append((position, path, int(amount_fen)))
-    for key, life in told.items():
+    lives = _Lives.read(log.store, until)
+    for key, life in lives.told.items():
         for position in sorted({event.position for event in life}):
-            marks: dict[str, int] = defaultdict(int)
-            for at, path, amount_fen in sums[key]:
-                marks[path] += amount_fen if at <= position else 0
-            yield (
-                key,
-                position,
-                {
-                    "awards": [*_standing(told, key, position)],
-                    "certificates": [*_certificates(life, position)],
-                    "marks": {path: fen for path, fen in marks.items() if fen},
-                },
-            )
+            yield key, position, lives.document(key, position)
 
 
 def _certificates(life: Sequence[_Told], until: int) -> Iterator[Document]:
@@ -266,9 +281,9 @@ def _left(award: Document, life: Sequence[_Told], since: int) -> Iterator[Docume
 
 
 @begins_again
-def milestones(store: Store, until: int, bank: str | None = None) -> list[MilestoneRow]:
-    """Every product that was ever certified, or those of one bank, as known at a position. Raises NotProjected."""
-    return [_row(key, document) for key, document in _known(store, until, bank)]
+def milestones(store: Store, as_of: AsOf, bank: str | None = None) -> list[MilestoneRow]:
+    """Every product that was ever certified, or those of one bank, on both clocks. Raises NotProjected."""
+    return [_row(key, document) for key, document in _known(store, as_of, bank)]
 
 
 @begins_again
@@ -284,14 +299,20 @@ def ladder(store: Store, until: int, bank: str, product: str) -> Ladder | None:
 
 
 @begins_again
-def ladders(store: Store, until: int, bank: str | None = None) -> list[Ladder]:
-    """The same of every product, or of those of one bank. Raises NotProjected."""
-    return [_ladder(key, document) for key, document in _known(store, until, bank)]
+def ladders(store: Store, as_of: AsOf, bank: str | None = None) -> list[Ladder]:
+    """The same of every product, or of those of one bank, on both clocks. Raises NotProjected."""
+    return [_ladder(key, document) for key, document in _known(store, as_of, bank)]
 
 
-def _known(store: Store, until: int, bank: str | None) -> list[tuple[str, Document]]:
+def _known(store: Store, as_of: AsOf, bank: str | None) -> list[tuple[str, Document]]:
+    """What stands on a business date is asked seldom, and products have few events: it is folded from the log."""
+    until = as_of.known_position
     shelf = reaching(store, PROJECTION.name, until)
-    found = documents.all_newest(shelf, until)
+    if as_of.on is None:
+        found = documents.all_newest(shelf, until)
+    else:
+        lives = _Lives.read(store, until, as_of.on)
+        found = {key: lives.document(key, until) for key in lives.told}
     return [(key, found[key]) for key in sorted(found, key=_parts) if bank in (None, _parts(key)[0])]
 
 

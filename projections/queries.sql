@@ -6,7 +6,7 @@ from events where position <= %(until)s and type = any(%(types)s) and span > 0 o
 
 -- name: events_with_principal
 select position, type, effective_on::text, data, principal
-from events where position <= %(until)s and type = any(%(types)s) order by position
+from events where position <= %(until)s and type = any(%(types)s) and span > 0 order by position
 
 -- name: grants_of_tags
 select position, type, effective_on::text, data, principal
@@ -17,7 +17,7 @@ order by position
 
 -- name: events_of_tag
 select position, type, effective_on::text, tags, data, principal
-from events where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s)
+from events where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s) and span > 0
 order by position
 
 -- name: type_codes
@@ -382,16 +382,17 @@ order by e.position
 select t.tag, e.position, e.type, e.effective_on::text, e.data
 from event_tags t join events e on e.position = t.position
 where t.tag >= 'product:' and t.tag < 'product;' and t.position <= %(until)s
-  and e.type = any(%(types)s) and e.span > 0
+  and e.type = any(%(types)s) and e.span > 0 and e.effective_on <= %(last_day)s::date
 order by e.position
 
 -- name: milestone_lines
--- Every event with a line on a ladder carries the tag of its product.
+-- Every event with a line on a ladder carries the tag of its product, and the line its day.
 select e.position, a.path, line.amount
 from events e, unnest(e.posting_accounts, e.posting_amounts) as line (account, amount)
 join accounts a on a.id = line.account
 where e.position in (select position from event_tags where tag >= 'product:' and tag < 'product;')
   and e.position <= %(until)s and a.path >= 'milestone/' and a.path < 'milestone0' and e.span > 0
+  and e.effective_on <= %(last_day)s::date
 
 -- Measures.
 
@@ -449,7 +450,7 @@ from accounts where path >= 'public/paid/' and path < 'public/paid0' group by 1,
 select string_agg(int8send(position), ''),
        string_agg(substr(substr(data, position('"command":"claim-'::bytea in data), 48) || spaces, 1, 48), '')
 from events, convert_to(repeat(' ', 48), 'UTF8') as spaces
-where type = 'ClaimRefused' and position <= %(until)s
+where type = 'ClaimRefused' and position <= %(until)s and span > 0
 
 -- name: tags_of_rounds
 select tag, string_agg(int8send(position), '') from event_tags
@@ -488,7 +489,7 @@ group by type
 -- name: recorded_events
 select position, type, effective_on::text, array_to_string(tags, E'\n'), cardinality(tags), data,
        array_to_string(posting_accounts, ','), array_to_string(posting_amounts, ','),
-       array_to_string(posting_days, ','), span
+       array_to_string(posting_days, ','), span, key is not null, fingerprint is not null
 from events where position > %(after)s and position <= %(until)s order by position
 
 -- name: all_accounts
@@ -571,4 +572,5 @@ from events where position <= %(until)s and type = any(%(types)s) and span > 0 o
 -- name: positions_of_tag
 select position from events
 where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s) and type = %(type)s
+  and span > 0
 order by position

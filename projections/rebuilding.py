@@ -13,6 +13,7 @@ from typing import Final
 
 import psycopg
 
+from ledger.bilingual import Bilingual
 from ledger.store import Store
 from projections import shelves
 from projections.base import Content, Log, Projection
@@ -28,11 +29,16 @@ class RebuildUnderWay(RuntimeError):
     """Another process rebuilds this ledger's projections."""
 
 
-class Differs(RuntimeError):
+class Differs(Bilingual):
     """A rebuilt projection is not what the independent fold of the log says; it was not swapped in."""
 
-    def __init__(self, name: str, parts: Sequence[str]) -> None:
-        super().__init__(f"{name} differs from the independent fold of the log in: {', '.join(parts)[:300]}")
+
+def _differs(name: str, parts: Sequence[str]) -> Differs:
+    where = ", ".join(parts)[:300]
+    return Differs(
+        f"{name} differs from the independent fold of the log in: {where}; run kejin verify",
+        f"{name} 与日志的独立折叠不符：{where}；请运行 kejin verify",
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -138,7 +144,7 @@ class _Rebuilding:
         for name, content in contents.items():
             parts = content.differing(expected[name])
             if parts:
-                raise Differs(name, parts)
+                raise _differs(name, parts)
         return contents
 
     def _fold_half(

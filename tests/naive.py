@@ -165,11 +165,11 @@ class Naive:
     def awards(self) -> dict[tuple[str, str], dict[str, int]]:
         """Per bank and product the standing awards by claim, with what of each was not recovered for error."""
         found: dict[tuple[str, str], dict[str, int]] = defaultdict(dict)
-        for event in self.known:
+        for event in self.events:
             if event.type == "CreditAwarded":
                 claim, bank = event.data["claim"], event.data["bank"]
                 left_fen = event.data["amount_fen"]
-                for step in self.known:
+                for step in self.events:
                     if step.type == "PartiesMerged" and step.position > event.position:
                         bank = step.data["survivor"] if step.data["absorbed"] == bank else bank
                     if step.data.get("claim") == claim and step.type == "GrantVoided":
@@ -182,9 +182,9 @@ class Naive:
 
     def certified(self) -> dict[tuple[str, str], dict[int, int]]:
         """Per bank and product the certified total in force of each year."""
-        gone = {e.data["position"] for e in self.known if e.type == "FactReversed"}
+        gone = {e.data["position"] for e in self.events if e.type == "FactReversed"}
         found: dict[tuple[str, str], dict[int, int]] = defaultdict(dict)
-        for event in self.known:
+        for event in self.events:
             if event.type == "CreditCertified" and event.position not in gone:
                 key = event.data["bank"], event.data["product"]
                 found[key][event.data["year"]] = event.data["total_fen"]

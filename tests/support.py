@@ -89,5 +89,4 @@ class Ledger:
 
     def milestones(self, bank: str | None = None, known_position: int | None = None) -> list[dict[str, Any]]:
         """As `kejin milestones --json`."""
-        until = self.as_of(None, known_position).known_position
-        return [asdict(row) for row in milestones(self.store, until, bank)]
+        return [asdict(row) for row in milestones(self.store, self.as_of(None, known_position), bank)]

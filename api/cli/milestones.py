@@ -27,7 +27,7 @@ def command(
     read_uscc("--bank", bank)
     with ledger(data) as store:
         clocks = as_of(store, None, known_at, known_position)
-        rows = milestones(store, clocks.known_position, bank)
+        rows = milestones(store, clocks, bank)
     if as_json:
         print_json([asdict(row) for row in rows])
         return

@@ -45,7 +45,10 @@ def command(
             raise Problem(
                 say("another rebuild is under way; wait for it", "另一重建正在进行；请等待")
             ) from None
-        except (Differs, Damaged, SumsTooLarge) as error:
+        except Differs as error:
+            print(f"kejin: {say('not swapped in', '未换入')}: {say(str(error), error.zh)}", file=sys.stderr)
+            return 1
+        except (Damaged, SumsTooLarge) as error:
             print(f"kejin: {say('not swapped in', '未换入')}: {error}", file=sys.stderr)
             return 1
     document = {

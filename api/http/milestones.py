@@ -11,7 +11,7 @@ from ledger.catalogue import Catalogue
 
 
 def operations(known: Catalogue, limits: Limits) -> list[Operation]:
-    """Milestones. They have no business date: `on` is echoed and changes nothing."""
+    """Milestones."""
     return [
         rows(
             "milestones",

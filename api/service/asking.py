@@ -26,6 +26,7 @@ from projections.caps import caps
 from projections.clocks import AsOf
 from projections.envelopes import envelope
 from projections.milestones import milestones
+from projections.rebuilding import Differs
 from projections.replay import replay
 from projections.reports import explanation as explanations
 from projections.reports.duplicates import duplicates
@@ -75,6 +76,9 @@ class Projected:
             if position > self._reached:
                 try:
                     self._catch_up(store, position)
+                except Differs as error:
+                    self._close()
+                    raise HttpProblem("behind", str(error), error.zh) from None
                 except BaseException:
                     self._close()
                     raise
@@ -158,7 +162,7 @@ def cap_rows(store: Store, as_of: AsOf, party: str | None) -> list[dict[str, Any
 
 def milestone_rows(store: Store, as_of: AsOf, bank: str | None) -> list[dict[str, Any]]:
     """Every product's climb, or those of a bank."""
-    return [asdict(row) for row in milestones(store, as_of.known_position, bank)]
+    return [asdict(row) for row in milestones(store, as_of, bank)]
 
 
 def events(

@@ -121,7 +121,10 @@ def _return(command: Command, state: State) -> Decision:
     if refused:
         return refused
     recovered, amount_fen = accounts.recovered(command.fields["round"]), command.fields["amount_fen"]
-    return _short(command, state, recovered, amount_fen) or record(
+    back_fen = max(0, state.account(recovered).lowest_from(command.effective_on))
+    if amount_fen > back_fen:
+        return refuse("budget_short", _tags(command), recovered_fen=back_fen, amount_fen=amount_fen)
+    return record(
         command,
         "ReturnedToTreasury",
         _tags(command),

@@ -13,7 +13,7 @@ from ledger import accounts
 from ledger.commands import TEXT, USCC, Command, CommandSpec, Field, InvalidCommand
 from ledger.dates import Day
 from ledger.day_sums import DaySums
-from ledger.decisions import Decision, Handler, record
+from ledger.decisions import Decision, Handler, Refused, record
 from ledger.events import Posting
 from ledger.limits import missing_limit
 from ledger.state import State
@@ -72,10 +72,9 @@ def _split_needs(fields: Mapping[str, Any], state: State) -> Iterable[str]:
 def _merge(command: Command, state: State) -> Decision:
     survivor, gone = command.fields["survivor"], command.fields["absorbed"]
     tags = [f"party:{survivor}", f"party:{gone}"]
-    for uscc in (survivor, gone):
-        refused = unknown_as(uscc, None, state, tags) or absorbed(uscc, state, tags)
-        if refused:
-            return refused
+    refused = _not_two(survivor, gone, state, tags)
+    if refused:
+        return refused
     postings: list[Posting] = []
     for kind in _OWNERS:
         tags += [f"{kind}:{survivor}", f"{kind}:{gone}"]
@@ -87,6 +86,15 @@ def _merge(command: Command, state: State) -> Decision:
         awards[product] = state.recall(Awards, pair[1]).document()
         postings += moved_marks(state, *pair, command.effective_on)
     return record(command, "PartiesMerged", tags, postings, decided={"awards": awards} if awards else None)
+
+
+def _not_two(first: str, second: str, state: State, tags: Iterable[str]) -> Refused | None:
+    """Why two parties are not both there: one that is unknown comes before one that was absorbed (design §4)."""
+    both = (first, second)
+    return next(
+        (refused for uscc in both if (refused := unknown_as(uscc, None, state, tags))),
+        next((refused for uscc in both if (refused := absorbed(uscc, state, tags))), None),
+    )
 
 
 def _moved_use(kind: str, survivor: str, gone: str, on: Day, state: State) -> Iterable[Posting]:
@@ -123,11 +131,7 @@ def _at(path: str, uscc: str) -> str:
 def _split(command: Command, state: State) -> Decision:
     original, created = command.fields["original"], command.fields["created"]
     tags = (f"party:{original}", f"party:{created}")
-    for uscc in (original, created):
-        refused = unknown_as(uscc, None, state, tags) or absorbed(uscc, state, tags)
-        if refused:
-            return refused
-    return record(command, "PartySplit", tags)
+    return _not_two(original, created, state, tags) or record(command, "PartySplit", tags)
 
 
 HANDLERS = (Handler(_MERGE, _merge_needs, _merge), Handler(_SPLIT, _split_needs, _split))

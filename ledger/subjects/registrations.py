@@ -141,11 +141,13 @@ def _tags_of(uscc: str, state: State) -> tuple[str, ...]:
 def _rename(command: Command, state: State) -> Decision:
     uscc = command.fields["uscc"]
     tags = _tags_of(uscc, state)
-    refused = unknown_as(uscc, None, state, tags) or absorbed(uscc, state, tags)
-    if refused:
-        return refused
-    names = state.recall(Party, tags[0]).names
-    return record(command, "PartyRenamed", tags, decided={"former_names": sorted(set(names.values()))})
+    unknown = unknown_as(uscc, None, state, tags)
+    if unknown:
+        return unknown
+    party = state.recall(Party, tags[0])
+    warnings = ("party_absorbed",) if party.absorbed_into else ()
+    former = sorted(set(party.names.values()))
+    return record(command, "PartyRenamed", tags, warnings=warnings, decided={"former_names": former})
 
 
 def _certify(command: Command, state: State) -> Decision:

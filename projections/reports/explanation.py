@@ -52,7 +52,7 @@ def document(store: Store, event: Event, newest: int) -> dict[str, Any]:
 
 def _recorded(event: Event) -> Recorded:
     """What reading a command from its event takes."""
-    return Recorded(event.position, event.type, event.effective_on, "", 0, b"", "", "", None, 1)
+    return Recorded(event.position, event.type, event.effective_on, "", 0, b"", "", "", None, 1, False, True)
 
 
 def _tree(store: Store, event: Event, state: StateAt, found: Mapping[str, Any]) -> dict[str, Any] | None:

@@ -14,7 +14,7 @@ from projections.reports.party import UnknownParty
 
 def ladders_report(store: Store, as_of: AsOf, bank: str) -> dict[str, Any]:
     """`bank`, its `name`, and `products`: product, mark, awarded_fen, next_at_fen, missing_fen, `awards` and
-    `certified` as in milestones.Ladder. As known at the position, whatever the business date.
+    `certified` as in milestones.Ladder.
 
     Raises UnknownParty, NotProjected.
     """
@@ -31,6 +31,6 @@ def ladders_report(store: Store, as_of: AsOf, bank: str) -> dict[str, Any]:
                 "awards": found.awards,
                 "certified": found.certified,
             }
-            for found in ladders(store, as_of.known_position, bank)
+            for found in ladders(store, as_of, bank)
         ],
     }

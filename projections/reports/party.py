@@ -53,7 +53,7 @@ def party_report(store: Store, as_of: AsOf, uscc: str, kind: str) -> dict[str, A
         highest = highest_uses(store, as_of.known_position, [(row.cap, row.key) for row in rows])
         report["caps"] = [{**asdict(row), "highest_fen": highest[row.cap, row.key]} for row in rows]
     if kind == "bank":
-        report["milestones"] = [asdict(row) for row in milestones(store, as_of.known_position, uscc)]
+        report["milestones"] = [asdict(row) for row in milestones(store, as_of, uscc)]
     if kind in ("firm", "bank"):
         report["loans"] = _loans(store, as_of, f"{kind}:{uscc}")
     if kind == "guarantor":

@@ -13,8 +13,20 @@ from typing import Any, Final
 
 from ledger import codec
 from ledger.catalogue import catalogue
-from ledger.redecide import ADOPTION, UNDECIDABLE, History, Recorded, Redecided, as_event, as_recorded, same
-from ledger.store import Store
+from ledger.key_events import EVENT_TYPE as KEY_EVENT
+from ledger.key_events import is_adoption
+from ledger.redecide import (
+    ADOPTION,
+    UNDECIDABLE,
+    History,
+    Recorded,
+    Redecided,
+    as_event,
+    as_recorded,
+    is_command,
+    same,
+)
+from ledger.store import NO_COMMAND, Store
 from projections.fold import fold
 from projections.forking import Fork
 from projections.recorded import account_ids, recorded_events, watched_positions, without_collection
@@ -97,7 +109,7 @@ def decide_range(
 
 def _differences(history: History, recorded: Recorded, ids: Mapping[str, str]) -> list[Finding]:
     if not history.is_decided(recorded):
-        return [_finding(recorded, "no command gives such an event")] if recorded.accounts else []
+        return [] if _is_undecided(recorded) else [_finding(recorded, "no command gives such an event")]
     try:
         data = codec.read_canonical(recorded.data)
         if recorded.type == ADOPTION:
@@ -107,10 +119,22 @@ def _differences(history: History, recorded: Recorded, ids: Mapping[str, str]) -
     except UNDECIDABLE as error:
         what = " ".join(f"{type(error).__name__} {error}".split())
         return [_finding(recorded, f"no command gives such an event: {what}")]
+    if not is_command(again.recorded):
+        return [_finding(recorded, "its span, key or fingerprint is not that of a command")]
     if len(again.events) == len(again.recorded) == 1:
         now = as_recorded(again.events[0], ids)
         return [] if same(now, recorded) else [_difference(now, recorded)]
     return _differences_of_several(again, ids)
+
+
+def _is_undecided(recorded: Recorded) -> bool:
+    """Whether an event may be there without a command: bytes of a recorder, which move nothing and have no key; or the
+    handover of the log to another key."""
+    if recorded.accounts:
+        return False
+    if recorded.span == NO_COMMAND:
+        return not (recorded.has_key or recorded.has_fingerprint)
+    return recorded.type == KEY_EVENT and is_adoption(recorded.data, recorded.tags)
 
 
 def _differences_of_several(again: Redecided, ids: Mapping[str, str]) -> list[Finding]:

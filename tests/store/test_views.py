@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from ledger.money import YI
 from projections import measures, shelves
 from projections.clocks import AsOf
 from projections.measures import SumsTooLarge
@@ -132,7 +133,7 @@ def test_ladders_are_what_was_certified_and_awarded(ledger: Ledger, seed: int) -
     for known in (newest, *(random.randint(1, newest) for _ in range(10))):
         naive = Naive(ledger.store, known, None)
         awards, certified = naive.awards(), naive.certified()
-        rows = {(row.bank, row.product): row for row in milestones(ledger.store, known)}
+        rows = {(row.bank, row.product): row for row in milestones(ledger.store, AsOf(None, known))}
         assert awards.keys() <= rows.keys()
         for key, row in rows.items():
             found = ladder(ledger.store, known, *key)
@@ -143,7 +144,36 @@ def test_ladders_are_what_was_certified_and_awarded(ledger: Ledger, seed: int) -
             assert found.row == row
             highest_fen = max((c["total_fen"] for c in found.certified), default=0)
             assert found.missing_fen == max(0, found.row.next_at_fen - highest_fen)
-            assert found in ladders(ledger.store, known, key[0])
+            assert found in ladders(ledger.store, AsOf(None, known), key[0])
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_ladders_on_a_business_date_are_what_was_effective_by_then(ledger: Ledger, seed: int) -> None:
+    """On any day, as known at any position: the awards that stood, the totals certified by then, and the mark that the
+    accounts show."""
+    mix = Mix(steps={**Mix().steps, "certify": 20, "claim_award": 30, "merge": 6, "void": 10})
+    ledger.submit(*history(seed, 120, mix))
+    newest, random = ledger.store.head().position, Random(seed)
+    days = sorted({event.effective_on for event in ledger.store.stored_events(0, newest)})
+    for known in (newest, *(random.randint(1, newest) for _ in range(5))):
+        for on in (days[0], days[-1], *random.choices(days, k=3)):
+            naive, as_of = Naive(ledger.store, known, on), ledger.as_of(on, known)
+            found = ladders(ledger.store, as_of)
+            left = {
+                (one.row.bank, one.row.product): {
+                    a["claim"]: a["amount_fen"] - a["recovered_error_fen"] for a in one.awards
+                }
+                for one in found
+            }
+            assert {key: awards for key, awards in left.items() if awards} == naive.awards(), (on, known)
+            certified = {
+                (one.row.bank, one.row.product): {c["year"]: c["total_fen"] for c in one.certified}
+                for one in found
+            }
+            assert {key: totals for key, totals in certified.items() if totals} == naive.certified()
+            for one in found:
+                account = f"milestone/credit_award.product/{one.row.bank}/{one.row.product}"
+                assert ledger.balance(account, on, known) // YI == one.row.mark
 
 
 def test_names_of_chinese_parties_are_found_in_order_of_their_sound(ledger: Ledger) -> None:
@@ -200,11 +230,11 @@ def test_reads_go_on_when_another_generation_was_swapped_in(ledger: Ledger, data
     as_of = ledger.as_of()
 
     def everything() -> list[Any]:
-        bank = milestones(ledger.store, as_of.known_position)[0]
+        bank = milestones(ledger.store, as_of)[0]
         (first, *_) = names(ledger.store, as_of)
         (round_id, *_) = (row.round for row in rounds(ledger.store, as_of))
         return [
-            ladders(ledger.store, as_of.known_position),
+            ladders(ledger.store, as_of),
             ladder(ledger.store, as_of.known_position, bank.bank, bank.product),
             party(ledger.store, as_of, first),
             find(ledger.store, as_of, "", 100),
