@@ -19,7 +19,9 @@ from typing import Any
 
 from ledger import codec
 from ledger.notes import signed
+from ledger.pending import PendingEvent
 from ledger.server import share
+from ledger.store import Store
 from projections.evidence.archive import archive
 from tests.cli.program import FIRM, repay
 from tests.evidence import KEY, load_verifier, prove, signer_of
@@ -46,6 +48,8 @@ def main() -> None:
         ledger.submit(repay(101, effective_on="2023-06-02"))
         held = signer_of(ledger.store, Path(work)).checkpoint()
         firm, claim = prove(ledger, Path(work), "firm", FIRM), prove(ledger, Path(work), "claim", "C1")
+        repeated_grant(ledger.store)
+        passed = invented(files_of(prove(ledger, Path(work), "firm", FIRM)))
         ledger.store.close()
     (folder / "key.txt").write_text(f"{KEY.verifier}\n", encoding="utf-8")
     (folder / "held.checkpoint").write_text(held, encoding="utf-8")
@@ -70,6 +74,7 @@ def main() -> None:
     )
     for name, what, pack in forgeries(files_of(slim(firm)), files_of(slim(claim))):
         write(name, pack, what)
+    write("room-invented", slim(passed), "a grant beyond a cap, with the room that it would have wanted")
     text = json.dumps(verdicts, indent=1, ensure_ascii=False) + "\n"
     (folder / "verdicts.json").write_text(text, encoding="utf-8")
 
@@ -114,6 +119,7 @@ def forgeries(firm: Files, claim: Files) -> list[tuple[str, str, bytes]]:
             with_pack(firm, lambda d: d.update(complete=[])),
         ),
         ("room-before", "more room before a grant than there was", with_pack(firm, more_room)),
+        ("no-states", "what stood before and after left out", with_pack(firm, lambda d: d.update(states=[]))),
         ("older-rules", "rules that the log did not adopt", made(other_rules(firm))),
         (
             "other-subject",
@@ -174,6 +180,32 @@ def left_out_last(firm: Files) -> bytes:
 def more_room(document: dict[str, Any]) -> None:
     state = next(s for s in document["states"] if "room_fen" in s["before"])
     state["before"]["room_fen"] += 1
+
+
+def repeated_grant(store: Store) -> None:
+    """Record a grant a second time under another claim, without deciding it: its caps have less room by now."""
+    grant = next(iter(store.stored_events(0, store.head().position, tag="claim:C1")))
+    data = codec.canonical(codec.parse_object(grant.data) | {"claim": "C8"})
+    tags = tuple("claim:C8" if tag == "claim:C1" else tag for tag in grant.tags)
+    postings = tuple(line for line in grant.postings if not line.account.startswith("limit/"))
+    event = PendingEvent(grant.type, grant.effective_on, tags, data, postings, None, bytes(32))
+    with store.turn() as turn:
+        turn.append([event], "tester")
+
+
+def invented(firm: Files) -> bytes:
+    """A pack whose newest grant was given the room that its legs name, of a firm that is said to be incomplete."""
+    grant = json.loads(frames(firm)[-1].rpartition(b"\0")[2])
+    room = {leg["part"]: leg["value_fen"] for leg in grant["legs"]}
+
+    def change(document: dict[str, Any]) -> None:
+        document["whole"] = []
+        for state in document["states"][-2:]:
+            before_fen = room["firm_cap" if state["owner"].startswith("firm:") else "principal_cap"]
+            state["before"]["room_fen"] = before_fen
+            state["after"]["room_fen"] = before_fen - grant["amount_fen"]
+
+    return with_pack(firm, change)
 
 
 def other_rules(firm: Files) -> Files:

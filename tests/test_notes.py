@@ -108,3 +108,14 @@ def test_handover() -> None:
     bare = parse_object(adoption(thief.verifier, "2026-01-01").data)
     trusted = trusted_keys([OURS.verifier], [handed, forged, bare, {"key": 1}])
     assert {str(key) for key in trusted} == {str(OURS.verifier), str(new.verifier)}
+
+
+def test_who_holds_the_new_key_owes_nothing_to_what_the_old_one_signs_later() -> None:
+    """The key that came before is trusted for what it signed then; another that it hands over to, stolen meanwhile, is
+    not. Who knows only the old key cannot tell the two apart."""
+    new, evil = SigningKey(OURS.name, bytes(32)), SigningKey(OURS.name, b"e" * 32)
+    handed = parse_object(adoption(new.verifier, "2026-01-01", OURS).data)
+    stolen = parse_object(adoption(evil.verifier, "2026-01-02", OURS).data)
+    own, theirs, old = str(new.verifier), str(evil.verifier), str(OURS.verifier)
+    assert {str(key) for key in trusted_keys([new.verifier], [handed, stolen])} == {own, old}
+    assert {str(key) for key in trusted_keys([OURS.verifier], [handed, stolen])} == {own, old, theirs}

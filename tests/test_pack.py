@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger import codec
 from ledger.notes import SigningKey, signed
+from ledger.pending import PendingEvent
 from ledger.store import Store
 from projections.evidence.archive import archive
 from projections.evidence.pack import verifier
@@ -351,6 +352,47 @@ def test_states_are_computed_again(sound: bytes) -> None:
                     d["states"][i][when][name] += 1
 
                 rejects(made(edited(files, change)))
+
+
+def test_the_states_of_a_subject_are_all_told(sound: bytes) -> None:
+    """A state left out, all of them, one told twice or of an event that is not the subject's own: rejected."""
+    files = files_of(sound)
+    states = json.loads(files["pack.json"])["states"]
+    for i in range(len(states)):
+        rejects(made(edited(files, lambda d, i=i: d["states"].pop(i))))  # type: ignore[misc]
+        rejects(made(edited(files, lambda d, i=i: d["states"].append(d["states"][i]))))  # type: ignore[misc]
+    rejects(made(edited(files, lambda d: d.update(states=[]))))
+
+
+def test_of_a_party_every_cap_is_computed_again(told: Told) -> None:
+    """What is shown to be complete is computed again, whatever the pack says of it: an invented room is rejected."""
+    files = files_of(prove(*told, "firm", FIRM))
+    states = json.loads(files["pack.json"])["states"]
+    own = [i for i, state in enumerate(states) if state["owner"] == f"firm:{FIRM}"]
+    assert own
+    for i in own:
+
+        def change(d: dict[str, Any], i: int = i) -> None:
+            d["whole"] = []
+            for when in ("before", "after"):
+                d["states"][i][when]["room_fen"] += 1
+
+        rejects(made(edited(files, change)))
+
+
+def test_an_event_of_no_command_harms_no_pack(embedded_server: str, tmp_path: Path) -> None:
+    """Bytes of a recorder that carry a firm's tag and the name of an event of ours: its pack holds."""
+    with fresh_database(embedded_server) as address:
+        ledger = Ledger(address)
+        for line in HISTORY:
+            ledger.submit(line)
+        with ledger.store.turn() as turn:
+            kinds = ("SigningKeyAdopted", "LoanInterestGranted", "RulebookAdopted")
+            turn.append(
+                [PendingEvent(k, "2026-01-01", (f"firm:{FIRM}",), b"\xff", span=0) for k in kinds], "recorder"
+            )
+        check.verify(prove(ledger, tmp_path, "firm", FIRM), TRUSTED)
+        ledger.store.close()
 
 
 def test_a_leg_is_the_room_that_was_left(told: Told) -> None:

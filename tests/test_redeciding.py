@@ -11,10 +11,14 @@ import pytest
 
 from ledger import codec
 from ledger.catalogue import catalogue
+from ledger.key_events import adoption
+from ledger.notes import SigningKey
+from ledger.pending import PendingEvent
 from ledger.redecide import COMMAND_OF_EVENT
 from ledger.store import Store
 from projections.verification import decisions, run
 from projections.verification.report import Finding
+from tests.cli.program import FIRM
 from tests.histories import history
 from tests.support import Ledger, fresh_database
 
@@ -187,3 +191,44 @@ def test_events_of_other_recorders_are_passed_over_unless_they_move_money(
         connection.execute("alter table events disable trigger immutable")
         connection.execute(copied, (head + 1, [1], [5]))
     assert [finding.position for finding in found(ledger.store)] == [head + 2]
+
+
+#: How an event could be hidden from deciding again, its leaf computed anew.
+HIDDEN = {
+    "a type that nobody knows": "type = 'Unknown'",
+    "a recorder's span": "span = 0",
+    "a recorder's span and no key": "span = 0, key = null",
+    "the type of a key's event": "type = 'SigningKeyAdopted'",
+    "the span of another command": "span = 2",
+    "no fingerprint": "fingerprint = null",
+}
+
+
+@pytest.mark.parametrize("how", HIDDEN)
+@pytest.mark.parametrize("kind", ["PartyRegistered", "FirmCertified", "RoundClosed", "CommandRefused"])
+def test_what_moves_nothing_cannot_be_hidden(how: str, kind: str, ledger: Ledger, database: str) -> None:
+    """An event without postings that is given another type or span is none that a command gives."""
+    opened(ledger)
+    quality = {"command": "certify-firm", "uscc": FIRM, "quality": "q", "valid_from": "2024-01-01"}
+    close = {"command": "close-round", "round": "R1", "document": "d"}
+    ledger.submit(quality | {"valid_to": "2024-12-31", "document": "d"}, close, close | {"key": "again"})
+    with psycopg.connect(database) as connection:
+        connection.execute("alter table events disable trigger immutable")
+        changed = connection.execute(
+            f"update events set {HIDDEN[how]} where position = (select max(position) from events where type = %s)"
+            " returning position",
+            (kind,),
+        ).fetchone()
+    assert changed is not None
+    assert changed[0] in [finding.position for finding in found(ledger.store)]
+
+
+def test_what_recorders_and_keys_record_is_no_finding(ledger: Ledger) -> None:
+    """Bytes of a recorder, under whatever type, and the adoption of keys are there without a command."""
+    opened(ledger)
+    first, second = (SigningKey("kejin.example/test", bytes([n]) * 32) for n in (1, 2))
+    with ledger.store.turn() as turn:
+        recorded = [PendingEvent(kind, "2026-01-01", (), b"\xff", span=0) for kind in ("Any", "RoundClosed")]
+        keys = [adoption(first.verifier, "2026-01-01"), adoption(second.verifier, "2026-01-01", first)]
+        turn.append([*recorded, *keys], "tester")
+    assert found(ledger.store) == []
