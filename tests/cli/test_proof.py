@@ -137,6 +137,18 @@ def test_a_rotation_that_was_cut_off_goes_on(tmp_path: Path) -> None:
         assert kejin.ask("verify", "all")["ok"]
 
 
+def test_a_rotation_cut_off_at_its_very_end_hides_no_other(tmp_path: Path) -> None:
+    """Where the file of the new key was left beside it, the next rotation makes another key all the same."""
+    with data_folder(tmp_path / "data") as kejin:
+        kejin.ask("database")
+        kejin.record(*OPENING)
+        folder = tmp_path / "data"
+        first = kejin.ask("key", "rotate")
+        (folder / f"{KEY_FILE}.next").write_bytes((folder / KEY_FILE).read_bytes())
+        assert kejin.ask("key", "rotate")["key"] != first["key"]
+        assert kejin.ask("verify", "log")["ok"]
+
+
 def test_adopt_records_the_key_once(tmp_path: Path) -> None:
     """The public half goes into the log; adopted again it is already there. A name can only be given to a new key."""
     with data_folder(tmp_path / "data") as kejin:

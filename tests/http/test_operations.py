@@ -152,6 +152,21 @@ def test_a_port_in_use_is_a_clear_line(service: Service, database: str) -> None:
     assert str(service.port) in answer.complaint
 
 
+def test_verification_looks_at_what_was_signed(tmp_path: Path) -> None:
+    """An event cut off after it was signed is found over HTTP too: by the key and the note in the data folder."""
+    with data_folder(tmp_path / "data") as kejin:
+        address = kejin.ask("database")["address"]
+        kejin.record(*OPENING, claim())
+        with serving(kejin, tmp_path / "log") as service:
+            assert service.read("/v1/verification?check=log")["ok"]
+            with psycopg.connect(address, autocommit=True) as owner:
+                owner.execute("alter table events disable trigger all")
+                owner.execute("delete from events where position > 5")
+            found = service.read("/v1/verification?check=log")
+            assert not found["ok"]
+            assert 6 in [finding.get("position") for finding in found["findings"]]
+
+
 def test_what_the_service_records_is_signed(tmp_path: Path) -> None:
     """With a data folder the service signs checkpoints by itself, as `kejin run` does."""
     with data_folder(tmp_path / "data") as kejin, serving(kejin, tmp_path / "log") as service:

@@ -10,7 +10,7 @@ import pytest
 
 from ledger import merkle
 from ledger.keyring import Keyring
-from ledger.notes import Checkpoint, opened, read_checkpoint
+from ledger.notes import Checkpoint, SigningKey, opened, read_checkpoint
 from ledger.signer import Contradiction
 from ledger.store import Store
 from tests.evidence import KEY, append, signer_of
@@ -159,6 +159,27 @@ def test_never_signs_a_contradiction(database: str, tmp_path: Path, change: str)
                 signer_of(store, tmp_path).checkpoint()
             append(store, 20)
     assert Keyring(tmp_path / "signing-key").note_path.read_text(encoding="utf-8") == before
+
+
+def test_a_key_that_took_the_place_of_ours_is_followed(database: str, tmp_path: Path) -> None:
+    """A signer that runs while the key is rotated signs with the new key from then on, and nothing that contradicts
+    what the old one signed last."""
+    new, keyring = SigningKey(KEY.name, b"n" * 32), Keyring(tmp_path / "signing-key")
+    with Store.open(database) as store:
+        signer = signer_of(store, tmp_path)
+        append(store, 3)
+        signer.checkpoint()
+        keyring.replace(new)
+        with owner(database) as connection:
+            connection.execute("delete from events where position > 2")
+        with pytest.raises(Contradiction):
+            signer.checkpoint()
+        append(store, 2)
+    keyring.note_path.unlink()
+    with Store.open(database) as store:
+        signer = signer_of(store, tmp_path, KEY)
+        assert opened(signer.checkpoint(), [new.verifier])
+        assert keyring.newest([new.verifier]) is not None
 
 
 def test_the_worker_cannot_take_a_checkpoint_back(database: str, tmp_path: Path) -> None:
