@@ -82,7 +82,7 @@ class Parties(Log):
         return [("PartyRegistered", command, [])]
 
     def decide_rename_party(self, command: Command, on: str) -> list[Draft]:
-        self.demand_living(command["uscc"])
+        self.the_one("PartyRegistered", "unknown_party", uscc=command["uscc"])
         return [("PartyRenamed", command, [])]
 
     def decide_certify_firm(self, command: Command, on: str) -> list[Draft]:
@@ -90,18 +90,17 @@ class Parties(Log):
         return [("FirmCertified", command, [])]
 
     def decide_merge_parties(self, command: Command, on: str) -> list[Draft]:
-        self.demand_living(command["survivor"])
-        self.demand_living(command["absorbed"])
+        self.demand_living(command["survivor"], command["absorbed"])
         return [("PartiesMerged", command, self.inherit(command["survivor"], command["absorbed"], on))]
 
     def decide_split_party(self, command: Command, on: str) -> list[Draft]:
-        self.demand_living(command["original"])
-        self.demand_living(command["created"])
+        self.demand_living(command["original"], command["created"])
         return [("PartySplit", command, [])]
 
-    def demand_living(self, uscc: str) -> None:
-        self.the_one("PartyRegistered", "unknown_party", uscc=uscc)
-        if self.is_absorbed(uscc):
+    def demand_living(self, *both: str) -> None:
+        for uscc in both:
+            self.the_one("PartyRegistered", "unknown_party", uscc=uscc)
+        if any(self.is_absorbed(uscc) for uscc in both):
             raise RefusedError("party_absorbed")
 
     def inherit(self, survivor: str, absorbed: str, on: str) -> list[Move]:
