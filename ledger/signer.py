@@ -280,13 +280,14 @@ class Signer:
 def _tree_at(store: Store, size: int) -> BlockTree:
     """The tree of the first `size` leaves, from kept roots of blocks and the leaves after them."""
     tree = BlockTree()
-    for root in _kept_roots(store, size // BLOCK_LEAVES):
+    for root in kept_roots(store, size // BLOCK_LEAVES):
         tree.append_block(root)
     tree.extend([bytes(row[0]) for row in store.query("leaves_between", after=tree.size, until=size)])
     return tree
 
 
-def _kept_roots(store: Store, count: int) -> Iterator[bytes]:
+def kept_roots(store: Store, count: int) -> Iterator[bytes]:
+    """The kept roots of the first `count` blocks of leaves, up to the first one that is missing."""
     for expected, (block, root) in enumerate(store.query("block_roots")):
         if block != expected or block >= count:
             return

@@ -51,7 +51,7 @@ class LogLines:
             self._changed.clear()
             lines = []
             while self._waiting:
-                lines.append(orjson.dumps(self._waiting.popleft(), option=orjson.OPT_UTC_Z, default=str))
+                lines.append(_line(self._waiting.popleft()))
             if self._dropped:
                 dropped, self._dropped = self._dropped, 0
                 lines.append(orjson.dumps({"level": "warning", "event": "lines_dropped", "count": dropped}))
@@ -67,6 +67,13 @@ class LogLines:
         except OSError:  # nobody reads any more
             return False
         return True
+
+
+def _line(members: dict[str, Any]) -> bytes:
+    try:
+        return orjson.dumps(members, option=orjson.OPT_UTC_Z, default=str)
+    except TypeError:  # text that is no UTF-8, keys that are no text: shown as Python shows them
+        return orjson.dumps({"level": members["level"], "event": ascii(members)})
 
 
 class LogHandler(logging.Handler):

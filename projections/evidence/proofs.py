@@ -22,7 +22,7 @@ from ledger.party_index import (
     lengthened,
     unpacked,
 )
-from ledger.signer import BLOCK_LEAVES, Contradiction
+from ledger.signer import BLOCK_LEAVES, Contradiction, kept_roots
 from ledger.store import Store
 
 _BLOCKS_REMEMBERED: Final = 32
@@ -34,7 +34,7 @@ class LogProofs:
     def __init__(self, store: Store, state: Checkpoint) -> None:
         self._store = store
         self.state = state
-        self._roots = [bytes(root) for _, root in store.query("block_roots")][: state.size // BLOCK_LEAVES]
+        self._roots = list(kept_roots(store, state.size // BLOCK_LEAVES))
         self._levels: OrderedDict[int, list[list[bytes]]] = OrderedDict()
         self._nodes: dict[tuple[int, int], bytes] = {}
         if self._range_root(0, state.size) != state.root:
