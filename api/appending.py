@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -13,6 +14,7 @@ from typing import Any, Final
 
 import psycopg
 
+from api.language import write_utf8
 from api.signing import begun
 from ledger.appending import ProcessAppender, serve
 from ledger.connection import StoreError
@@ -38,7 +40,8 @@ def start(address: str, data: Path | None, principal: str, *, sign: bool) -> Pro
         "sign": sign,
     }
     child = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM],
+        # -P: nothing of the folder that somebody happens to stand in is taken for a module.
+        [sys.executable, "-P", "-c", _PROGRAM],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # a terminal's Ctrl-C is for the parent, which ends it
@@ -52,8 +55,10 @@ def start(address: str, data: Path | None, principal: str, *, sign: bool) -> Pro
 def main(**told: Any) -> None:
     """The process itself."""
     # It ends with its parent, at the end of its input, also where a whole group of processes is told to end.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    write_utf8()
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())  # its parent says what went wrong
     gc.disable()  # as in its parent
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever is printed must not come among the answers
