@@ -15,6 +15,7 @@ from typing import Any, Final
 import psycopg
 
 from api.language import write_utf8
+from api.session import tell_who_is_waited_for
 from api.signing import begun
 from ledger.appending import ProcessAppender, serve
 from ledger.connection import StoreError
@@ -58,6 +59,7 @@ def main(**told: Any) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     write_utf8()
+    tell_who_is_waited_for()
     logging.getLogger("psycopg").addHandler(logging.NullHandler())  # its parent says what went wrong
     gc.disable()  # as in its parent
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")

@@ -1,4 +1,4 @@
-"""What surrounds a command: environment variables, the current folder, the terminal's encoding. None of it may lead to
+"""What surrounds a command: environment variables, folders, the terminal's encoding. None of it may lead to
 another ledger, run foreign code or garble an answer."""
 
 from __future__ import annotations
@@ -108,3 +108,42 @@ def test_a_run_executes_nothing_of_the_current_folder(database: str, tmp_path: P
     )
     assert (done.returncode, done.stderr) == (0, b"")
     assert not (tmp_path / "executed").exists()
+
+
+def test_answers_are_utf8_whatever_the_surroundings_say(folder: tuple[Program, str]) -> None:
+    """An encoding that knows no Chinese changes no byte of an answer or of a complaint."""
+    kejin, _ = folder
+    for words in (("events",), ("caps",), ("report", "round", "R1"), ("balance", "无")):
+        plain = kejin(*words, KEJIN_LANG="zh")
+        assert not (plain.out + plain.err.encode()).isascii()
+        assert kejin(*words, KEJIN_LANG="zh", PYTHONIOENCODING="ascii") == plain
+
+
+def test_an_empty_name_is_no_folder(tmp_path: Path, database: str) -> None:
+    """`--data ""`, which an unset variable of a script leaves, is refused and nothing is made in the current folder; an
+    empty KEJIN_DATABASE_URL counts as unset."""
+    kejin = Program(database)
+    done = subprocess.run(
+        [*kejin.words("caps"), "--data", ""],
+        capture_output=True,
+        cwd=tmp_path,
+        env=kejin.variables(),
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == b"kejin: --data is empty; name a folder, or leave it out\n"
+    assert not list(tmp_path.iterdir())
+    with data_folder(tmp_path / "data", KEJIN_DATABASE_URL="") as empty:
+        assert empty.events() == []
+
+
+def test_links_that_lead_to_each_other_are_one_line(tmp_path: Path) -> None:
+    """A data folder that is a loop of links is refused in one line."""
+    (tmp_path / "one").symlink_to(tmp_path / "other")
+    (tmp_path / "other").symlink_to(tmp_path / "one")
+    kejin = Program(data=tmp_path / "one")
+    for words in (("caps",), ("verify",), ("database",), ("database", "--stop")):
+        answer = kejin(*words, "--json")
+        assert (answer.code, answer.out) == (2, b"")
+        assert "symbolic links" in answer.complaint
