@@ -17,6 +17,7 @@ import psycopg
 from api.language import write_utf8
 from api.session import tell_who_is_waited_for
 from api.signing import begun
+from ledger import patience
 from ledger.appending import ProcessAppender, serve
 from ledger.connection import StoreError
 from ledger.store import Store
@@ -39,6 +40,7 @@ def start(address: str, data: Path | None, principal: str, *, sign: bool) -> Pro
         "data": None if data is None else str(data),
         "principal": principal,
         "sign": sign,
+        "tell": patience.tell is not None,
     }
     child = subprocess.Popen(
         # -P: nothing of the folder that somebody happens to stand in is taken for a module.
@@ -59,7 +61,8 @@ def main(**told: Any) -> None:
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
     write_utf8()
-    tell_who_is_waited_for()
+    if told["tell"]:
+        tell_who_is_waited_for()
     logging.getLogger("psycopg").addHandler(logging.NullHandler())  # its parent says what went wrong
     gc.disable()  # as in its parent
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
