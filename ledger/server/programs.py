@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import re
@@ -116,7 +117,9 @@ def failure(what_en: str, what_zh: str, data_dir: Path, output: str, ended: int 
     said = [*weighty[:1], *([] if ended < 0 else last)]
     reason_en = said[0] if said else f"it was killed (signal {-ended})" if ended < 0 else _WORDLESS[0]
     reason_zh = said[0] if said else f"进程被终止（信号 {-ended}）" if ended < 0 else _WORDLESS[1]
-    full_en, full_zh = ("; the disk is full", "；磁盘已满") if is_full(data_dir) else ("", "")
+    # initdb removes what it made, and with that there may be room again.
+    was_full = os.strerror(errno.ENOSPC) in output or is_full(data_dir)
+    full_en, full_zh = ("; the disk is full", "；磁盘已满") if was_full else ("", "")
     return (
         f"{what_en} of {data_dir} failed: {reason_en}{full_en}",
         f"{data_dir} {what_zh}失败：{reason_zh}{full_zh}",

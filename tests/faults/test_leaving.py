@@ -79,7 +79,7 @@ def test_an_interrupt_of_a_long_run_is_one_line(tmp_path: Path) -> None:
         assert is_stopped(data)
 
 
-def test_an_interrupt_while_the_database_is_made_leaves_nothing_half_made(tmp_path: Path) -> None:
+def test_an_interrupt_while_the_database_is_made_is_one_line(tmp_path: Path) -> None:
     """Ctrl-C in the first second of a new folder: one line, no server, and the next command makes it."""
     data = tmp_path / "data"
     with data_folder(data) as kejin:
@@ -89,7 +89,7 @@ def test_an_interrupt_while_the_database_is_made_leaves_nothing_half_made(tmp_pa
         process.send_signal(signal.SIGINT)
         answer = ended(process)
         assert (answer.code, answer.complaint) == (130, LINE)
-        assert not (data / "postgres.new").exists()
+        assert is_stopped(data)
         assert kejin.events() == []
 
 

@@ -12,7 +12,7 @@ import pytest
 
 from api.service.examples import BANK, EVENTS, FIRM
 from ledger import merkle
-from tests.cli.program import OPENING, Program, data_folder, repay
+from tests.cli.program import OPENING, Program, claim, data_folder, repay
 from tests.faults.test_kills import until
 from tests.http.service import Answer, Service, serving
 from tests.http.test_commands import problem
@@ -207,6 +207,16 @@ def test_a_read_after_an_acknowledged_command_sees_it(service: Service) -> None:
         assert answer["balance_fen"] == sum(range(1, amount + 1))
     problem(service.get("/v1/caps", min_position=10_000), 404, "not_known")
     problem(service.get("/v1/caps", min_position=9, known_position=3), 404, "not_known")
+
+
+def test_an_explanation_after_an_acknowledged_command_is_there(service: Service) -> None:
+    """What explains an amount waits for the projections that it reads, as every read does."""
+    service.record(*OPENING)
+    for day in range(1, 20):
+        line = claim(f"C{day}", 10_000, f"2023-03-{day:02}")
+        position = service.post(line).document["positions"][-1]
+        answer = service.read(f"/v1/events/{position}/explanation", min_position=position)
+        assert answer["amount_fen"] == 5_000
 
 
 def test_an_empty_ledger_answers(service: Service) -> None:
