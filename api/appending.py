@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gc
 import json
+import logging
 import os
 import signal
 import subprocess
@@ -13,7 +14,10 @@ from typing import Any, Final
 
 import psycopg
 
+from api.language import write_utf8
+from api.session import tell_who_is_waited_for
 from api.signing import begun
+from ledger import patience
 from ledger.appending import ProcessAppender, serve
 from ledger.connection import StoreError
 from ledger.store import Store
@@ -36,9 +40,11 @@ def start(address: str, data: Path | None, principal: str, *, sign: bool) -> Pro
         "data": None if data is None else str(data),
         "principal": principal,
         "sign": sign,
+        "tell": patience.tell is not None,
     }
     child = subprocess.Popen(
-        [sys.executable, "-c", _PROGRAM],
+        # -P: nothing of the folder that somebody happens to stand in is taken for a module.
+        [sys.executable, "-P", "-c", _PROGRAM],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         start_new_session=True,  # a terminal's Ctrl-C is for the parent, which ends it
@@ -52,8 +58,12 @@ def start(address: str, data: Path | None, principal: str, *, sign: bool) -> Pro
 def main(**told: Any) -> None:
     """The process itself."""
     # It ends with its parent, at the end of its input, also where a whole group of processes is told to end.
-    for number in (signal.SIGINT, signal.SIGTERM):
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_IGN)
+    write_utf8()
+    if told["tell"]:
+        tell_who_is_waited_for()
+    logging.getLogger("psycopg").addHandler(logging.NullHandler())  # its parent says what went wrong
     gc.disable()  # as in its parent
     answers = os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # whatever is printed must not come among the answers

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import os
+import sys
 
 
 def language() -> str:
@@ -18,3 +20,10 @@ def language() -> str:
 def say(en: str, zh: str) -> str:
     """The sentence in the reader's language."""
     return zh if language() == "zh" else en
+
+
+def write_utf8() -> None:
+    """Write UTF-8 whatever encoding the surroundings name: half of what we say is Chinese, and so are names."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):
+            stream.reconfigure(encoding="utf-8", errors=stream.errors)

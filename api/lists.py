@@ -7,6 +7,7 @@ from typing import Any
 
 from api.recording import record_file
 from ledger import codec
+from ledger.commands import InvalidCommand
 
 
 def step_for_each(
@@ -25,6 +26,11 @@ def step_for_each(
     def reading(text: bytes) -> dict[str, Any]:
         stripped = text.strip()
         own = codec.parse_object(stripped) if stripped.startswith(b"{") else {"claim": _id(stripped)}
+        if "command" in own:
+            raise InvalidCommand(
+                f"a line of this list is always {command}; leave command out, or use kejin run",
+                f"此清单每一行均为 {command}；请去掉 command，或改用 kejin run",
+            )
         return {"command": command, **given, **own}
 
     seed = codec.canonical([command, given])

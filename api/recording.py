@@ -42,7 +42,7 @@ Principal = Annotated[
 ]
 
 Decider = Pipeline | Rehearsal
-#: Makes the JSON object of a command from a line's bytes. Raises codec.NotStrictJson.
+#: Makes the JSON object of a command from a line's bytes. Raises codec.NotStrictJson, InvalidCommand.
 Reading = Callable[[bytes], dict[str, Any]]
 #: The number of a line, what it said, and what became of it.
 Sent = tuple[int, Command | InvalidCommand, Outcome | None]

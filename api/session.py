@@ -14,6 +14,7 @@ import typer
 
 from api.language import say
 from api.problems import Problem
+from ledger import patience
 from ledger.connection import StoreError
 from ledger.dates import SHANGHAI, Day, is_day
 from ledger.parties import is_well_formed
@@ -23,12 +24,25 @@ from projections.clocks import AsOf
 
 ADDRESS_VARIABLE: Final = "KEJIN_DATABASE_URL"
 
+
+def _folder(text: str) -> Path:
+    """A folder named by a person. Raises Problem for no name at all: an unset variable of a script must not make a
+    ledger in the folder where somebody happens to be."""
+    if not text:
+        raise Problem(
+            say("--data is empty; name a folder, or leave it out", "--data 为空；请指明文件夹，或省略该选项")
+        )
+    return Path(text)
+
+
 Data = Annotated[
     Path | None,
     typer.Option(
         "--data",
         metavar="DIR",
-        help="The ledger's data folder; may be empty or absent. Wins over KEJIN_DATABASE_URL. 账本数据文件夹。",
+        parser=_folder,
+        help="The ledger's data folder; may be empty or absent. Wins over KEJIN_DATABASE_URL, which counts as unset "
+        "where it is empty. 账本数据文件夹。",
     ),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Answer as JSON on standard output. 以 JSON 输出。")]
@@ -51,12 +65,22 @@ KnownPosition = Annotated[
 
 
 def database_address() -> str | None:
-    """The address that the environment names, if any."""
+    """The address that the environment names, if any; an empty one is none."""
     return os.environ.get(ADDRESS_VARIABLE) or None
+
+
+def tell_who_is_waited_for() -> None:
+    """From now on a person is told, in a line, when we wait for others for long."""
+    patience.tell = _tell
+
+
+def _tell(en: str, zh: str) -> None:
+    print(f"kejin: {say(en, zh)}", file=sys.stderr, flush=True)
 
 
 def share_server(data: Path | None) -> Server:
     """A share in the server of a data folder (default: the user's own). Raises Problem."""
+    tell_who_is_waited_for()
     try:
         return share(data or default_data_dir())
     except ServerError as error:
@@ -66,6 +90,7 @@ def share_server(data: Path | None) -> Server:
 @contextlib.contextmanager
 def ledger(data: Path | None, *, by_index: bool = False, as_owner: bool = False) -> Iterator[Store]:
     """The store of `--data`, else of KEJIN_DATABASE_URL, else of the user's own data folder. Raises Problem."""
+    tell_who_is_waited_for()
     address = None if data else database_address()
     with contextlib.ExitStack() as stack:
         if address is None:

@@ -25,6 +25,7 @@ SHELL: Final = (
     "connection",
     "keyring",
     "loading",
+    "patience",
     "pipeline",
     "recorder",
     "rehearsal",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from importlib import resources
 from typing import Any, Final, LiteralString
 
@@ -30,8 +31,12 @@ class StoreError(Bilingual):
     """The database cannot be used: what, where and what to do."""
 
 
+class CannotConnect(StoreError):
+    """There is no connection to be had, which says nothing about what the database holds."""
+
+
 def connect(address: str, *, by_index: bool = False, settings: str = "") -> psycopg.Connection[Any]:
-    """A connection in autocommit mode; `settings` are options of the server. Raises StoreError."""
+    """A connection in autocommit mode; `settings` are options of the server. Raises CannotConnect."""
     # What a database or a role is set to says nothing here: above all not in which schema a name is looked for first.
     # PostgreSQL's own come before those of `public`, temporary ones last.
     options = "-c timezone=UTC -c client_min_messages=warning -c datestyle=ISO -c search_path=public,pg_temp"
@@ -42,12 +47,16 @@ def connect(address: str, *, by_index: bool = False, settings: str = "") -> psyc
     try:
         # Whatever the address, the environment or the role say of encodings: rows are copied as UTF-8.
         return psycopg.connect(
-            address, autocommit=True, options=options, application_name="kejin", client_encoding="UTF8"
+            address,
+            autocommit=True,
+            options=options,
+            application_name=f"kejin {os.getpid()}",  # by which whoever waits for us can find us
+            client_encoding="UTF8",
         )
     except (psycopg.Error, UnicodeError) as error:
         # libpq says where and why first, and a hint after it.
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)
-        raise StoreError(
+        raise CannotConnect(
             f"cannot connect to the database: {reason}; check that it runs, and its address",
             f"无法连接数据库：{reason}；请检查其是否运行及地址是否正确",
         ) from None
@@ -62,7 +71,7 @@ def ensure_schema(connection: psycopg.Connection[Any]) -> str | None:
         found = _schema_version(connection)
         if found is None:
             connection.execute("select pg_advisory_xact_lock(%s)", (SETUP_LOCK,))
-            found = _schema_version(connection) or _create_schema(connection)
+            found = _schema_version(connection) or _created(connection)
         if 1 <= found[0] < SCHEMA_VERSION:
             connection.execute("select pg_advisory_xact_lock(%s)", (SETUP_LOCK,))
             found = _migrated(connection)
@@ -105,6 +114,20 @@ def _schema_version(connection: psycopg.Connection[Any]) -> tuple[int, str | Non
             f"{where} 缺少模式版本；请运行 kejin verify",
         )
     return row[0], row[1]
+
+
+def _created(connection: psycopg.Connection[Any]) -> tuple[int, str | None]:
+    try:
+        return _create_schema(connection)
+    except psycopg.errors.InsufficientPrivilege as error:
+        user, name = connection.info.user, connection.info.dbname
+        reason = error.diag.message_primary or str(error)
+        raise StoreError(
+            f"the role {user} may not make a ledger in database {name} ({reason}); make it the database's owner, "
+            f"or grant it create on database {name} and on its schema public",
+            f"角色 {user} 无权在数据库 {name} 中建立账本（{reason}）；请将其设为该库所有者，"
+            f"或授予其在数据库 {name} 及模式 public 上的 create 权限",
+        ) from None
 
 
 def _create_schema(connection: psycopg.Connection[Any]) -> tuple[int, str | None]:

@@ -55,6 +55,13 @@ select exists (
       and classid::bigint = %(lock)s::bigint >> 32 and objid::bigint = %(lock)s::bigint & 4294967295
 )
 
+-- name: who_appends
+select pid, application_name
+from pg_locks join pg_stat_activity using (pid)
+where locktype = 'advisory' and granted and mode = 'ExclusiveLock' and objsubid = 1
+  and pg_locks.database = (select oid from pg_database where datname = current_database())
+  and classid::bigint = %(lock)s::bigint >> 32 and objid::bigint = %(lock)s::bigint & 4294967295
+
 -- name: wait_for_append_lock
 select pg_advisory_xact_lock_shared(%(lock)s)
 

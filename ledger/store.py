@@ -19,10 +19,11 @@ from psycopg.rows import tuple_row
 
 from ledger import codec
 from ledger.bilingual import Bilingual
-from ledger.connection import READER_ROLE, connect, ensure_schema, may_read_only
+from ledger.connection import READER_ROLE, StoreError, connect, ensure_schema, may_read_only
 from ledger.copying import HEADER, TRAILER, Rows, account_rows
 from ledger.dates import Day, microseconds
 from ledger.events import Event, Posting, StoredEvent
+from ledger.patience import telling
 from ledger.pending import PendingEvent
 from ledger.sql import array, load
 
@@ -169,7 +170,7 @@ class Store:
             self._ids = {}
         with self.connection.transaction():
             # Lock and protected reads are separate statements: one that waits keeps its old snapshot.
-            self.query_nothing("take_append_lock", lock=APPEND_LOCK)
+            self._wait("take_append_lock")
             turn = Turn(self, self.head())
             yield turn
         # Only now: ids of accounts that a failed transaction made may be given to others.
@@ -179,7 +180,7 @@ class Store:
 
     def hold_append_lock(self) -> None:
         """Wait for the append lock and keep it from turn to turn, until it is let go or the connection ends."""
-        self.query_nothing("hold_append_lock", lock=APPEND_LOCK)
+        self._wait("hold_append_lock")
 
     def release_append_lock(self) -> None:
         """Let the append lock go that was held."""
@@ -188,6 +189,26 @@ class Store:
     def somebody_waits_to_append(self) -> bool:
         """Whether anybody waits for the append lock."""
         return bool(self.query("somebody_waits", lock=APPEND_LOCK)[0][0])
+
+    def _wait(self, name: str) -> None:
+        """Run a query that waits for the append lock, however long its holder takes."""
+        with telling(self._who_appends):
+            self.query_nothing(name, lock=APPEND_LOCK)
+
+    def _who_appends(self) -> tuple[str, str] | None:
+        """Who holds the append lock, asked over another connection, since this one waits."""
+        try:
+            with connect(self.address) as connection:
+                row = connection.execute(_QUERIES["who_appends"], {"lock": APPEND_LOCK}).fetchone()
+        except (StoreError, psycopg.Error):
+            return None
+        if row is None:
+            return None
+        pid, application = row
+        return (
+            f"waiting for {application or 'another program'} (database process {pid}), which appends to this ledger",
+            f"正在等待 {application or '另一程序'}（数据库进程 {pid}）写入此账本",
+        )
 
     def query_nothing(self, name: str, **parameters: Any) -> None:
         """Run a named query for its effect."""
@@ -330,7 +351,7 @@ class Store:
         """
         if instant is not None:
             with self.connection.transaction():
-                self.query_nothing("wait_for_append_lock", lock=APPEND_LOCK)
+                self._wait("wait_for_append_lock")
                 head = self.head()
             # What was there by then stays as it is: nobody has to wait while it is looked for.
             found = self.query("position_known_at", instant=instant, until=head.position)

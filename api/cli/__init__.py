@@ -1,1 +1,1 @@
-"""The command line: one file per command, found by discovery (see api/main.py)."""
+"""The command line: one file per command, found by discovery (see api/command_line.py)."""

@@ -9,7 +9,7 @@ import typer
 from api.language import say
 from api.printing import print_json
 from api.problems import Problem
-from api.session import Data, Json, database_address
+from api.session import Data, Json, database_address, tell_who_is_waited_for
 from ledger.connection import StoreError
 from ledger.server import ServerError, default_data_dir, share, stay
 from ledger.server import stop as stop_server
@@ -25,6 +25,7 @@ def command(
 
     Starts the embedded server, which then stays until `kejin database --stop`.
     """
+    tell_who_is_waited_for()
     address = None if data else database_address()
     folder = data or default_data_dir()
     try:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import signal
 import sys
 import threading
 from dataclasses import asdict
@@ -10,6 +9,7 @@ from typing import Annotated
 
 import typer
 
+from api import interrupts
 from api.language import say
 from api.printing import print_json, print_table
 from api.session import Data, Json, ledger
@@ -70,8 +70,7 @@ def _state(status: Status) -> str:
 
 def _follow(address: str) -> None:
     stop = threading.Event()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        signal.signal(number, lambda *_: stop.set())
+    interrupts.handle(lambda *_: stop.set())
     with Runner(address) as runner:
         runner.run(stop)
     if sys.stderr.isatty():

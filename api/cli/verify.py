@@ -14,7 +14,7 @@ from api.printing import print_json
 from api.problems import Problem, database_problem
 from api.session import Data, Json, database_address, share_server
 from api.signing import outside_of
-from ledger.connection import StoreError, connect
+from ledger.connection import CannotConnect, StoreError
 from ledger.store import Store
 from projections.verification import CHECKS, run
 from projections.verification.checkpoints import Outside
@@ -74,14 +74,16 @@ def command(
 
 
 def _verify(address: str, names: list[str], outside: Outside, quiet: bool) -> Report:
-    """The report; a database that no command could use is a finding, not a failure of the check."""
-    try:
-        connect(address).close()
-    except StoreError as error:
-        raise Problem(say(str(error), error.zh)) from None
+    """The report. A database that no command could use for what it holds is a finding, not a failure of the check; one
+    that cannot be reached, or is lost on the way, says nothing about the ledger.
+
+    Raises CannotConnect, psycopg.OperationalError.
+    """
     try:
         with Store.open(address) as store:
             return run(store, names, lambda name: _announce(name, quiet), outside)
+    except CannotConnect:
+        raise
     except StoreError as error:
         return Report(findings=[Finding("log", say(str(error), error.zh))])
     except psycopg.OperationalError:

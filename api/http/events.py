@@ -98,6 +98,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
                 Try(404, "nothing_to_explain", path={"position": 3}),
             ),
             quick=True,
+            projected=True,
         ),
     ]
 
@@ -128,7 +129,7 @@ async def _list(request: Request) -> Reply:
     after = last if last is not None and last < _until(filters, as_of) else None
     document = page_document(request, as_of, found, filters, after)
     if wants_lines(request.header(b"accept")):
-        return _lines(document, headers)
+        return _lines(document, given["limit"], headers)
     return Reply(200, json_bytes(document), headers)
 
 
@@ -137,11 +138,12 @@ def _until(filters: Mapping[str, Any], as_of: AsOf) -> int:
     return as_of.known_position if until is None else min(until, as_of.known_position)
 
 
-def _lines(document: dict[str, Any], headers: list[tuple[bytes, bytes]]) -> Reply:
-    """A page as NDJSON; the next page's address is a link."""
+def _lines(document: dict[str, Any], limit: int | None, headers: list[tuple[bytes, bytes]]) -> Reply:
+    """A page as NDJSON; the next page's address is a link, to as many rows as were asked for."""
     body = b"".join(orjson.dumps(item) + b"\n" for item in document["items"])
     cursor = document["next_cursor"]
     if cursor is not None:
-        headers.append((b"link", f'</v1/events?cursor={cursor}>; rel="next"'.encode()))
+        asked = "" if limit is None else f"&limit={limit}"
+        headers.append((b"link", f'</v1/events?cursor={cursor}{asked}>; rel="next"'.encode()))
     headers.append((b"kejin-known-position", str(document["known_position"]).encode()))
     return Reply(200, body, headers, _NDJSON)

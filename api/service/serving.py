@@ -13,6 +13,7 @@ from typing import Final
 
 import uvicorn
 
+from api import interrupts
 from api.service.application import application
 from api.service.connection import Connection
 from api.service.service import Service
@@ -96,5 +97,7 @@ def serve(service: Service, bound: socket.socket) -> None:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=5,
     )
+    server = _Server(config, service)
+    interrupts.handle(server.handle_exit)  # uvicorn knows nothing of SIGHUP
     with contextlib.suppress(KeyboardInterrupt):
-        _Server(config, service).run(sockets=[bound])
+        server.run(sockets=[bound])

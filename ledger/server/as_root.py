@@ -98,4 +98,4 @@ def _machine_lock() -> AbstractContextManager[None]:
     """Only one process of the machine makes the system user or a copy of the binaries at a time."""
     SYSTEM_HOME.mkdir(parents=True, exist_ok=True)
     SYSTEM_HOME.chmod(0o755)
-    return exclusive(open_folder(SYSTEM_HOME))
+    return exclusive(open_folder(SYSTEM_HOME), SYSTEM_HOME)

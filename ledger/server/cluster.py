@@ -90,7 +90,8 @@ def _initialise(folder: Folder, programs: Programs) -> None:
         ):
             done = programs.run(command, cluster, given=given)
             if done.returncode:
-                raise ServerError(*failure("making the database", "建立数据库", folder.path, done.stdout))
+                words = ("making the database", "建立数据库")
+                raise ServerError(*failure(*words, folder.path, done.stdout, done.returncode))
 
 
 def _sync(path: Path) -> None:

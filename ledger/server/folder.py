@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import stat as modes
 from contextlib import AbstractContextManager
@@ -52,15 +53,23 @@ class Folder:
         return self.path / "server.log"
 
 
+def resolved(data_dir: Path) -> Path:
+    """The path without links. Raises OSError for links that lead to each other."""
+    try:
+        return Path(data_dir).resolve()
+    except RuntimeError:  # Python 3.13 has an OSError here
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(data_dir)) from None
+
+
 def found(data_dir: Path) -> Folder | None:
     """The data folder if it is ours, None if absent or empty. Raises ServerError if it is someone else's."""
-    folder = Folder(Path(data_dir).resolve())
+    folder = Folder(resolved(data_dir))
     return folder if _is_ours(folder) else None
 
 
 def entered(data_dir: Path) -> Folder:
     """The data folder, made and marked as ours if it was absent or empty. What we make is private."""
-    folder = Folder(Path(data_dir).resolve())
+    folder = Folder(resolved(data_dir))
     for path in (*reversed(folder.path.parents), folder.path):
         if not path.exists():
             try:
@@ -112,7 +121,7 @@ def open_lock(folder: Folder, path: Path) -> int:
 
 def gate(folder: Folder) -> AbstractContextManager[None]:
     """Only one process, and one thread in it, starts or stops the server of a folder at a time."""
-    return exclusive(open_lock(folder, folder.gate))
+    return exclusive(open_lock(folder, folder.gate), folder.gate)
 
 
 def name_of(cluster: Path, owner: int) -> str:

@@ -9,6 +9,8 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from ledger.patience import telling
+
 # A forked child must not keep its parent's locks alive: it closes its copies of these.
 _descriptors: set[int] = set()
 _descriptors_lock = threading.Lock()
@@ -59,13 +61,27 @@ def try_lock(descriptor: int, kind: int) -> bool:
 
 
 @contextmanager
-def exclusive(descriptor: int) -> Iterator[None]:
-    """Wait for the only lock on a guarded descriptor; unlocked and closed at the end."""
+def exclusive(descriptor: int, place: Path) -> Iterator[None]:
+    """Wait for the only lock on a guarded descriptor of `place`; unlocked and closed at the end."""
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        if not try_lock(descriptor, fcntl.LOCK_EX):
+            with telling(lambda: _who_holds(descriptor, place)):
+                fcntl.flock(descriptor, fcntl.LOCK_EX)
         yield
     finally:
         unlock(descriptor)
+
+
+def _who_holds(descriptor: int, place: Path) -> tuple[str, str]:
+    """Who holds the lock on an open file, as far as the kernel tells: Linux does."""
+    status = os.fstat(descriptor)
+    file = f"{os.major(status.st_dev):02x}:{os.minor(status.st_dev):02x}:{status.st_ino}"
+    held = Path("/proc/locks").read_text().splitlines() if Path("/proc/locks").exists() else []
+    # number: FLOCK ADVISORY WRITE process device:inode …; who waits has an arrow before FLOCK.
+    words = [line.split() for line in held]
+    pid = next((line[4] for line in words if line[1] == "FLOCK" and line[5] == file), None)
+    who_en, who_zh = ("another process", "另一进程") if pid is None else (f"process {pid}", f"进程 {pid}")
+    return f"waiting for {who_en}, which holds {place}", f"正在等待{who_zh}释放 {place}"
 
 
 def open_folder(path: Path) -> int:

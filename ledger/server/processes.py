@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
 import time
 from collections.abc import Callable
@@ -48,13 +49,14 @@ class Postmaster:
 
 
 def read_pid_file(cluster: Path) -> Postmaster | None:
-    """What postmaster.pid says, true or not; None if it is absent or says nothing yet."""
+    """What postmaster.pid says, true or not; None if it is absent, says nothing yet, or is damaged."""
     try:
-        lines = (cluster / "postmaster.pid").read_text().splitlines()
+        lines = (cluster / "postmaster.pid").read_text("ascii", errors="replace").splitlines()
     except FileNotFoundError:
         return None
     pid, _, started, _, sockets, _, _, status = [line.strip() for line in [*lines, *[""] * 8][:8]]
-    if not pid.isdigit():  # still empty, or negative: PostgreSQL's single-user mode
+    # Still empty, or negative: PostgreSQL's single-user mode. Or numbers that no process and no second has.
+    if not re.fullmatch("[0-9]{1,10}", pid) or not re.fullmatch("[0-9]{0,12}", started) or "\0" in sockets:
         return None
     return Postmaster(int(pid), int(started or 0), sockets, status)
 
@@ -70,6 +72,16 @@ def find(cluster: Path) -> Postmaster | None:
     if here is None:  # root in a container may not look: the lock or the start time must do
         here = is_locked(cluster) or _began(server.pid, server.started)
     return server if here else None
+
+
+def named(cluster: Path) -> Postmaster | None:
+    """As `find`, but a server that was started in this very moment gets the time to say who it is."""
+    deadline = time.monotonic() + ORPHAN_SECONDS[0]
+    server = find(cluster)
+    while server is None and cluster.exists() and is_locked(cluster) and time.monotonic() < deadline:
+        time.sleep(POLL_SECONDS)
+        server = find(cluster)
+    return server
 
 
 def sits_in(pid: int, folder: os.stat_result) -> bool | None:

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
+import errno
 import importlib.util
 import os
 import re
 import subprocess
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Final
 
 from ledger.server.as_root import Account, account_for, copied
 from ledger.server.errors import ServerError
+
+#: What PostgreSQL's programs say of what stopped them; and what they say all the time.
+_WEIGHTY: Final = re.compile(r"\b(FATAL|PANIC|ERROR|error):|child process was")
+_IDLE: Final = re.compile(r"^(backend>|PostgreSQL stand-alone)|\b(LOG|HINT|NOTICE|DETAIL):|\.\.\.( ok)?$")
+_WORDLESS: Final = ("it ended without a word (was it killed?)", "未给出原因即结束（是否被终止？）")
+#: A cluster has about a thousand files and 40 MB.
+_FILES_MIN: Final = 64
+_ROOM_BYTES_MIN: Final = 32 << 20
 
 
 @dataclass(frozen=True)
@@ -98,12 +108,26 @@ def _version(path: Path) -> str:
     return found.group(1)
 
 
-def failure(what_en: str, what_zh: str, data_dir: Path, output: str) -> tuple[str, str]:
-    """One line, English and Chinese, for a program that failed: its first word of weight, and if the disk is full."""
+def failure(what_en: str, what_zh: str, data_dir: Path, output: str, ended: int = 0) -> tuple[str, str]:
+    """One line, English and Chinese, for a program that failed: its first word of weight, and if the disk is full.
+    `ended` is its return code: one that was killed had no last word."""
     lines = [line.strip() for line in output.splitlines() if line.strip()]
-    weighty = [line for line in lines if re.search(r"\b(FATAL|PANIC|ERROR|error):", line)]
-    said = [*weighty[:1], *lines[-1:], "it ended without a word (was it killed?)"][0]
-    disk = os.statvfs(data_dir)
-    is_full = disk.f_bavail * disk.f_frsize < 32 << 20
-    full_en, full_zh = ("; the disk is full", "；磁盘已满") if is_full else ("", "")
-    return f"{what_en} of {data_dir} failed: {said}{full_en}", f"{data_dir} {what_zh}失败：{said}{full_zh}"
+    weighty = [line for line in lines if _WEIGHTY.search(line)]
+    last = [line for line in lines if not _IDLE.search(line)][-1:]
+    said = [*weighty[:1], *([] if ended < 0 else last)]
+    reason_en = said[0] if said else f"it was killed (signal {-ended})" if ended < 0 else _WORDLESS[0]
+    reason_zh = said[0] if said else f"进程被终止（信号 {-ended}）" if ended < 0 else _WORDLESS[1]
+    # initdb removes what it made, and with that there may be room again.
+    was_full = os.strerror(errno.ENOSPC) in output or is_full(data_dir)
+    full_en, full_zh = ("; the disk is full", "；磁盘已满") if was_full else ("", "")
+    return (
+        f"{what_en} of {data_dir} failed: {reason_en}{full_en}",
+        f"{data_dir} {what_zh}失败：{reason_zh}{full_zh}",
+    )
+
+
+def is_full(folder: Path) -> bool:
+    """Whether a disk has next to no room, or no room for the names of more files."""
+    disk = os.statvfs(folder)
+    lacks_names = disk.f_files > 0 and disk.f_favail < _FILES_MIN
+    return disk.f_bavail * disk.f_frsize < _ROOM_BYTES_MIN or lacks_names

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import fcntl
 import os
 import threading
@@ -13,8 +14,9 @@ from urllib.parse import quote
 from ledger.server.errors import ServerError, clear_errors
 from ledger.server.folder import Folder, entered, found, gate, open_lock, write_file
 from ledger.server.locks import close, try_lock, unlock
-from ledger.server.processes import Postmaster, end, end_deleted, find, read_pid_file, settled
-from ledger.server.sockets import PORT
+from ledger.server.processes import Postmaster, end, end_deleted, find, named, read_pid_file, settled
+from ledger.server.signals import undisturbed
+from ledger.server.sockets import PORT, forget_environment
 from ledger.server.starting import start
 
 
@@ -29,7 +31,7 @@ class Server:
         self._users: int | None = users
         self._leaving = threading.Lock()
         self._process = os.getpid()
-        atexit.register(self.leave)
+        atexit.register(self._leave_at_exit)
 
     def address(self, database: str = "kejin") -> str:
         """The libpq address (one word, a URI) of the owner of `database`, as the server stands now."""
@@ -48,7 +50,7 @@ class Server:
         with self._leaving, clear_errors(self.data_dir):
             if self._users is not None:
                 self._leave(self._users)
-                atexit.unregister(self.leave)
+                atexit.unregister(self._leave_at_exit)
 
     def _leave(self, users: int) -> None:
         if not self._folder.gate.exists():  # deleted under us: nobody else can find this server any more
@@ -56,9 +58,14 @@ class Server:
             close(users)
             end_deleted(self._folder, self._postmaster, self._cluster_stat)
             return
-        with gate(self._folder):  # interrupted while it waits, the share is still ours
+        with gate(self._folder), undisturbed():  # interrupted while it waits, the share is still ours
             self._users = None
             _give_up(self._folder, users)
+
+    def _leave_at_exit(self) -> None:
+        """For who did not leave: nobody is left who could be told that it failed, and the next user finds it."""
+        with contextlib.suppress(ServerError):
+            self.leave()
 
     def __enter__(self) -> Server:
         return self
@@ -73,8 +80,10 @@ def share(data_dir: Path, *, binaries: Path | None = None) -> Server:
     """A share in the server of `data_dir`, which is started, and made on first use, if it does not run.
 
     `binaries` is a folder with `initdb` and `postgres` (default: those of the wheel). Any number of processes
-    and threads may call at once. Raises ServerError if the folder is not ours or the server does not start.
+    and threads may call at once. From then on this process's environment holds no PG… variables any more: none of
+    them is for this server. Raises ServerError if the folder is not ours or the server does not start.
     """
+    forget_environment()
     with clear_errors(data_dir):
         folder = entered(data_dir)
         with gate(folder):
@@ -85,7 +94,8 @@ def share(data_dir: Path, *, binaries: Path | None = None) -> Server:
                 return Server(folder, users, _found_or_started(folder, binaries, alone))
             except BaseException:
                 # A server that was started but cannot be used must not outlive us.
-                _give_up(folder, users)
+                with undisturbed():
+                    _give_up(folder, users)
                 raise
 
 
@@ -110,6 +120,7 @@ def stop(data_dir: Path) -> bool:
 
     Raises ServerError if the folder is not ours or the server does not stop.
     """
+    forget_environment()
     with clear_errors(data_dir):
         folder = found(data_dir)
         if folder is None:
@@ -141,8 +152,13 @@ def _give_up(folder: Folder, users: int) -> None:
     """Under the gate: stop the server if nobody else uses it and it was not asked to stay; close `users`."""
     try:
         alone = try_lock(users, fcntl.LOCK_EX)
-        server = find(folder.cluster) if alone else None
-        if server and not (folder.stay.exists() and folder.stay.read_text() == server.mark):
+        server = named(folder.cluster) if alone else None
+        if server and not _is_to_stay(folder, server):
             end(folder, server)
     finally:
         unlock(users)
+
+
+def _is_to_stay(folder: Folder, server: Postmaster) -> bool:
+    """Whether this very run was asked to stay. A mark that is damaged, or no text at all, asks for nothing."""
+    return folder.stay.exists() and folder.stay.read_text(errors="replace") == server.mark

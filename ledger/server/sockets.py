@@ -38,6 +38,13 @@ def make_sockets(cluster: Path, account: Account | None) -> Path:
     )
 
 
+def forget_environment() -> None:
+    """Take libpq's variables out of this process's environment, and so out of its children's: PGHOSTADDR, say, would
+    lead to another server whatever our address says, and no address can state all that they may change."""
+    for name in [name for name in os.environ if name.startswith("PG")]:
+        os.environ.pop(name, None)  # another thread may have been faster
+
+
 def remove_sockets(path: Path) -> None:
     """Remove the socket and its folder, as far as they are there and ours alone."""
     with suppress(OSError):  # no harm if a folder in a temporary place stays

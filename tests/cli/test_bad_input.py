@@ -8,6 +8,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -549,6 +550,43 @@ def test_a_database_that_does_not_exist_is_named(database: str) -> None:
     answer = Program(address)("run", "-", "--json", given=ndjson(*OPENING))
     assert (answer.code, answer.out) == (2, b"")
     assert "never_made" in answer.complaint
+
+
+@contextmanager
+def role(database: str) -> Iterator[Program]:
+    """The program as a role of its own; what it made stays when the role is dropped at the end."""
+    with psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(b"create role somebody login")
+        try:
+            yield Program(psycopg.conninfo.make_conninfo(database, user="somebody"))
+        finally:
+            connection.execute(b"reassign owned by somebody to current_user; drop owned by somebody")
+            connection.execute(b"drop role somebody")
+
+
+@pytest.mark.parametrize(
+    "command", [("run", "-"), ("rebuild",), ("projections", "--follow"), ("verify",)], ids=" ".join
+)
+def test_a_second_connection_that_is_refused_is_one_line(database: str, command: tuple[str, ...]) -> None:
+    """A role that may have one connection: what needs two ends with exit 2 and one line; verify too, which then knows
+    nothing of the ledger and finds nothing."""
+    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
+    with role(database) as kejin, psycopg.connect(database, autocommit=True) as connection:
+        connection.execute(f'alter database "{name}" owner to somebody'.encode())
+        kejin.record(*OPENING)
+        connection.execute(b"alter role somebody connection limit 1")
+        answer = kejin(*command, "--json", given=ndjson(repay()))
+        assert (answer.code, answer.out) == (2, b""), answer
+        assert "too many connections for role" in answer.complaint
+
+
+def test_a_role_that_may_not_make_a_ledger_is_told_what_to_do(database: str) -> None:
+    """An empty database where the role may not create tables: exit 2, one line that says what to grant."""
+    with role(database) as kejin:
+        answer = kejin("run", "-", "--json", given=ndjson(*OPENING))
+        assert (answer.code, answer.out) == (2, b""), answer
+        assert "role somebody may not make a ledger" in answer.complaint
+        assert "grant it create on database" in answer.complaint
 
 
 @pytest.mark.parametrize(

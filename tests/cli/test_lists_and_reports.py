@@ -65,6 +65,17 @@ def test_a_bad_line_of_a_list_harms_no_other(kejin: Program, tmp_path: Path) -> 
     assert kejin("hold", _list(tmp_path, "nobody"), "--reason", "again", "--json").code == 1
 
 
+@pytest.mark.parametrize("command", ["void", "hold"])
+def test_a_list_does_one_thing(kejin: Program, tmp_path: Path, command: str) -> None:
+    """A line of a list that names a command, be it the list's own, is invalid and records nothing."""
+    before = kejin.events()
+    line = json.dumps({"command": command, "claim": "C1", "reason": "x"})
+    answer = kejin("hold", _list(tmp_path, line), "--reason", "query", "--json")
+    assert (answer.code, [line["outcome"] for line in answer.lines]) == (2, ["invalid"])
+    assert "kejin run" in answer.complaint
+    assert kejin.events() == before
+
+
 def test_a_check_of_what_was_recorded_before_answers_from_the_ledger(kejin: Program, tmp_path: Path) -> None:
     """A list that was run already is checked like any other: what its claims were granted, what the round has."""
     lines = (claim("C2", loan="L2"), claim("C3", loan="L3", interest_paid_fen=50_000_000))

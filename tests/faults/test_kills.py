@@ -411,6 +411,15 @@ def test_the_first_start_on_a_full_disk_is_one_line(small_disk: Path) -> None:
         kejin.record(*OPENING)
 
 
+def test_a_disk_without_names_for_files_is_full(small_disk: Path) -> None:
+    """No inode is left: the line says that the disk is full."""
+    data = small_disk / "data"
+    subprocess.run(["mount", "-o", "remount,nr_inodes=300", str(small_disk)], check=True)
+    answer = Program(data=data)("run", "-", "--json", given=ndjson(*OPENING))
+    assert (answer.code, answer.out) == (2, b"")
+    assert "disk is full" in answer.complaint
+
+
 def many(count: int) -> tuple[Line, ...]:
     """Enough commands to fill what is left of the small disk, with keys as long as keys may be."""
     return (*OPENING, *(repay(n, key=f"{n:0{KEY_LENGTH_MAX}}") for n in range(1, count)))

@@ -6,12 +6,13 @@ from concurrent.futures import ThreadPoolExecutor
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
+from urllib.parse import parse_qsl
 
 import pytest
 
 from api.service.examples import BANK, EVENTS, FIRM
 from ledger import merkle
-from tests.cli.program import OPENING, Program, data_folder, repay
+from tests.cli.program import OPENING, Program, claim, data_folder, repay
 from tests.faults.test_kills import until
 from tests.http.service import Answer, Service, serving
 from tests.http.test_commands import problem
@@ -145,12 +146,13 @@ def test_documents_are_those_of_the_command_line(example: Service, kejin: Progra
 
 
 def test_the_log_comes_as_lines_too(example: Service, kejin: Program) -> None:
-    """Accept: application/x-ndjson gives an envelope a line, and the next page as a link."""
-    answer = example.get("/v1/events", {"Accept": "application/x-ndjson"}, limit=3)
+    """Accept: application/x-ndjson gives an envelope a line, and the next page, as long as this one, as a link."""
+    lines = {"Accept": "application/x-ndjson"}
+    answer = example.get("/v1/events", lines, limit=3)
     assert answer.lines == kejin.events("--until", 3)
-    following = answer.headers["link"].partition("<")[2].partition(">")[0]
-    path, _, cursor = following.partition("?cursor=")
-    assert example.read(path, cursor=cursor, limit=1)["items"][0]["position"] == 4
+    path, _, query = answer.headers["link"].partition("<")[2].partition(">")[0].partition("?")
+    following = example.get(path, lines, **dict(parse_qsl(query)))
+    assert following.lines == kejin.events("--after", 3, "--until", 6)
 
 
 @pytest.mark.parametrize("path", ["/v1/events", "/v1/caps", "/v1/replay", "/v1/reports/duties"])
@@ -205,6 +207,16 @@ def test_a_read_after_an_acknowledged_command_sees_it(service: Service) -> None:
         assert answer["balance_fen"] == sum(range(1, amount + 1))
     problem(service.get("/v1/caps", min_position=10_000), 404, "not_known")
     problem(service.get("/v1/caps", min_position=9, known_position=3), 404, "not_known")
+
+
+def test_an_explanation_after_an_acknowledged_command_is_there(service: Service) -> None:
+    """What explains an amount waits for the projections that it reads, as every read does."""
+    service.record(*OPENING)
+    for day in range(1, 20):
+        line = claim(f"C{day}", 10_000, f"2023-03-{day:02}")
+        position = service.post(line).document["positions"][-1]
+        answer = service.read(f"/v1/events/{position}/explanation", min_position=position)
+        assert answer["amount_fen"] == 5_000
 
 
 def test_an_empty_ledger_answers(service: Service) -> None:

@@ -18,7 +18,7 @@ import psycopg
 import pytest
 
 from ledger.server import ServerError, share, stay, stop
-from ledger.server.programs import binaries_folder
+from ledger.server.programs import binaries_folder, failure
 
 ROOT = Path(__file__).resolve().parents[2]
 DEBIAN = Path("/usr/lib/postgresql/15/bin")
@@ -296,6 +296,60 @@ def test_a_server_whose_starter_was_killed_is_found_and_stopped_by_the_next(fold
         assert ask(server.address(), "SELECT 1") == 1
         assert postmasters(folder) == [pid]
     assert postmasters(folder) == []
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"\xff\xfe\x00", b"none\n", "²\n".encode(), b"9" * 400, b"1\n/x\nnow\n", b"1\n/x\n0\n5432\n/x\0y\n"],
+    ids=["no text", "no number", "no digit", "no process", "no time", "no path"],
+)
+def test_small_files_that_are_damaged_are_not_believed(folder: Path, content: bytes) -> None:
+    """Whatever stands in postmaster.pid and in `stay` of a folder at rest: its server is started, used and stopped."""
+    with share(folder) as server:
+        address = server.address()
+    (folder / "postgres" / "postmaster.pid").write_bytes(content)
+    (folder / "stay").write_bytes(content)
+    with share(folder) as server:
+        assert ask(server.address(), "SELECT 1") == 1
+        assert server.address() == address
+    assert postmasters(folder) == []
+
+
+def test_a_stop_that_is_interrupted_is_a_whole_stop(folder: Path) -> None:
+    """A signal that comes while the last user stops the server is heard once it has stopped."""
+    heard: list[int] = []
+    before = signal.signal(signal.SIGTERM, lambda number, _: heard.append(len(postmasters(folder))))
+    try:
+        with share(folder) as server:
+            busy = psycopg.connect(server.address())
+            thread = threading.Thread(target=signal_in_shutdown, args=(folder, signal.SIGTERM))
+            thread.start()
+        thread.join()
+        busy.close()
+    finally:
+        signal.signal(signal.SIGTERM, before)
+    assert heard == [0]
+
+
+def signal_in_shutdown(folder: Path, number: int) -> None:
+    """Send this process a signal as soon as the server of a folder is being stopped."""
+    status = folder / "postgres" / "postmaster.pid"
+    until(lambda: not status.exists() or "stopping" in status.read_text())
+    os.kill(os.getpid(), number)
+
+
+def test_what_a_program_that_failed_said_is_told(tmp_path: Path) -> None:
+    """The first word of weight; a prompt or a line of the log is none, and one that was killed said nothing."""
+    chatter = "PostgreSQL stand-alone backend 18.1\n2024-01-01 [1] LOG:  starting up\nbackend> \n"
+    for output, ended, wanted in (
+        (f"{chatter}FATAL:  no room\nHINT: x\n", 1, "failed: FATAL:  no room"),
+        (chatter, -9, "failed: it was killed (signal 9)"),
+        ("creating directory ... ok\nrunning bootstrap script ... ", -9, "failed: it was killed (signal 9)"),
+        ("child process was terminated by signal 9\ninitdb: removing x\n", 1, "failed: child process was"),
+        (chatter, 1, "failed: it ended without a word"),
+        ("no such library\n", 127, "failed: no such library"),
+    ):
+        assert wanted in failure("making", "建立", tmp_path, output, ended)[0]
 
 
 def test_an_interrupt_in_the_terminal_ends_the_starter_and_not_the_server(folder: Path) -> None:
