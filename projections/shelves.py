@@ -10,12 +10,13 @@ import contextlib
 import functools
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Concatenate, Final, ParamSpec, TypeVar
+from typing import Any, Concatenate, Final, ParamSpec, Self, TypeVar
 from weakref import WeakKeyDictionary
 
 import psycopg
 from psycopg.rows import tuple_row
 
+from ledger.bilingual import Bilingual
 from ledger.sql import load
 from ledger.store import Store
 
@@ -24,22 +25,17 @@ _QUERIES: Final = load("projections", "queries.sql")
 _SWAPS_MAX: Final = 3
 
 
-class NotProjected(LookupError):
-    """A projection does not reach the position that was asked for. `problem` says why it stopped, if it did."""
+class NotProjected(Bilingual, LookupError):
+    """A projection does not reach the position that was asked for."""
 
-    def __init__(self, name: str, reached: int, wanted: int, problem: str | None = None) -> None:
-        why = f"; it stopped there: {problem}" if problem else ""
-        super().__init__(f"the projection {name} reaches position {reached}, not yet {wanted}{why}")
-        self.zh = f"投影 {name} 到第 {reached} 条，尚未到第 {wanted} 条" + (
-            f"；已停止：{problem}" if problem else ""
+    @classmethod
+    def reaching(cls, name: str, reached: int, wanted: int, problem: str | None = None) -> Self:
+        """Where it ends; `problem` says why it stopped there, if it did."""
+        en, zh = (f"; it stopped there: {problem}", f"；已停止：{problem}") if problem else ("", "")
+        return cls(
+            f"the projection {name} reaches position {reached}, not yet {wanted}{en}",
+            f"投影 {name} 到第 {reached} 条，尚未到第 {wanted} 条{zh}",
         )
-        self.name = name
-        self.reached = reached
-        self.wanted = wanted
-        self.problem = problem
-
-    def __reduce__(self) -> tuple[type[NotProjected], tuple[str, int, int, str | None]]:
-        return type(self), (self.name, self.reached, self.wanted, self.problem)
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,11 +107,11 @@ def reaching(store: Store, name: str, position: int) -> Shelf:
         return known[name][0]
     shelf = live(store, name)
     if shelf is None:
-        raise NotProjected(name, 0, position)
+        raise NotProjected.reaching(name, 0, position)
     reached = shelf.position()
     if reached < position:
         problem = next((row[5] for row in generations(store) if row[0] == name and row[3]), None)
-        raise NotProjected(name, reached, position, problem)
+        raise NotProjected.reaching(name, reached, position, problem)
     known[name] = (shelf, reached)
     return shelf
 

@@ -20,6 +20,7 @@ from ledger.store import NotKnown
 from projections.evidence.subjects import NoSubject
 from projections.forking import Fork
 from projections.rebuilding import Differs
+from projections.shelves import NotProjected
 from projections.what_if import NotDecidable
 
 ERRORS: tuple[type[Bilingual], ...] = (
@@ -32,6 +33,7 @@ ERRORS: tuple[type[Bilingual], ...] = (
     NoSubject,
     Differs,
     NotDecidable,
+    NotProjected,
 )
 
 
