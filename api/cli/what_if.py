@@ -12,7 +12,7 @@ from api.printing import as_of_line, print_json, print_table
 from api.problems import Problem
 from api.session import Data, Json, KnownAt, KnownPosition, ledger, position_known
 from ledger.money import format_fen
-from ledger.rulebook.settings import Content, UnusableSetting, parameters, read_rulebook, read_setting
+from ledger.rulebook.settings import Content, UnusableSetting, parameters, read_rulebook, read_settings
 
 _ROWS_MAX = 20
 
@@ -70,7 +70,7 @@ def command(
                 )
             )
         try:
-            chosen = [read_setting(text, contents) for text in settings or ()]
+            chosen = read_settings(settings or (), contents)
             change = what_if.Change(contents, chosen, [_read(path) for path in rulebooks or ()])
             document = what_if.document(store, until, change)
         except (UnusableSetting, what_if.NotDecidable) as error:
