@@ -9,7 +9,10 @@ from typing import Any
 
 import pytest
 
-from ledger.rulebook.library import shipped
+from ledger.catalogue import catalogue
+from ledger.events import Event
+from ledger.redecide import WholeState
+from ledger.rulebook.library import content_sha256, shipped
 from ledger.rulebook.settings import (
     Content,
     UnusableSetting,
@@ -19,6 +22,7 @@ from ledger.rulebook.settings import (
     read_settings,
 )
 from ledger.store import Store
+from ledger.subjects import rounds
 from projections import what_if
 from projections.adopted import adopted
 from tests.histories import history
@@ -230,6 +234,20 @@ def test_without_a_round_nothing_can_be_set() -> None:
         with pytest.raises(UnusableSetting, match="no rulebook is adopted") as refused:
             read_setting(text, [])
         assert "未采用任何规则" in refused.value.zh
+
+
+def test_rulebooks_that_were_only_tried_are_forgotten() -> None:
+    """However many rulebooks rounds are asked to decide by, few are kept, and each decides as itself."""
+    (content,) = shipped_contents("shanxi-2022")
+    state, day = WholeState(catalogue().memories), "2024-01-01"
+    for version in range(1, 3 * rounds._RESOLVED_MAX):
+        tried = {**content, "version": version, "programme": f"p{version}"}
+        data = {"sha256": content_sha256(tried), "content": tried}
+        state.take_in(Event(version, "RulebookAdopted", day, ("rulebook:shanxi-2022",), data, ()))
+        round_ = rounds.Round()
+        round_.measure = ("shanxi-2022", data["sha256"])
+        assert rounds.rulebook_of(round_, state).programme == f"p{version}"
+        assert len(rounds._resolved) <= rounds._RESOLVED_MAX
 
 
 SHIPPED = (Path(__file__).parents[1] / "ledger" / "rulebook" / "shanxi-2022.toml").read_text("utf-8")
