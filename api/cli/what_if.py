@@ -51,7 +51,7 @@ def command(
     Money is whole fen, a rate a fraction. A setting changes the measure and every call that states the parameter;
     DOCUMENT: before it changes one of them. A foreign measure takes the place of every measure, and calls then narrow
     nothing. Steps are people's acts and stay: those of a grant that would be refused are dropped, a grant that would
-    be made anew stays decided, a whole recovery stays whole.
+    be made anew stays decided, a whole recovery stays whole. A rulebook says only what Kejin carries out.
     """
     with ledger(data) as store:
         until = position_known(store, known_at, known_position)
