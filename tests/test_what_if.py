@@ -242,10 +242,19 @@ def test_rulebooks_that_were_only_tried_are_forgotten() -> None:
     state, day = WholeState(catalogue().memories), "2024-01-01"
     for version in range(1, 3 * rounds._RESOLVED_MAX):
         tried = {**content, "version": version, "programme": f"p{version}"}
-        data = {"sha256": content_sha256(tried), "content": tried}
-        state.take_in(Event(version, "RulebookAdopted", day, ("rulebook:shanxi-2022",), data, ()))
+        sha256 = content_sha256(tried)
+        state.take_in(
+            Event(
+                version,
+                "RulebookAdopted",
+                day,
+                ("rulebook:shanxi-2022",),
+                {"sha256": sha256, "content": tried},
+                (),
+            )
+        )
         round_ = rounds.Round()
-        round_.measure = ("shanxi-2022", data["sha256"])
+        round_.measure = ("shanxi-2022", sha256)
         assert rounds.rulebook_of(round_, state).programme == f"p{version}"
         assert len(rounds._resolved) <= rounds._RESOLVED_MAX
 
