@@ -102,14 +102,21 @@ def ledger(data: Path | None, *, by_index: bool = False, as_owner: bool = False)
         yield store
 
 
-def as_of(store: Store, on: str | None, known_at: str | None, known_position: int | None = None) -> AsOf:
-    """The two clocks of a read, once the projections reach its position. Raises Problem: not a date, not an instant,
-    both at once, not known, not projected."""
+def as_of(
+    store: Store,
+    on: str | None,
+    known_at: str | None,
+    known_position: int | None = None,
+    *,
+    on_option: str = "--on",
+) -> AsOf:
+    """The two clocks of a read, once the projections reach its position. Raises Problem: not a date (of the option that
+    gave it), not an instant, both at once, not known, not projected."""
     # Imported here: numpy costs a tenth of a second that other commands need not wait.
     from projections.runner import ensure
     from projections.shelves import NotProjected
 
-    day = None if on is None else read_day(on)
+    day = None if on is None else read_day(on, on_option)
     clocks = AsOf(day, position_known(store, known_at, known_position))
     try:
         ensure(store, clocks.known_position, show_projecting)
@@ -139,13 +146,13 @@ def show_projecting(name: str, reached: int, until: int) -> None:
         print(say(f"projecting {name}: {done}", f"正在投影 {name}：{done}"), file=sys.stderr)
 
 
-def read_day(text: str) -> Day:
-    """A business date given by a person. Raises Problem."""
+def read_day(text: str, option: str = "--on") -> Day:
+    """A business date given by a person with an option. Raises Problem."""
     if not is_day(text):
         raise Problem(
             say(
-                f"--on {text!r} is no real date; write YYYY-MM-DD",
-                f"--on {text!r} 不是真实日期；请写作 YYYY-MM-DD",
+                f"{option} {text!r} is no real date; write YYYY-MM-DD",
+                f"{option} {text!r} 不是真实日期；请写作 YYYY-MM-DD",
             )
         )
     return text
@@ -161,6 +168,11 @@ def read_uscc(option: str, text: str | None) -> str | None:
             f"{option} {text!r} 不是统一社会信用代码：18 位数字与大写字母（不含 I O S V Z）",
         )
     )
+
+
+def unknown_round(name: str) -> Problem:
+    """What to tell of a round that was never opened, as known then."""
+    return Problem(say(f"there is no round {name!r}", f"轮次 {name!r} 不存在"))
 
 
 def read_instant(text: str) -> datetime:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from ledger import instruments
 from ledger.commands import CommandSpec
 from ledger.decisions import Handler
+from ledger.fitting import check_rulebooks
 from ledger.grants import Instrument
 from ledger.rulebook.library import Library, shipped
 from ledger.state import Memory, MemoryKinds
@@ -49,10 +50,11 @@ def discover_instruments() -> dict[str, Instrument]:
 
 
 def catalogue(library: Library | None = None) -> Catalogue:
-    """The catalogue for a library of rulebooks (default: the shipped ones)."""
-    found = discover_instruments()
+    """The catalogue for a library of rulebooks (default: the shipped ones). Raises forms.UnusableRulebook."""
+    found, library = discover_instruments(), library or shipped()
+    check_rulebooks(library, found)
     handlers: list[Handler] = [
-        *rounds.handlers(library or shipped()),
+        *rounds.handlers(library),
         *budgets.handlers(found),
         *registrations.HANDLERS,
         *mergers.HANDLERS,

@@ -125,5 +125,9 @@ def room_fen(limit: DaySums, used: DaySums, on: Day) -> int:
     """
     if not limit.days or on >= limit.days[-1]:
         return max(0, limit.total_fen - used.highest_from(on))
-    turning_days = {on, *limit.days[bisect_left(limit.days, on) :], *used.days[bisect_left(used.days, on) :]}
-    return max(0, min(limit.at(day) - used.at(day) for day in turning_days))
+    first_of_limit, first_of_use = bisect_right(limit.days, on), bisect_right(used.days, on)
+    left_fen = least_fen = limit.total_fen - used.total_fen
+    for day in sorted({*limit.days[first_of_limit:], *used.days[first_of_use:]}, reverse=True):
+        left_fen -= limit.by_day.get(day, 0) - used.by_day.get(day, 0)
+        least_fen = min(least_fen, left_fen)
+    return max(0, least_fen)

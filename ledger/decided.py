@@ -8,11 +8,12 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from ledger.commands import AMOUNT, ID, REVIEWS, TEXT, USCC, CommandSpec, Field
+from ledger.commands import AMOUNT, ID, REVIEW_KINDS, REVIEWS, TEXT, USCC, CommandSpec, Field
 from ledger.decisions import Refused
 from ledger.grants import CLAIM_FIELDS, Case, Instrument
 from ledger.refusals import Refusal
 from ledger.rulebook.clauses import Clause
+from ledger.rulebook.forms import KEY_KINDS, one_of, some_of
 from ledger.state import State
 from ledger.subjects.loans import Loan
 from ledger.subjects.registrations import unknown_as
@@ -22,6 +23,8 @@ DECIDED_FIELDS: Final = (
     Field("document", TEXT, "the document of the decision", "决定文件", required=False),
     Field("reviews", REVIEWS, "expert reviews and on-site checks", "专家评审与现场核查", required=False),
 )
+#: What a clause may say of them: that it has no ratio, and the reviews before a decision.
+DECIDED_TERMS: Final = {"ratio": one_of("unknown"), "reviews": some_of(*REVIEW_KINDS)}
 
 
 def undecided(fields: Mapping[str, Any], clause: Clause) -> Refusal | None:
@@ -118,4 +121,7 @@ def decided_instrument(
         find=lambda fields, state: _find(fields, state, payee_kind),
         payee=lambda fields, keys: keys[payee_kind],
         assess=assess,
+        may_say=DECIDED_TERMS,
+        counted_by=(payee_kind,) if payee_kind in KEY_KINDS else (),
+        decided_by_people=True,
     )

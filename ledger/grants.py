@@ -20,6 +20,7 @@ from ledger.plain import Plain
 from ledger.refusals import Refusal
 from ledger.rulebook import shapes
 from ledger.rulebook.clauses import Cap, Clause
+from ledger.rulebook.forms import Form
 from ledger.state import MemoryKinds, State, owner_of
 from ledger.subjects.claims import Claim
 from ledger.subjects.registrations import Party
@@ -89,6 +90,10 @@ class Instrument:
     `keys(fields, state)` names the subjects as far as they are loaded: kind of key to id; `needs` further tags.
     `find` refuses unknown subjects; `payee(fields, keys)` says whom it would pay, once all are known; `assess` refuses
     what the clause excludes or returns the Case.
+
+    What it asks of its clause: `terms` that have to stand there and those that `may_say` more, by name; `legs` by part,
+    with their shape, and at least one leg unless the amount is `decided_by_people`. What its cases bring: `figures` to
+    compute with, `dates` of facts, and what caps may be `counted_by`.
     """
 
     key: str
@@ -100,6 +105,13 @@ class Instrument:
     payee: Callable[[Mapping[str, Any], Mapping[str, str]], str | None]
     assess: Callable[[Command, State, Clause, Round], Refusal | Case]
     memories: MemoryKinds = field(default_factory=dict)
+    terms: Mapping[str, Form] = field(default_factory=dict)
+    may_say: Mapping[str, Form] = field(default_factory=dict)
+    legs: Mapping[str, str] = field(default_factory=dict)
+    figures: tuple[str, ...] = ()
+    dates: tuple[str, ...] = ()
+    counted_by: tuple[str, ...] = ()
+    decided_by_people: bool = False
 
     def handler(self) -> Handler:
         """The handler of the instrument's command."""
@@ -184,6 +196,10 @@ def _frame(instrument: Instrument, round_: Round, clause: Clause) -> dict[str, A
     if round_.call:
         rulebook |= {"call": round_.call[0], "call_sha256": round_.call[1]}
     return {"instrument": instrument.key, "reading": clause.reading, "rulebook": rulebook}
+
+
+def _party_of_product(tag: str) -> str:
+    return f"party:{tag.removeprefix('product:').partition('/')[0]}"
 
 
 class _Computation:
@@ -301,7 +317,9 @@ class _Computation:
             data["warnings"] = list(warnings)
         # Whoever owns a cap's account carries the grant: its day sums are loaded by that tag.
         owners = [owner for quota in self.quotas if (owner := owner_of(quota))]
-        tags = sorted(set(tags).union(case.tags, self._certificate_tags(), owners))
+        # A bank knows the products that are counted: their use moves when it merges.
+        banks = [_party_of_product(owner) for owner in owners if owner.startswith("product:")]
+        tags = sorted(set(tags).union(case.tags, self._certificate_tags(), owners, banks))
         event = NewEvent(self.instrument.event, on, tuple(tags), data, postings)
         return Accepted((event,), amount_fen, warnings)
 

@@ -275,26 +275,35 @@ def _placed(events: Iterable[NewEvent], positions: tuple[int, ...]) -> tuple[Eve
 
 def as_recorded(event: Event, ids: Mapping[str, str]) -> Recorded:
     """An event as the log would hold it. `ids` are those of accounts, by path; an account without one has "?"."""
-    postings, on = event.postings, event.effective_on
-    days = None
-    for posting in postings:
-        if posting.effective_on != on:
-            days = ",".join([p.effective_on for p in postings])
-            break
+    amounts, days = _amounts_and_days(event)
     return Recorded(
         event.position,
         event.type,
-        on,
+        event.effective_on,
         "\n".join(event.tags),
         len(event.tags),
         codec.canonical(event.data),
-        ",".join([ids.get(p.account, "?") for p in postings]),
-        ",".join([str(p.amount_fen) for p in postings]),
+        ",".join([ids.get(p.account, "?") for p in event.postings]),
+        amounts,
         days,
         1,
         False,
         False,
     )
+
+
+def _amounts_and_days(event: Event) -> tuple[str, str | None]:
+    """Of an event's lines, as `Recorded` spells them."""
+    amounts = ",".join([str(p.amount_fen) for p in event.postings])
+    for posting in event.postings:
+        if posting.effective_on != event.effective_on:
+            return amounts, ",".join([p.effective_on for p in event.postings])
+    return amounts, None
+
+
+def moves_otherwise(event: Event, recorded: Recorded) -> bool:
+    """Whether an event decided again moves other amounts than the recorded one, or on other days."""
+    return _amounts_and_days(event) != (recorded.amounts, recorded.days)
 
 
 def as_event(recorded: Recorded, data: Mapping[str, Any], paths: Mapping[str, str]) -> Event:

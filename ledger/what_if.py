@@ -8,7 +8,7 @@ back of it; the three add up. Steps are people's acts and stay as they were reco
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
@@ -16,7 +16,7 @@ from ledger import accounts
 from ledger.accounts import book_of
 from ledger.events import Event, Posting
 from ledger.explain import cap_keys
-from ledger.redecide import ADOPTION, History, Recorded
+from ledger.redecide import ADOPTION, History, Recorded, moves_otherwise
 from ledger.subjects.claims import Claim
 from ledger.subjects.rounds import Round, rulebook_of
 
@@ -122,10 +122,15 @@ class OtherStep(NamedTuple):
     now: str
 
 
+#: Besides grants, what posts the limits of the rules that it is decided by, or hands them on, or ends them.
+_BY_THE_RULES: Final = ("RoundOpened", "PartiesMerged", "FactReversed")
+
+
 class Alone:
     """The other rules on the recorded history: what each claim would be if nothing before it had changed.
 
-    Where the other rules count use by other keys (`renames`), the recorded use is counted by those.
+    Limits are a matter of rules, so those of the other rules stand in the place of the recorded ones. Where the other
+    rules count use by other keys (`renames`), the recorded use is counted by those.
     """
 
     def __init__(self, history: History, instruments: Mapping[str, str], *, renames: bool) -> None:
@@ -135,7 +140,7 @@ class Alone:
         self.decisions: dict[int, Decision] = {}  # by position, where the rule alone changes the amount
 
     def take(self, recorded: Recorded, data: Mapping[str, Any], event: Event) -> None:
-        """Decide a claim under the other rules, then follow what was recorded. Rounds open under the other rules."""
+        """Decide a claim under the other rules, then follow what was recorded, under their limits."""
         if recorded.type == ADOPTION:
             self._history.hold(recorded, data)
         elif recorded.type in self._grants or recorded.type == "ClaimRefused":
@@ -143,27 +148,47 @@ class Alone:
             then, alone = Decision.of(recorded.type, data), Decision.of(new.type, new.data)
             if then.amount_fen != alone.amount_fen:
                 self.decisions[recorded.position] = alone
-            self._history.follow(self._counted(event) if self._renames else event)
-        elif recorded.type == "RoundOpened" or self._renames:
+            # A claim that they refuse needs no limit; who needs one next posts it.
+            limits = _limits(new.postings) if new.type in self._grants else []
+            self._history.follow(self._limited(event, limits))
+        elif recorded.type in _BY_THE_RULES or self._renames:
             self._history.redecide(recorded, data)
         else:
             self._history.follow(event)
 
-    def _counted(self, event: Event) -> Event:
-        """A grant with its use by the keys of the other rules' caps; their limits come with who needs them."""
+    def _limited(self, event: Event, limits: Sequence[Posting]) -> Event:
+        """A recorded claim with these limits instead of its own."""
         if event.type not in self._grants:
             return event
+        if self._renames:
+            event = self._counted(event)
+        own = _limits(event.postings)
+        if list(map(_line, own)) == list(map(_line, limits)):
+            return event
+        others = [posting for posting in event.postings if book_of(posting.account) != "limit"]
+        return event.replaced(postings=(*others, *limits))
+
+    def _counted(self, event: Event) -> Event:
+        """A grant with its use by the keys of the other rules' caps."""
         data, state = event.data, self._history.state
         round_ = state.recall(Round, f"budget:{data['round']}")
         rulebook = rulebook_of(round_, state)
         clause = rulebook.clause_for(self._grants[event.type])
         keys = cap_keys(event.tags, data, round_.year, rulebook.programme)
-        postings = [p for p in event.postings if book_of(p.account) not in ("quota", "limit")]
+        postings = [p for p in event.postings if book_of(p.account) != "quota"]
         for cap in clause.caps if clause else ():
             if keys.keys() >= set(cap.kinds):
                 quota = accounts.quota(cap.id, "/".join(keys[kind] for kind in cap.kinds))
                 postings.append(Posting(quota, data["amount_fen"], event.effective_on))
         return event.replaced(postings=tuple(postings))
+
+
+def _limits(postings: Iterable[Posting]) -> list[Posting]:
+    return [posting for posting in postings if book_of(posting.account) == "limit"]
+
+
+def _line(posting: Posting) -> tuple[str, int, str]:
+    return posting.account, posting.amount_fen, posting.effective_on
 
 
 class Supposed:
@@ -174,6 +199,7 @@ class Supposed:
         self._grants = grants  # their types of event
         self._parted: dict[str, int] = {}  # by tag, the first event that differs
         self._recovered_then_fen: dict[str, int] = {}
+        self._granted_anew: set[str] = set()  # claims that were refused
         self.changed: dict[str, Compared] = {}  # claims whose amount or later steps differ
         self.other_steps: list[OtherStep] = []
         self.then_fen = self.now_fen = 0  # what stands of all grants
@@ -183,6 +209,8 @@ class Supposed:
         if recorded.type == ADOPTION:
             self._history.hold(recorded, data)
             return
+        if recorded.type == "CommandRefused" and data.get("claim") in self._granted_anew:
+            return  # a step that people tried in vain; of a grant made anew none is invented
         is_claim = recorded.type in self._grants or recorded.type == "ClaimRefused"
         again = self._history.redecide(recorded, data if is_claim else self._as_it_would_be(recorded, data))
         event = again.events[-1]
@@ -200,6 +228,8 @@ class Supposed:
             return
         tags = tuple(sorted({*recorded.tags.split("\n"), *event.tags}))
         parted = {tag: at for tag in tags if (at := self._parted.get(tag)) is not None}
+        if recorded.type == "ClaimRefused" and event.type != "ClaimRefused":
+            self._granted_anew.add(data["claim"])
         if then_fen != now_fen:
             then, now = Decision.of(recorded.type, data), Decision.of(event.type, event.data)
             shown = event.data if event.type != "ClaimRefused" else data
@@ -228,8 +258,19 @@ class Supposed:
             self.other_steps.append(
                 OtherStep(recorded.position, _shown(recorded.type, data), _shown(event.type, event.data))
             )
-        if event.type != recorded.type or then_fen != now_fen:
+        if event.type == "PartiesMerged" and moves_otherwise(event, recorded):
+            self._hand_on(event)
+        elif event.type != recorded.type or ("claim" in data and moves_otherwise(event, recorded)):
             self._part((*recorded.tags.split("\n"), *event.tags), recorded.position)
+
+    def _hand_on(self, merger: Event) -> None:
+        """What parted the absorbed party's use parts the survivor's from the merger on."""
+        survivor, absorbed = (f":{merger.data[name]}" for name in ("survivor", "absorbed"))
+        for tag in merger.tags:
+            at = self._parted.get(tag)
+            if at is not None and absorbed in tag:
+                heir = tag.replace(absorbed, survivor, 1)
+                self._parted[heir] = min(at, self._parted.get(heir, at))
 
     def _part(self, tags: Iterable[str], position: int) -> None:
         for tag in tags:
@@ -242,7 +283,7 @@ class Supposed:
 
     def _as_it_would_be(self, recorded: Recorded, data: Mapping[str, Any]) -> Mapping[str, Any]:
         """A step of a grant's life as people would have taken it. A grant that is refused now has no steps: they are
-        refused as well. One that is granted anew has none that were recorded: it stays decided. A recovery of all that
+        refused as well. One that is granted anew has none that were taken: it stays decided. A recovery of all that
         was left takes all that would be left; one of a part stays what it was, as far as so much would be left."""
         if recorded.type != "GrantRecovered":
             return data

@@ -15,13 +15,19 @@ from ledger.store import Store
 from projections.balances import PROJECTION, UnknownAccount, account_pages, balance_fen
 from projections.clocks import AsOf
 from projections.columns import day_number
+from projections.existing import check_party, check_round
 from projections.fold import fold
 from projections.shelves import begins_again, reaching
 
+#: The accounts of caps and ladders whose key begins with a code of a kind: a loan's id may be spelled like a code.
+_CAPS: Final = r"({books})/[^/]*\.({kinds})(\+[^/.]*)?/{{id}}(/[^/]+)*"
 #: What can be compared besides an account, and how the paths of its accounts look; {id} is its id.
 SUBJECTS: Final = {
-    "firm": ("public/paid/[^/]+/{id}/[^/]+", "(quota|settled|limit)/[^/]+/{id}(/[^/]+)*"),
-    "bank": ("public/paid/[^/]+/{id}/[^/]+", "(quota|settled|limit|milestone)/[^/]+/{id}(/[^/]+)*"),
+    "firm": ("public/paid/[^/]+/{id}/[^/]+", _CAPS.format(books="quota|settled|limit", kinds="firm")),
+    "bank": (
+        "public/paid/[^/]+/{id}/[^/]+",
+        _CAPS.format(books="quota|settled|limit|milestone", kinds="bank|product"),
+    ),
     "round": ("public/round/{id}/[^/]+", "public/recovered/{id}", "public/paid/[^/]+/[^/]+/{id}"),
 }
 
@@ -40,8 +46,12 @@ def document(
 
     `lines` are what counts at one point only, signed as they make up `later` less `earlier`; per account they sum to
     the difference of its balances. With a `limit` at most so many lines that come after the first `after` ones, and
-    the accounts of these alone; the sums are of all. Raises UnknownAccount, NotProjected.
+    the accounts of these alone; the sums are of all. Raises UnknownAccount, NotProjected, and where the id was never
+    registered or opened by either point UnknownParty, UnknownRound.
     """
+    if name is not None:
+        check = check_round if what == "round" else check_party
+        check(store, max(earlier.known_position, later.known_position), name)
     accounts = _accounts(store, what, name)
     lines, sums = _lines(store, accounts.values(), earlier, later, after, limit)
     if limit is not None:

@@ -23,6 +23,7 @@ from ledger.catalogue import discover_instruments
 from ledger.dates import END_OF_TIME, Day
 from ledger.store import Store
 from projections.adopted import adopted, rulebooks
+from projections.existing import check_round
 from projections.fold import fold, query
 from projections.recorded import go_on
 
@@ -84,7 +85,11 @@ def document(
     look: Callable[[], None] = go_on,
 ) -> dict[str, Any]:
     """A sample of at most `size` claims granted up to a position, of one round or of all, from what was effective on a
-    day (None: all); amounts in fen. `look` is called now and then and may raise what ends the work."""
+    day (None: all); amounts in fen. `look` is called now and then and may raise what ends the work.
+
+    Raises UnknownRound."""
+    if round_id is not None:
+        check_round(store, until, round_id)
     items = [item for item in _population(store, until, on, look) if round_id in (None, item.round)]
     total_fen = sum(item.amount_fen for item in items)
     drawn: Callable[[Sequence[Item], int, str], list[tuple[Item, int]]]

@@ -14,8 +14,9 @@ from typing import Any, Final
 from ledger import codec
 from ledger.bilingual import Bilingual
 from ledger.catalogue import catalogue, discover_instruments
+from ledger.fitting import check_rulebooks
 from ledger.redecide import UNDECIDABLE, History, as_event
-from ledger.rulebook.clauses import UnusableRulebook
+from ledger.rulebook.forms import UnusableRulebook, check_document
 from ledger.rulebook.library import Library
 from ledger.rulebook.settings import Content, Setting, UnusableSetting, with_rulebook, with_settings
 from ledger.store import Store
@@ -49,11 +50,15 @@ class Change:
         self._contents, self._settings, self._others = contents, settings, others
         self._adopted = frozenset(content["id"] for content in contents)
         try:
+            for other in others:  # first by themselves: they are laid over what was adopted under its names
+                check_document(other)
+            instruments = discover_instruments()
+            check_rulebooks(Library([other for other in others if other["layer"] == "measure"]), instruments)
             changed = [self(content) for content in contents]
-            Library(changed)
+            check_rulebooks(Library(changed), instruments)
             self.renames = _caps(contents) != _caps(changed)
-        except (UnusableSetting, UnusableRulebook) as error:
-            raise UnusableSetting(str(error), getattr(error, "zh", str(error))) from None
+        except UnusableRulebook as error:
+            raise UnusableSetting(str(error), error.zh) from None
         except _UNUSABLE as error:
             raise _cannot_decide(error) from None
 

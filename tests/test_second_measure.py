@@ -200,6 +200,49 @@ def test_a_cap_counts_by_any_key_also_for_whoever_comes_later(
     assert (cap["key"], cap["room_fen"]) == (shown, 0)
 
 
+def test_a_cap_by_product_is_freed_by_a_void_and_moves_with_its_bank(database: str) -> None:
+    """A grant that is counted by its product climbs no ladder: it can be voided. When the bank merges, the use and its
+    limit are the survivor's, though nothing was ever certified, and a later void frees it there."""
+    content = read_toml(MEASURE)
+    content["clauses"][0]["caps"][0] |= {"key": ["product"], "window": "lifetime"}
+    ledger = Ledger(database, known=catalogue(Library([content])))
+    _set_up(ledger)
+    survivor = "91110000600037341L"
+    ledger.submit(
+        {"command": "register-party", "uscc": survivor, "kind": "bank", "name": "丁"},
+        {
+            "command": "draw-loan",
+            "loan": "L2",
+            "firm": FIRM,
+            "bank": BANK,
+            "principal_fen": 200_000_000,
+            "drawn_on": "2024-03-01",
+            "security": "pledge",
+            "product": "P",
+        },
+    )
+
+    def used_fen(bank: str) -> int:
+        return ledger.balance(f"quota/example.loan_interest.product/{bank}/P")
+
+    claim = _claim("C1", "R1", "2024-03-01", "2025-02-23") | {"loan": "L2"}
+    void = {"command": "void", "reason": "r", "effective_on": "2024-08-01"}
+    merge = {"command": "merge-parties", "survivor": survivor, "absorbed": BANK, "document": "d"}
+    seen = []
+    for line in (
+        claim,
+        {**void, "claim": "C1", "effective_on": "2024-07-01"},
+        {**claim, "claim": "C2"},
+        {**merge, "effective_on": "2024-07-31"},
+        {**void, "claim": "C2"},
+    ):
+        (outcome,) = ledger.submit(line)
+        assert outcome["outcome"] == "accepted", outcome
+        seen.append((used_fen(BANK), used_fen(survivor)))
+    assert seen == [(2_000_000, 0), (0, 0), (2_000_000, 0), (0, 2_000_000), (0, 0)]
+    assert ledger.balance(f"limit/example.loan_interest.product/{survivor}/P") == 3_000_000
+
+
 def test_an_instrument_without_a_clause_is_refused(other: Ledger) -> None:
     """A measure that has no clause for an instrument pays nothing under it, and says so."""
     other.submit({"command": "register-party", "uscc": FIRM, "kind": "service_body", "name": "丙"})

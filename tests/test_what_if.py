@@ -9,8 +9,20 @@ from typing import Any
 
 import pytest
 
-from ledger.rulebook.settings import UnusableSetting, parameters, read_rulebook, read_setting
+from ledger.catalogue import catalogue
+from ledger.events import Event
+from ledger.redecide import WholeState
+from ledger.rulebook.library import content_sha256, shipped
+from ledger.rulebook.settings import (
+    Content,
+    UnusableSetting,
+    parameters,
+    read_rulebook,
+    read_setting,
+    read_settings,
+)
 from ledger.store import Store
+from ledger.subjects import rounds
 from projections import what_if
 from projections.adopted import adopted
 from tests.histories import history
@@ -41,9 +53,7 @@ def ask(store: Store, *settings: str) -> dict[str, Any]:
     """As `kejin what-if --set ...`."""
     until = store.head().position
     contents = adopted(store, until)
-    return what_if.document(
-        store, until, what_if.Change(contents, [read_setting(s, contents) for s in settings])
-    )
+    return what_if.document(store, until, what_if.Change(contents, read_settings(settings, contents)))
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -85,6 +95,8 @@ def _adds_up(found: dict[str, Any]) -> None:
         assert row["difference_fen"] == sum(cause["difference_fen"] for cause in row["causes"])
         assert row["clause"]
         assert found["first_parting"] <= row["parted_at"] <= row["position"]
+        if any(cause["cause"] in ("earlier", "budget") for cause in row["causes"]):
+            assert row["parted_at"] < row["position"]
     whole = found["difference_fen"]
     assert whole == found["now_fen"] - found["then_fen"]
     assert whole == sum(row["difference_fen"] for row in found["claims"])
@@ -160,6 +172,7 @@ def test_what_can_be_set_is_listed_and_can_be_set(ledger: Ledger) -> None:
         "SX-1.legs.interest_share.rate=-1/2",
         "SX-1.caps.firm_cap.limit.amount_fen=1.5",
         "SX-1.caps.firm_cap.effective_from=2024-02-30",
+        "SX-1.caps.principal_cap.effective_from=2030-01-01",
         "SX-1.reading.A1=decade",
         "SX-1.reading.A2=everything",
         "SX-1.terms.securities=credit,gold",
@@ -174,6 +187,76 @@ def test_a_setting_that_means_nothing_is_refused(text: str, ledger: Ledger) -> N
     ledger.submit(*CASES["setup"]["opening"])
     with pytest.raises(UnusableSetting):
         read_setting(text, adopted(ledger.store, 1))
+
+
+def shipped_contents(*names: str) -> list[Content]:
+    """As the rounds of a ledger adopt them."""
+    return [shipped().documents[name].content for name in names]
+
+
+def test_a_date_that_a_fact_gives_is_no_parameter() -> None:
+    """The limit per loan begins with the draw: its clause's date is not offered, also not in a call that states the
+    cap, while that of the cap per firm is."""
+    (measure,) = shipped_contents("shanxi-2022")
+    call = {
+        "id": "call",
+        "layer": "call",
+        "measure": measure["id"],
+        "effective_from": "2024-01-01",
+        "version": 1,
+    }
+    caps = [
+        {"part": part, "limit": {"shape": "fixed", "amount_fen": 1}} for part in ("principal_cap", "firm_cap")
+    ]
+    dates = [
+        (p.document, p.path[2])
+        for p in parameters([measure, {**call, "clauses": [{"id": "SX-1", "caps": caps}]}])
+        if p.path[-1] == "effective_from"
+    ]
+    assert dates == [(measure["id"], "firm_cap"), ("call", "firm_cap")]
+
+
+def test_one_parameter_has_one_value() -> None:
+    """Two values for one parameter are refused, also where one of them names the document; the same one twice, or a
+    call's own beside the measure's, are not."""
+    contents = shipped_contents("shanxi-2022", "shanxi-2023")
+    year, any_ = "SX-1.reading.A8=previous", "shanxi-2023:SX-1.reading.A8=any"
+    rate = "SX-1.legs.interest_share.rate="
+    for pair in ((year, any_), (any_, year), (f"{rate}1/3", f"{rate}1/4")):
+        with pytest.raises(UnusableSetting, match="different values"):
+            read_settings(pair, contents)
+    assert len(read_settings((year, year, f"{rate}1/3", f"shanxi-2023:{rate}1/4"), contents)) == 4
+
+
+def test_without_a_round_nothing_can_be_set() -> None:
+    """On a ledger that has adopted no rulebook the answer is that, not an empty list."""
+    for text in ("SX-1.reading.A1=round", "shanxi-2022:SX-1.reading.A1=round"):
+        with pytest.raises(UnusableSetting, match="no rulebook is adopted") as refused:
+            read_setting(text, [])
+        assert "未采用任何规则" in refused.value.zh
+
+
+def test_rulebooks_that_were_only_tried_are_forgotten() -> None:
+    """However many rulebooks rounds are asked to decide by, few are kept, and each decides as itself."""
+    (content,) = shipped_contents("shanxi-2022")
+    state, day = WholeState(catalogue().memories), "2024-01-01"
+    for version in range(1, 3 * rounds._RESOLVED_MAX):
+        tried = {**content, "version": version, "programme": f"p{version}"}
+        sha256 = content_sha256(tried)
+        state.take_in(
+            Event(
+                version,
+                "RulebookAdopted",
+                day,
+                ("rulebook:shanxi-2022",),
+                {"sha256": sha256, "content": tried},
+                (),
+            )
+        )
+        round_ = rounds.Round()
+        round_.measure = ("shanxi-2022", sha256)
+        assert rounds.rulebook_of(round_, state).programme == f"p{version}"
+        assert len(rounds._resolved) <= rounds._RESOLVED_MAX
 
 
 SHIPPED = (Path(__file__).parents[1] / "ledger" / "rulebook" / "shanxi-2022.toml").read_text("utf-8")
@@ -209,6 +292,121 @@ def test_a_rulebook_that_cannot_decide_is_one_clear_sentence(text: str, ledger: 
         what_if.document(ledger.store, 9, change)
     assert refused.value.zh
     assert len(str(refused.value)) < 500
+
+
+def changed(before: str, after: str) -> str:
+    """The shipped measure with the first of something replaced."""
+    assert before in SHIPPED
+    return SHIPPED.replace(before, after, 1)
+
+
+FIRM_LIMIT = "amount_fen = 20_000_000 }"
+LEG = 'shape = "share"\nof = "interest_paid_fen"\nrate = "1/2"'
+
+
+@pytest.mark.parametrize(
+    ("text", "named"),
+    [
+        (changed(FIRM_LIMIT, "amount_fen = -1 }"), "SX-1: caps.firm_cap.limit.amount_fen"),
+        (changed(FIRM_LIMIT, "amount_fen = true }"), "SX-1: caps.firm_cap.limit.amount_fen"),
+        (changed(FIRM_LIMIT, 'amount_fen = "20" }'), "SX-1: caps.firm_cap.limit.amount_fen"),
+        (changed(FIRM_LIMIT, "amount_fen = 20000000.0 }"), "SX-1: caps.firm_cap.limit.amount_fen"),
+        (changed(FIRM_LIMIT, "amount_fen = 0.5 }"), "SX-1: caps.firm_cap.limit.amount_fen"),
+        (
+            changed(FIRM_LIMIT, "amount_fen = 1, colour = 1 }"),
+            "SX-1: there is no 'caps.firm_cap.limit.colour'",
+        ),
+        (changed('rate = "3/100"', "rate = 0.03"), "SX-1: caps.principal_cap.limit.rate"),
+        (changed('rate = "1/2"', "rate = 0.5"), "SX-1: legs.interest_share.rate"),
+        (changed('of = "interest_paid_fen"', 'of = "gold"'), "SX-1: legs.interest_share.of"),
+        (changed(LEG, 'shape = "ladder"'), "SX-1: legs.interest_share."),
+        (changed('shape = "share"', 'shape = "hat"'), "SX-1: legs.interest_share.shape"),
+        (changed('dated_by = "drawn_on"', 'dated_by = "moon"'), "SX-1: caps.principal_cap.dated_by"),
+        (changed('key = ["firm"]', 'key = ["hat"]'), "SX-1: caps.firm_cap.key"),
+        (changed('key = ["firm"]', "key = []"), "SX-1: caps.firm_cap.key"),
+        (changed('window = "A1"', 'window = "A2"'), "SX-1: caps.firm_cap.window"),
+        (changed("rounding_unit_fen = 1", "rounding_unit_fen = 0"), "SX-1: terms.rounding_unit_fen"),
+        (changed("rounding_unit_fen = 1", "rounding_unit_fen = -100"), "SX-1: terms.rounding_unit_fen"),
+        (changed("step_fen = 10_000_000_000", "step_fen = 0"), "SX-2: legs.ladder.step_fen"),
+        (changed("step_fen = 10_000_000_000", "step_fen = -1"), "SX-2: legs.ladder.step_fen"),
+        (changed('id = "SX-2"', 'id = "SX-1"'), "clause SX-1 stands there twice"),
+        (
+            changed('instrument = "credit_award"', 'instrument = "loan_interest"'),
+            "instrument loan_interest stands",
+        ),
+        (changed('instrument = "credit_award"', 'instrument = "hat"'), "SX-2: instrument"),
+        (SHIPPED.replace("[[clauses.caps]]", "[[clauses.hats]]"), "SX-1: there is no 'hats'"),
+        (changed('programme = "shanxi"', 'programme = "a/b"'), "programme"),
+        (
+            changed('part = "firm_cap"', 'part = "principal_cap"'),
+            "SX-1: caps part principal_cap stands there twice",
+        ),
+        (changed('reset = "A16"\n', ""), "SX-2: terms.reset is missing"),
+        (changed('part = "ladder"', 'part = "stairs"'), "SX-2: legs.ladder.shape"),
+        (changed('interest_year = "A8"\n', ""), "SX-1: terms.interest_year is missing"),
+        (changed('after_default = "A25"\n', ""), "SX-1: terms.after_default is missing"),
+        (changed('securities = ["credit", "guaranteed"]\n', ""), "SX-1: terms.securities is missing"),
+        (changed('securities = ["credit", "guaranteed"]', 'securities = ["gold"]'), "SX-1: terms.securities"),
+        (changed("budget_short =", "budget ="), "SX-1: there is no 'terms.budget'"),
+        (
+            changed('recovery_restores = "A13"', 'recovery_restores = "error+misconduct"'),
+            "SX-1: terms.recovery_res",
+        ),
+        *(
+            (changed(f'{code} = "', f'{code} = "perhaps_'), f"{clause}: reading.{code} ")
+            for code, clause in {
+                "A1": "SX-1",
+                "A2": "SX-1",
+                "A3": "SX-1",
+                "A8": "SX-1",
+                "A11": "SX-1",
+            }.items()
+        ),
+        *(
+            (changed(f'{code} = "', f'{code} = "perhaps_'), f"{clause}: reading.{code} ")
+            for code, clause in {
+                "A13": "SX-1",
+                "A25": "SX-1",
+                "A28": "SX-1",
+                "A16": "SX-2",
+                "A18": "SX-2",
+            }.items()
+        ),
+        (changed('A2 = "interest_only"', 'A99 = "x"'), "SX-1: there is no 'reading.A99'"),
+    ],
+    ids=lambda value: value if len(value) < 100 else "",
+)
+@pytest.mark.parametrize("name", ["shanxi-2022", "elsewhere"])
+def test_a_rulebook_that_says_what_nothing_carries_out_is_refused(text: str, named: str, name: str) -> None:
+    """Numbers out of range, unknown words and names, and what its instruments miss: the answer names document, clause
+    and field, in two languages, whether the rulebook comes in the place of an adopted one or beside it."""
+    contents = shipped_contents("shanxi-2022")
+    text = text.replace('id = "shanxi-2022"', f'id = "{name}"', 1)
+    with pytest.raises(UnusableSetting) as refused:
+        what_if.Change(contents, [], [read_rulebook(text)])
+    assert str(refused.value).startswith(f"{name}: ")
+    assert named in str(refused.value)
+    assert len(str(refused.value)) < 500
+    assert refused.value.zh.startswith(f"{name}：")
+    assert "\n" not in str(refused.value) + refused.value.zh
+
+
+def test_a_foreign_call_is_judged_over_its_measure() -> None:
+    """A call of an adopted id may set what its measure names; what it sets to nonsense is refused, with both named."""
+    contents = shipped_contents("shanxi-2022", "shanxi-2023")
+    call = 'id="shanxi-2023"\nlayer="call"\nversion=2\nmeasure="shanxi-2022"\neffective_from="2023-01-01"\n'
+    call += '[[clauses]]\nid="SX-1"\n'
+    cap = '[[clauses.caps]]\npart="firm_cap"\nlimit={shape="fixed", amount_fen=%s}\n'
+    what_if.Change(contents, [], [read_rulebook(call + cap % "1")])
+    for text, named in (
+        (call + cap % "-1", "shanxi-2022 with shanxi-2023: SX-1: caps.firm_cap.limit.amount_fen"),
+        (call + '[clauses.reading]\nA8="perhaps"\n', "shanxi-2023: SX-1: reading.A8"),
+        (call + 'instrument="loan_interest"\n', "shanxi-2023: SX-1: there is no 'instrument'"),
+        (call.replace("SX-1", "SX-9"), "shanxi-2023: the measure has no clause SX-9"),
+    ):
+        with pytest.raises(UnusableSetting) as refused:
+            what_if.Change(contents, [], [read_rulebook(text)])
+        assert str(refused.value).startswith(named)
 
 
 def test_work_that_is_ended_leaves_the_connection_as_it_was(ledger: Ledger) -> None:

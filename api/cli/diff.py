@@ -9,7 +9,7 @@ import typer
 from api.language import say
 from api.printing import print_json, print_table
 from api.problems import Problem
-from api.session import Data, Json, as_of, ledger, read_uscc
+from api.session import Data, Json, as_of, ledger, read_uscc, unknown_round
 from ledger.money import format_fen
 
 
@@ -60,10 +60,11 @@ def command(
     if what in ("firm", "bank"):
         read_uscc(what, name)
     with ledger(data) as store:
-        earlier = as_of(store, from_on, None, from_position)
-        later = as_of(store, to_on, None, to_position)
+        earlier = as_of(store, from_on, None, from_position, on_option="--from-on")
+        later = as_of(store, to_on, None, to_position, on_option="--to-on")
         from projections import differences
         from projections.balances import UnknownAccount
+        from projections.existing import UnknownParty, UnknownRound
 
         try:
             document = differences.document(store, what, name, earlier, later)
@@ -74,6 +75,10 @@ def command(
                     f"{what!r} 不是账户；账户形式见 kejin balance --help",
                 )
             ) from None
+        except UnknownRound as unknown:
+            raise unknown_round(str(unknown)) from None
+        except UnknownParty:
+            raise Problem(say(f"nobody is registered as {name}", f"{name} 未登记")) from None
     if as_json:
         print_json(document)
     else:

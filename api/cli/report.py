@@ -10,17 +10,18 @@ import typer
 from api.language import say
 from api.printing import as_of_line, print_json, print_table
 from api.problems import Problem
-from api.session import Data, Json, KnownAt, KnownPosition, On, as_of, ledger
+from api.session import Data, Json, KnownAt, KnownPosition, On, as_of, ledger, unknown_round
 from ledger.money import format_fen
 from ledger.store import Store
 from projections.clocks import AsOf
+from projections.existing import UnknownParty, UnknownRound
 from projections.reports.duplicates import duplicates
 from projections.reports.duties import duties
 from projections.reports.ladders import ladders_report
 from projections.reports.near_caps import near_caps
-from projections.reports.party import UnknownParty, party_report
+from projections.reports.party import party_report
 from projections.reports.portfolio import portfolio_report
-from projections.reports.round import UnknownRound, round_report
+from projections.reports.round import round_report
 
 _NAMED = ("round", "firm", "bank", "guarantor", "milestones")
 _WHOLE = ("portfolio", "near-caps", "duties", "duplicates")
@@ -78,7 +79,7 @@ def _document(store: Store, clocks: AsOf, kind: str, name: str) -> Any:
         if kind in _NAMED:
             return party_report(store, clocks, name, kind)
     except UnknownRound:
-        raise Problem(say(f"there is no round {name!r}", f"轮次 {name!r} 不存在")) from None
+        raise unknown_round(name) from None
     except UnknownParty:
         role = "bank" if kind == "milestones" else kind
         raise Problem(say(f"{name!r} is not registered as {role}", f"{name!r} 未登记为 {role}")) from None

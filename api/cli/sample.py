@@ -9,7 +9,17 @@ import typer
 from api.language import say
 from api.printing import as_of_line, print_json, print_table
 from api.problems import Problem
-from api.session import Data, Json, KnownAt, KnownPosition, On, ledger, position_known, read_day
+from api.session import (
+    Data,
+    Json,
+    KnownAt,
+    KnownPosition,
+    On,
+    ledger,
+    position_known,
+    read_day,
+    unknown_round,
+)
 from ledger.money import format_fen
 
 _SIZE_MAX = 100_000
@@ -43,6 +53,7 @@ def command(
     same.
     """
     from projections import sampling
+    from projections.existing import UnknownRound
 
     if method not in sampling.METHODS:
         listed = ", ".join(sampling.METHODS)
@@ -58,7 +69,10 @@ def command(
     day = None if on is None else read_day(on)
     with ledger(data) as store:
         until = position_known(store, known_at, known_position)
-        document = sampling.document(store, until, method, size, seed, round_id, day)
+        try:
+            document = sampling.document(store, until, method, size, seed, round_id, day)
+        except UnknownRound as unknown:
+            raise unknown_round(str(unknown)) from None
     if as_json:
         print_json(document)
     else:

@@ -33,9 +33,9 @@ def command(
 
     Lines stand in the order of their business dates; each names the event that made it (kejin events --after N-1).
     """
-    first_day = read_day(first)
+    first_day = read_day(first, "--from")
     with ledger(data) as store:
-        clocks = as_of(store, last, known_at, known_position)
+        clocks = as_of(store, last, known_at, known_position, on_option="--to")
         try:
             found = statement(store, account, first_day, clocks)
         except UnknownAccount:

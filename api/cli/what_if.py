@@ -12,7 +12,7 @@ from api.printing import as_of_line, print_json, print_table
 from api.problems import Problem
 from api.session import Data, Json, KnownAt, KnownPosition, ledger, position_known
 from ledger.money import format_fen
-from ledger.rulebook.settings import Content, UnusableSetting, parameters, read_rulebook, read_setting
+from ledger.rulebook.settings import Content, UnusableSetting, parameters, read_rulebook, read_settings
 
 _ROWS_MAX = 20
 
@@ -51,7 +51,7 @@ def command(
     Money is whole fen, a rate a fraction. A setting changes the measure and every call that states the parameter;
     DOCUMENT: before it changes one of them. A foreign measure takes the place of every measure, and calls then narrow
     nothing. Steps are people's acts and stay: those of a grant that would be refused are dropped, a grant that would
-    be made anew stays decided, a whole recovery stays whole.
+    be made anew stays decided, a whole recovery stays whole. A rulebook says only what Kejin carries out.
     """
     with ledger(data) as store:
         until = position_known(store, known_at, known_position)
@@ -70,7 +70,7 @@ def command(
                 )
             )
         try:
-            chosen = [read_setting(text, contents) for text in settings or ()]
+            chosen = read_settings(settings or (), contents)
             change = what_if.Change(contents, chosen, [_read(path) for path in rulebooks or ()])
             document = what_if.document(store, until, change)
         except (UnusableSetting, what_if.NotDecidable) as error:

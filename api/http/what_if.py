@@ -88,7 +88,13 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
                 Try(422, "invalid_parameter", query={"limit": 0}, body=_CUT),
                 Try(422, "unusable_rules", body={}),
                 Try(422, "unusable_rules", body={"settings": ["SX-1.reading.A1=decade"]}),
+                Try(
+                    422,
+                    "unusable_rules",
+                    body={"settings": ["SX-1.reading.A1=round", "SX-1.reading.A1=year"]},
+                ),
                 Try(422, "unusable_rules", body={"rulebooks": ["no TOML"]}),
+                Try(422, "unusable_rules", body={"rulebooks": [_TENTH.replace('"1/10"', "0.1")]}),
                 Try(422, "unusable_rules", body={"settings": "SX-1.reading.A1=year"}),
                 Try(422, "unusable_rules", body={"colour": "red"}),
                 Try(422, "unusable_rules", raw=b"[]"),

@@ -17,7 +17,7 @@ from ledger.accounts import DOUBLE_ENTRY_BOOKS, is_account
 from ledger.dates import Day
 from ledger.events import StoredEvent
 from ledger.explain import NothingToExplain
-from ledger.rulebook.settings import UnusableSetting, parameters, read_rulebook, read_setting
+from ledger.rulebook.settings import UnusableSetting, parameters, read_rulebook, read_settings
 from ledger.store import NotKnown, Store
 from projections import differences, runner, sampling, what_if
 from projections.adopted import adopted
@@ -25,6 +25,7 @@ from projections.balances import UnknownAccount, balances_fen, statement, trial_
 from projections.caps import caps
 from projections.clocks import AsOf
 from projections.envelopes import envelope
+from projections.existing import UnknownParty, UnknownRound
 from projections.milestones import milestones
 from projections.rebuilding import Differs
 from projections.replay import replay
@@ -33,9 +34,9 @@ from projections.reports.duplicates import duplicates
 from projections.reports.duties import duties
 from projections.reports.ladders import ladders_report
 from projections.reports.near_caps import near_caps
-from projections.reports.party import UnknownParty, party_report
+from projections.reports.party import party_report
 from projections.reports.portfolio import portfolio_report
-from projections.reports.round import UnknownRound, round_report
+from projections.reports.round import round_report
 
 #: While another process fills the projections, look this often.
 _POLL_SECONDS: Final = 0.01
@@ -225,9 +226,13 @@ def round_document(store: Store, as_of: AsOf, round_id: str) -> Mapping[str, Any
     try:
         return round_report(store, as_of, round_id)
     except UnknownRound:
-        raise HttpProblem(
-            "unknown_round", f"there is no round {round_id!r} as known then", f"当时没有轮次 {round_id!r}"
-        ) from None
+        raise _unknown_round(round_id) from None
+
+
+def _unknown_round(round_id: str) -> HttpProblem:
+    return HttpProblem(
+        "unknown_round", f"there is no round {round_id!r} as known then", f"当时没有轮次 {round_id!r}"
+    )
 
 
 def party_document(store: Store, as_of: AsOf, uscc: str, kind: str) -> Mapping[str, Any]:
@@ -281,11 +286,17 @@ def trial_balance_document(store: Store, as_of: AsOf) -> dict[str, Any]:
 def difference(
     store: Store, what: str, name: str | None, points: tuple[AsOf, AsOf], after: int, limit: int
 ) -> dict[str, Any]:
-    """What lies between two points. Raises HttpProblem `unknown_account`."""
+    """What lies between two points. Raises HttpProblem `unknown_account`, `unknown_round`, `unknown_party`."""
     try:
         return differences.document(store, what, name, *points, after=after, limit=limit)
     except UnknownAccount:
         raise _unknown_account(what) from None
+    except UnknownRound as unknown:
+        raise _unknown_round(str(unknown)) from None
+    except UnknownParty as unknown:
+        raise HttpProblem(
+            "unknown_party", f"nobody is registered as {unknown} as known then", f"当时 {unknown} 未登记"
+        ) from None
 
 
 class Walk:
@@ -308,18 +319,14 @@ class Walk:
 
 
 def sample(store: Store, as_of: AsOf, walk: Walk, given: Mapping[str, Any], seed: str) -> dict[str, Any]:
-    """Claims drawn for an auditor. Raises HttpProblem `too_slow`."""
+    """Claims drawn for an auditor. Raises HttpProblem `too_slow`, `unknown_round`."""
     walk.look()
-    return sampling.document(
-        store,
-        as_of.known_position,
-        given["by"] or sampling.METHODS[0],
-        given["size"] or sampling.SIZE,
-        seed,
-        given["round"],
-        as_of.on,
-        walk.look,
-    )
+    method, size = given["by"] or sampling.METHODS[0], given["size"] or sampling.SIZE
+    until, on = as_of.known_position, as_of.on
+    try:
+        return sampling.document(store, until, method, size, seed, given["round"], on, walk.look)
+    except UnknownRound as unknown:
+        raise _unknown_round(str(unknown)) from None
 
 
 def rule_rows(store: Store, as_of: AsOf) -> list[dict[str, Any]]:
@@ -338,7 +345,7 @@ def supposed(
     try:
         contents = adopted(store, until)
         others = [read_rulebook(text) for text in rulebooks]
-        change = what_if.Change(contents, [read_setting(text, contents) for text in settings], others)
+        change = what_if.Change(contents, read_settings(settings, contents), others)
         found = what_if.document(store, until, change, walk.look)
     except UnusableSetting as error:
         raise HttpProblem("unusable_rules", str(error), error.zh) from None

@@ -10,6 +10,7 @@ from ledger.commands import ID, USCC, YEAR, Command, CommandSpec, Field
 from ledger.grants import CLAIM_FIELDS, Case, Instrument
 from ledger.refusals import Refusal
 from ledger.rulebook.clauses import Clause
+from ledger.rulebook.forms import READINGS, one_of
 from ledger.state import State
 from ledger.subjects.certificates import Certificates, product_tag
 from ledger.subjects.ladders import Awards
@@ -94,4 +95,8 @@ INSTRUMENT = Instrument(
     assess=_assess,
     payee=lambda fields, keys: keys["bank"],
     memories={"product": (Awards,)},
+    terms={"reset": one_of(*READINGS["A16"])},
+    legs={_LADDER: "ladder"},
+    figures=("total_fen", "mark"),
+    counted_by=("bank", "product"),
 )

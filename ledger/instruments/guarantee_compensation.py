@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from ledger.commands import ID, Command, CommandSpec, Field
-from ledger.decided import DECIDED_FIELDS, decided_case, undecided
+from ledger.decided import DECIDED_FIELDS, DECIDED_TERMS, decided_case, undecided
 from ledger.grants import CLAIM_FIELDS, Case, Instrument
 from ledger.refusals import Refusal
 from ledger.rulebook.clauses import Clause
@@ -69,4 +69,7 @@ INSTRUMENT = Instrument(
     find=_find,
     payee=lambda fields, keys: keys.get("guarantor"),
     assess=_assess,
+    may_say=DECIDED_TERMS,
+    counted_by=("loan",),
+    decided_by_people=True,
 )

@@ -11,8 +11,9 @@ from ledger.events import Event
 from ledger.grants import CLAIM_FIELDS, Case, Instrument
 from ledger.refusals import Refusal
 from ledger.rulebook.clauses import Clause
+from ledger.rulebook.forms import READINGS, one_of, some_of
 from ledger.state import Memory, State
-from ledger.subjects.loans import Loan
+from ledger.subjects.loans import SECURITIES, Loan
 from ledger.subjects.rounds import Round
 
 _GRANTED = "LoanInterestGranted"
@@ -194,4 +195,12 @@ INSTRUMENT = Instrument(
     payee=lambda fields, keys: keys.get("firm"),
     assess=_assess,
     memories={"loan": (SubsidisedPeriods,), "slip": (SlipUses,)},
+    terms={
+        "securities": some_of(*SECURITIES),
+        "interest_year": one_of(*READINGS["A8"]),
+        "after_default": one_of(*READINGS["A25"]),
+    },
+    figures=("interest_paid_fen", "principal_fen", "period_days"),
+    dates=("drawn_on",),
+    counted_by=("loan", "firm", "bank", "product"),
 )

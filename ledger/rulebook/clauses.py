@@ -6,17 +6,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from ledger.dates import Day, is_day
-from ledger.refusals import CODES
-from ledger.rulebook.shapes import SHAPES, Parameters
+from ledger.dates import Day
+from ledger.rulebook import forms
+from ledger.rulebook.forms import KEY_KINDS, WINDOWS, Checked, UnusableRulebook
+from ledger.rulebook.shapes import Parameters
 
-KEY_KINDS: Final = ("firm", "loan", "bank", "product", "round", "year", "programme")
-WINDOWS: Final = ("lifetime", "round", "year")
+__all__ = ["KEY_KINDS", "WINDOWS", "Cap", "Clause", "Leg", "Rulebook", "UnusableRulebook", "place", "resolve"]
+
 DEFAULT_UNIT_FEN: Final = 1
-
-
-class UnusableRulebook(ValueError):
-    """A rulebook document that cannot be decided with: which document, which clause, what is wrong."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,11 +75,14 @@ def resolve(measure: Mapping[str, Any], call: Mapping[str, Any] | None = None) -
 
     Both are documents as adopted (see library.py). Raises UnusableRulebook.
     """
+    for document in (measure, call):
+        if document is not None:
+            forms.check_document(document)
     narrowed = {clause["id"]: clause for clause in (call or {}).get("clauses", ())}
-    unknown = narrowed.keys() - {clause["id"] for clause in measure["clauses"]}
+    unknown = ", ".join(sorted(narrowed.keys() - {clause["id"] for clause in measure["clauses"]}))
     if unknown:
-        raise UnusableRulebook(
-            f"{(call or {})['id']}: the measure has no clause {', '.join(sorted(unknown))}"
+        raise Checked((call or {})["id"], (call or {})["id"]).wrong(
+            f"the measure has no clause {unknown}", f"办法没有条款 {unknown}"
         )
     clauses = [
         _clause(measure, clause, call or {}, narrowed.get(clause["id"], {})) for clause in measure["clauses"]
@@ -90,27 +90,45 @@ def resolve(measure: Mapping[str, Any], call: Mapping[str, Any] | None = None) -
     return Rulebook(measure["programme"], {clause.instrument: clause for clause in clauses})
 
 
+def place(measure: Mapping[str, Any], call: Mapping[str, Any] | None) -> Checked:
+    """Where something stands that a measure says, or a call over it."""
+    names = [measure["id"], *([call["id"]] if call else [])]
+    return Checked(" with ".join(names), "、".join(names))
+
+
 def _clause(
     measure: Mapping[str, Any], base: Mapping[str, Any], call: Mapping[str, Any], over: Mapping[str, Any]
 ) -> Clause:
-    where = f"{measure['id']}: {base['id']}"
+    at = place(measure, call or None).clause(base["id"])
     reading = {**base.get("reading", {}), **over.get("reading", {})}
     terms = _read({**base.get("terms", {}), **over.get("terms", {})}, reading)
     legs = [_read(leg, reading) for leg in _by_part(base.get("legs", ()), over.get("legs", ()))]
     caps = [_read(cap, reading) for cap in _by_part(_dated(base, measure), _dated(over, call))]
-    if terms.get("budget_short", "refuse") != "refuse":
-        raise UnusableRulebook(f"{where}: only a refusal is built for a short budget (A28)")
-    for parameters in (*legs, *(cap["limit"] for cap in caps)):
-        if parameters.get("shape") not in SHAPES:
-            raise UnusableRulebook(f"{where}: unknown shape {parameters.get('shape')!r}")
+    for leg in legs:
+        forms.check_leg(at, leg)
+    for cap in caps:
+        forms.check_cap(at, cap)
+    at.once("part", [entry["part"] for entry in (*legs, *caps)])
+    _check_terms(at, terms, reading)
     return Clause(
         id=base["id"],
         instrument=base["instrument"],
         legs=tuple(Leg(leg["part"], leg) for leg in legs),
-        caps=tuple(_cap(where, measure["programme"], base["instrument"], cap) for cap in caps),
+        caps=tuple(_cap(measure["programme"], base["instrument"], cap) for cap in caps),
         terms=terms,
         reading=reading,
     )
+
+
+def _check_terms(at: Checked, terms: Mapping[str, Any], reading: Mapping[str, str]) -> None:
+    """The terms that every clause may have; those of its instrument are checked where the two meet (grants.py)."""
+    for name, form in forms.TERMS.items():
+        if name in terms:
+            at.value(f"terms.{name}", terms[name], form)
+    # Recoveries go by the reading alone: a term that said something else would promise what is not done.
+    if "recovery_restores" in terms:
+        built = reading.get("A13", "error")
+        at.value("terms.recovery_restores", terms["recovery_restores"], forms.one_of(built))
 
 
 def _read(parameters: Mapping[str, Any], reading: Mapping[str, str]) -> dict[str, Any]:
@@ -133,15 +151,9 @@ def _by_part(base: Sequence[Mapping[str, Any]], over: Sequence[Mapping[str, Any]
     return list(merged.values())
 
 
-def _cap(where: str, programme: str, instrument: str, cap: Mapping[str, Any]) -> Cap:
+def _cap(programme: str, instrument: str, cap: Mapping[str, Any]) -> Cap:
     window = cap.get("window", "lifetime")
     kinds = (*cap["key"], *(() if window == "lifetime" else (window,)))
-    if window not in WINDOWS or not set(kinds) <= set(KEY_KINDS):
-        raise UnusableRulebook(f"{where}: {cap['part']} has an unknown key or window")
-    if cap["refusal"] not in CODES:
-        raise UnusableRulebook(f"{where}: {cap['part']} refuses with an unknown code {cap['refusal']!r}")
-    if not is_day(cap["effective_from"]):
-        raise UnusableRulebook(f"{where}: {cap['part']} has no real date")
     return Cap(
         id=f"{programme}.{cap.get('name', instrument)}.{'+'.join(kinds)}",
         part=cap["part"],

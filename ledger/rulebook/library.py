@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Any
 
 from ledger import codec
-from ledger.rulebook import clauses
+from ledger.rulebook import clauses, forms
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,18 +32,22 @@ def content_sha256(content: Mapping[str, Any]) -> str:
 class Library:
     """Documents by id. Every call is checked against its measure at once: a bad document fails at the start.
 
-    Raises clauses.UnusableRulebook.
+    Raises forms.UnusableRulebook.
     """
 
     def __init__(self, contents: Iterable[Mapping[str, Any]]) -> None:
+        contents = list(contents)
+        for content in contents:
+            forms.check_document(content)
         self.documents = {
             content["id"]: Document(content["id"], content["layer"], content, content_sha256(content))
             for content in contents
         }
-        for measure in self.measures():
-            clauses.resolve(self.documents[measure].content)
-        for call in self.calls():
-            clauses.resolve(self.measure_of(call).content, self.documents[call].content)
+        layers: list[tuple[Mapping[str, Any], Mapping[str, Any] | None]]
+        layers = [(self.documents[measure].content, None) for measure in self.measures()]
+        layers += [(self.measure_of(call).content, self.documents[call].content) for call in self.calls()]
+        #: Every measure alone and under each of its calls, and where that is.
+        self.rulebooks = [(clauses.place(*layer), clauses.resolve(*layer)) for layer in layers]
 
     def measures(self) -> tuple[str, ...]:
         """The ids of the standing measures."""
@@ -57,7 +61,9 @@ class Library:
         """The measure that a call narrows."""
         wanted = self.documents[call].content["measure"]
         if wanted not in self.measures():
-            raise clauses.UnusableRulebook(f"{call}: its measure {wanted!r} is not at hand")
+            raise forms.Checked(call, call).wrong(
+                f"its measure {wanted!r} is not at hand", f"没有其办法 {wanted!r}"
+            )
         return self.documents[wanted]
 
 

@@ -15,22 +15,13 @@ from typing import Any, Final
 from ledger.bilingual import Bilingual
 from ledger.dates import is_day
 from ledger.money import MAX_FEN
-from ledger.rulebook.clauses import WINDOWS
+from ledger.rulebook.forms import READINGS, WINDOWS, UnusableRulebook, check_document
 from ledger.rulebook.library import read_toml
 from ledger.rulebook.shapes import is_rate
 from ledger.subjects.loans import SECURITIES
 
 Content = Mapping[str, Any]
 
-#: The values that are built of each reading that has more than one; of the others only the present one is.
-READINGS: Final[Mapping[str, tuple[str, ...]]] = {
-    "A1": WINDOWS,
-    "A8": ("any", "previous"),
-    "A13": ("error", "error+misconduct"),
-    "A16": ("none", "year"),
-    "A18": ("once", "each"),
-    "A25": ("refuse", "pay"),
-}
 #: Words that a parameter may take besides its present one.
 _WORDS: Final[Mapping[str, tuple[str, ...]]] = {
     "window": WINDOWS,
@@ -76,10 +67,23 @@ class Setting:
 
 
 def parameters(contents: Iterable[Content]) -> list[Parameter]:
-    """Every parameter of the documents that can be set."""
+    """Every parameter of the documents that can be set: not the date of a cap that a fact dates."""
+    contents = list(contents)
+    dated = {(content["id"], *cap) for content in contents for cap in _dated_by_facts(content)}
     return [
-        Parameter(content["id"], path, value) for content in contents for path, value in _parameters(content)
+        Parameter(content["id"], path, value)
+        for content in contents
+        for path, value in _parameters(content)
+        if not dated & {(document, *path) for document in (content["id"], content.get("measure"))}
     ]
+
+
+def _dated_by_facts(content: Content) -> Iterator[tuple[str, ...]]:
+    """Of each cap whose limit a fact's date gives, the path of the date that it does not use."""
+    for clause in content.get("clauses", ()):
+        for cap in clause.get("caps", ()):
+            if "dated_by" in cap:
+                yield clause["id"], "caps", cap["part"], "effective_from"
 
 
 def _parameters(content: Content) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -117,6 +121,11 @@ def read_setting(text: str, contents: Sequence[Content]) -> Setting:
             f"setting {text!r}: write CLAUSE.PATH=VALUE, e.g. SX-1.caps.firm_cap.limit.amount_fen=30000000",
             f"设定 {text!r}：写作 条款.路径=值，例如 SX-1.caps.firm_cap.limit.amount_fen=30000000",
         )
+    if not contents:
+        raise UnusableSetting(
+            f"setting {text!r}: no round was opened yet, so no rulebook is adopted and nothing can be set",
+            f"设定 {text!r}：尚未开立轮次，未采用任何规则，无可设参数",
+        )
     names = [content["id"] for content in contents]
     if document and document not in names:
         listed = ", ".join(dict.fromkeys(names))
@@ -129,6 +138,25 @@ def read_setting(text: str, contents: Sequence[Content]) -> Setting:
     if not own:
         raise _unknown(text, path, parameters(contents))
     return Setting(document or None, own[0].path, _read_value(text, own[0], value.strip()))
+
+
+def read_settings(texts: Iterable[str], contents: Sequence[Content]) -> list[Setting]:
+    """Settings given by a person. Raises UnusableSetting, also where two set one parameter to different values."""
+    stated = [(p.document, p.path) for p in parameters(contents)]
+    chosen: list[Setting] = []
+    values: dict[tuple[str, tuple[str, ...]], tuple[str, Any]] = {}
+    for text in texts:
+        setting = read_setting(text, contents)
+        document, path = setting.document, setting.path
+        for place in [(document, path)] if document else [place for place in stated if place[1] == path]:
+            first, value = values.setdefault(place, (text, setting.value))
+            if value != setting.value:
+                raise UnusableSetting(
+                    f"{first!r} and {text!r} set one parameter of {place[0]} to different values; give it once",
+                    f"{first!r} 与 {text!r} 将 {place[0]} 的同一参数设为不同的值；请只给出一次",
+                )
+        chosen.append(setting)
+    return chosen
 
 
 def _unknown(text: str, path: str, known: list[Parameter]) -> UnusableSetting:
@@ -195,11 +223,10 @@ def _unfit(text: str, wanted_en: str, wanted_zh: str) -> UnusableSetting:
 #: A rulebook is a few pages of text. Reading TOML takes time with the square of a dotted key, which stands on one line.
 RULEBOOK_LENGTH_MAX: Final = 65_536
 _LINE_LENGTH_MAX: Final = 4_000
-_SAID_BY_ALL: Final = ("id", "layer", "version", "effective_from", "clauses")
 
 
 def read_rulebook(text: str) -> Content:
-    """A foreign rulebook from TOML text, as far as it says what every rulebook says. Raises UnusableSetting."""
+    """A foreign rulebook from TOML text, as far as it can be judged by itself. Raises UnusableSetting."""
     if len(text) > RULEBOOK_LENGTH_MAX or any(len(line) > _LINE_LENGTH_MAX for line in text.splitlines()):
         raise UnusableSetting(
             f"a rulebook has at most {RULEBOOK_LENGTH_MAX} characters, a line of it {_LINE_LENGTH_MAX}",
@@ -209,10 +236,10 @@ def read_rulebook(text: str) -> Content:
         content = read_toml(text)
     except (ValueError, RecursionError) as error:  # also digits without end, and brackets
         raise UnusableSetting(f"the rulebook is no TOML: {error}", f"规则文件不是 TOML：{error}") from None
-    wanted = (*_SAID_BY_ALL, *(["programme"] if content.get("layer") == "measure" else []))
-    missing = ", ".join(name for name in wanted if name not in content)
-    if missing:
-        raise UnusableSetting(f"a rulebook also says {missing}", f"规则文件还须给出 {missing}")
+    try:
+        check_document(content)
+    except UnusableRulebook as error:
+        raise UnusableSetting(str(error), error.zh) from None
     return content
 
 

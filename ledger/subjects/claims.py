@@ -21,6 +21,7 @@ class Claim(Memory):
 
     __slots__ = (
         "amount_fen",
+        "climbs",
         "instrument",
         "last_on",
         "on_hold",
@@ -39,7 +40,7 @@ class Claim(Memory):
         self.instrument = self.payee = self.round = ""
         self.amount_fen = self.recovered_error_fen = self.recovered_misconduct_fen = 0
         self.last_on: Day = ""
-        self.on_hold = False
+        self.on_hold = self.climbs = False  # climbs: whether the grant moved the mark of a ladder
         self.quotas: tuple[str, ...] = ()  # quota/<cap>/<key> accounts that the grant uses
         self.tags: tuple[str, ...] = ()
         self.restoring_causes: tuple[str, ...] = ()  # of a recovery that gives cap room back (A13)
@@ -55,7 +56,7 @@ class Claim(Memory):
         if "legs" in data:
             self.state, self.tags = "decided", event.tags
             self.instrument, self.payee, self.round = data["instrument"], data["payee"], data["round"]
-            self.amount_fen = data["amount_fen"]
+            self.amount_fen, self.climbs = data["amount_fen"], "ladder" in data
             self.restoring_causes = tuple(data["reading"].get("A13", "error").split("+"))
             self.quotas = tuple(p.account for p in event.postings if p.account.startswith("quota/"))
         elif kind == "GrantRecovered":
@@ -373,7 +374,7 @@ def _settled(quota: str) -> str:
 
 def _released(command: Command, claim: Claim, state: State) -> Iterable[Posting]:
     """The fall of the mark of a ladder that the grant climbed, in the books of whoever carries the award now."""
-    for tag in claim.tags:
+    for tag in claim.tags if claim.climbs else ():
         kind, party, key = _party_tag(tag)
         if kind == "product":
             *_, carrier = heirs(party, state, whole=True)

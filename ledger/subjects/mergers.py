@@ -20,7 +20,7 @@ from ledger.state import State
 from ledger.subjects.ladders import Awards, moved_marks
 from ledger.subjects.registrations import Party, absorbed, unknown_as
 
-#: The kinds of key whose first part is a party's code; their use moves with a merger.
+#: The kinds of key that are a party's code; their use moves with a merger, as that of a bank's products does.
 _OWNERS = ("firm", "bank")
 
 _MERGE = CommandSpec(
@@ -78,13 +78,14 @@ def _merge(command: Command, state: State) -> Decision:
     postings: list[Posting] = []
     for kind in _OWNERS:
         tags += [f"{kind}:{survivor}", f"{kind}:{gone}"]
-        postings += _moved_use(kind, survivor, gone, command.effective_on, state)
+        postings += _moved_use(f"{kind}:{gone}", survivor, command.effective_on, state)
     awards: dict[str, Any] = {}
     for product in sorted(state.recall(Party, f"party:{gone}").products):
         pair = (f"product:{survivor}/{product}", f"product:{gone}/{product}")
         tags += pair
         awards[product] = state.recall(Awards, pair[1]).document()
         postings += moved_marks(state, *pair, command.effective_on)
+        postings += _moved_use(pair[1], survivor, command.effective_on, state)
     return record(command, "PartiesMerged", tags, postings, decided={"awards": awards} if awards else None)
 
 
@@ -97,9 +98,9 @@ def _not_two(first: str, second: str, state: State, tags: Iterable[str]) -> Refu
     )
 
 
-def _moved_use(kind: str, survivor: str, gone: str, on: Day, state: State) -> Iterable[Posting]:
+def _moved_use(gone_tag: str, survivor: str, on: Day, state: State) -> Iterable[Posting]:
     """From the merger's date on, on every day, the absorbed party's use is 0 and the survivor's the sum."""
-    for path, sums in sorted(state.accounts_of(f"{kind}:{gone}").items()):
+    for path, sums in sorted(state.accounts_of(gone_tag).items()):
         target = _at(path, survivor)
         book = accounts.book_of(path)
         if book == "limit":

@@ -14,8 +14,8 @@ from ledger.state import Memory, State
 
 
 class Party(Memory):
-    """A legal person (tag `party:<uscc>`): its names by kind, its products as a bank (also inherited ones), what
-    certifies it, whom it was absorbed by, whom it was split from."""
+    """A legal person (tag `party:<uscc>`): its names by kind, its products as a bank as far as something was certified,
+    counted or inherited under them, what certifies it, whom it was absorbed by, whom it was split from."""
 
     __slots__ = ("absorbed_into", "names", "products", "qualities", "split_from")
 
@@ -27,7 +27,7 @@ class Party(Memory):
         self.split_from: str | None = None
 
     def apply(self, event: Event, tag: str) -> None:
-        """PartyRegistered, PartyRenamed, PartiesMerged, PartySplit, FirmCertified, CreditCertified."""
+        """PartyRegistered, PartyRenamed, PartiesMerged, PartySplit, FirmCertified, CreditCertified, grants."""
         data, uscc = event.data, tag.removeprefix("party:")
         match event.type:
             case "PartyRegistered":
@@ -46,6 +46,9 @@ class Party(Memory):
                 self.products |= data.get("awards", {}).keys()  # of the absorbed: they are the survivor's now
             case "PartySplit" if data["created"] == uscc:
                 self.split_from = data["original"]
+            case _ if "legs" in data:  # a grant that a cap counts by its product
+                own = f"product:{uscc}/"
+                self.products |= {named.removeprefix(own) for named in event.tags if named.startswith(own)}
 
     def certified_at(self, quality: str, on: Day) -> int | None:
         """The position of the newest certificate of the quality that covers the day, or None."""

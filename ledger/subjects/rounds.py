@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
-from typing import Any
+from typing import Any, Final
 
 from ledger import accounts
 from ledger.commands import AMOUNT_OR_ZERO, ID, YEAR, Command, CommandSpec, Field, InvalidCommand, one_of
@@ -66,7 +66,9 @@ def rulebook_tags(round_: Round) -> tuple[str, ...]:
     return (f"rulebook:{round_.measure[0]}", *((f"rulebook:{round_.call[0]}",) if round_.call else ()))
 
 
+#: Rounds use a few rulebooks, a server that is asked what-ifs any number: once there are so many, it begins anew.
 _resolved: dict[tuple[str, str | None], Rulebook] = {}
+_RESOLVED_MAX: Final = 64
 
 
 def rulebook_of(round_: Round, state: State) -> Rulebook:
@@ -79,7 +81,10 @@ def rulebook_of(round_: Round, state: State) -> Rulebook:
         call = None
         if round_.call:
             call = state.recall(Adoptions, f"rulebook:{round_.call[0]}").contents[round_.call[1]]
-        resolved = _resolved[hashes] = resolve(measure, call)
+        resolved = resolve(measure, call)
+        if len(_resolved) >= _RESOLVED_MAX:
+            _resolved.clear()
+        _resolved[hashes] = resolved
     return resolved
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 from ledger.store import Store
 from projections.clocks import AsOf
+from projections.existing import UnknownParty
 from projections.milestones import ladders
 from projections.parties import party
-from projections.reports.party import UnknownParty
 
 
 def ladders_report(store: Store, as_of: AsOf, bank: str) -> dict[str, Any]:

@@ -12,6 +12,7 @@ from ledger.subjects.guarantees import Payout
 from ledger.subjects.loans import Loan
 from projections.caps import caps, highest_uses
 from projections.clocks import AsOf
+from projections.existing import UnknownParty
 from projections.fold import fold
 from projections.milestones import milestones
 from projections.parties import party
@@ -26,10 +27,6 @@ _LOAN_FACTS: Final = (
     "RecoveryReceived",
     "FactReversed",
 )
-
-
-class UnknownParty(LookupError):
-    """Nobody is registered under the code as known at the position."""
 
 
 def party_report(store: Store, as_of: AsOf, uscc: str, kind: str) -> dict[str, Any]:

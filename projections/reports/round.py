@@ -9,11 +9,8 @@ from ledger import accounts
 from ledger.store import Store
 from projections.balances import balance_fen
 from projections.clocks import AsOf
+from projections.existing import UnknownRound
 from projections.rounds import RoundRow, life, payees, rounds
-
-
-class UnknownRound(LookupError):
-    """No such round as known at the position."""
 
 
 def round_report(store: Store, as_of: AsOf, round_id: str) -> dict[str, Any]:

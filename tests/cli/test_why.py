@@ -6,7 +6,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.program import OPENING, Program, claim
+from tests.cli.program import FIRM, OPENING, Program, claim
 from tests.cli.test_contract import tamper
 from tests.support import fresh_database
 
@@ -104,11 +104,18 @@ def test_what_is_beyond_the_log_is_not_known(words: tuple[str, ...], told: Progr
         ("diff", "firm"),
         ("diff", "firm", "123"),
         ("diff", "public/treasury", "--to-on", "2024-02-30"),
+        ("diff", "round", "nope"),
+        ("diff", "round", "R1", "--from-position", "1", "--to-position", "1"),
+        ("diff", "firm", "91110000101623741K"),
+        ("diff", "bank", "91110000101623741K"),
         ("what-if",),
         ("what-if", "--set", "SX-1.reading.A1=decade"),
         ("what-if", "--rulebook", "/nowhere.toml"),
         ("what-if", "--rulebook", __file__),
         ("sample", "--by", "luck"),
+        ("what-if", "--set", "SX-1.reading.A1=round", "--set", "SX-1.reading.A1=year"),
+        ("sample", "--round", "nope"),
+        ("sample", "--round", "R1", "--known-position", "1"),
         ("sample", "--size", "0"),
         ("sample", "--seed", ""),
     ],
@@ -120,3 +127,28 @@ def test_what_cannot_be_used_is_one_clear_line(words: tuple[str, ...], told: Pro
     assert (answer.code, answer.out) == (2, b"")
     assert answer.complaint
     assert told(*words, KEJIN_LANG="zh").complaint
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [
+        (("diff", "public/treasury", "--from-on", "2024-13-01"), "--from-on"),
+        (("diff", "public/treasury", "--to-on", "2024-13-01"), "--to-on"),
+        (("statement", "public/treasury", "--from", "2024-02-30"), "--from"),
+        (("statement", "public/treasury", "--from", "2024-02-01", "--to", "2024-02-30"), "--to"),
+        (("sample", "--on", "2024-02-30"), "--on"),
+    ],
+    ids=lambda case: case if isinstance(case, str) else "",
+)
+def test_an_unreal_date_is_told_by_its_own_option(words: tuple[str, ...], option: str, told: Program) -> None:
+    """The complaint names the option that the person wrote."""
+    answer = told(*words)
+    assert answer.code == 2
+    assert answer.complaint.startswith(f"{option} '2024-")
+    assert told(*words, KEJIN_LANG="zh").complaint.startswith(f"{option} '2024-")
+
+
+def test_what_there_is_but_moved_nothing_is_no_error(told: Program) -> None:
+    """A party with no account, and a round with no grant, have an empty answer: they exist."""
+    assert told.ask("diff", "bank", FIRM)["lines"] == []
+    assert told.ask("sample", "--round", "R1", "--known-position", "2")["claims"] == []

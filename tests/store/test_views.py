@@ -14,12 +14,13 @@ import pytest
 from ledger.money import YI
 from projections import measures, shelves
 from projections.clocks import AsOf
+from projections.existing import UnknownRound
 from projections.measures import SumsTooLarge
 from projections.milestones import ladder, ladders, milestones
 from projections.parties import find, names, party
 from projections.portfolio import portfolio, total
 from projections.rebuilding import rebuild
-from projections.reports.round import UnknownRound, round_report
+from projections.reports.round import round_report
 from projections.rounds import life, payees, rounds
 from projections.runner import Runner, ensure, statuses
 from projections.verification import run
