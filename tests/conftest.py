@@ -8,9 +8,17 @@ from pathlib import Path
 import pytest
 
 from ledger.server import share
+from tests.cli import forked
 from tests.support import Ledger, fresh_database
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _processes_that_fork() -> Iterator[None]:
+    """They end with the tests."""
+    yield
+    forked.close()
 
 
 @pytest.fixture(scope="session")

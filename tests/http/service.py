@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
+from tests.cli import forked
 from tests.cli.program import PATIENCE_SECONDS, Line, Program, ndjson
 
 
@@ -126,12 +127,12 @@ class Service:
 def start(program: Program, log: Path, *options: object, **environment: str) -> Service:
     """A server that is ready; one that never is fails the test."""
     with log.open("ab") as stream:
-        process = subprocess.Popen(
-            program.words("serve", "--port", "0", "--json", *options),
+        process = forked.start(
+            program.arguments("serve", "--port", "0", "--json", *options),
+            program.variables(**environment),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stream,
-            env=program.variables(**environment),
         )
     assert process.stdout
     hangs = threading.Timer(PATIENCE_SECONDS, process.kill)
