@@ -26,17 +26,32 @@ from projections.runner import ensure
 TODAY = "2026-06-30"
 
 
+_templates: dict[str, str] = {}
+
+
 @contextmanager
-def fresh_database(server_address: str) -> Iterator[str]:
-    """A new empty database on a running server; the address of it."""
+def fresh_database(server_address: str, *, empty: bool = False) -> Iterator[str]:
+    """A new database on a running server, with an empty ledger or with nothing in it; the address of it."""
+    template = "template0" if empty else _template(server_address)
     name = f"t{uuid.uuid4().hex[:12]}"
     with psycopg.connect(server_address, autocommit=True) as connection:
-        connection.execute(f"create database \"{name}\" encoding 'UTF8' template template0")
+        connection.execute(f'create database "{name}" encoding \'UTF8\' template "{template}"')
         address = psycopg.conninfo.make_conninfo(server_address, dbname=name)
         try:
             yield address
         finally:
             connection.execute(f'drop database "{name}" with (force)')
+
+
+def _template(server_address: str) -> str:
+    """The database of a server that ledgers are copied from: made once, as any first use of an empty database does."""
+    if server_address not in _templates:
+        name = f"t{uuid.uuid4().hex[:12]}"
+        with psycopg.connect(server_address, autocommit=True) as connection:
+            connection.execute(f"create database \"{name}\" encoding 'UTF8' template template0")
+        Store.open(psycopg.conninfo.make_conninfo(server_address, dbname=name)).close()
+        _templates[server_address] = name
+    return _templates[server_address]
 
 
 class Ledger:

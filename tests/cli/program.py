@@ -84,11 +84,16 @@ class Program:
     def start(self, *arguments: object, **environment: str) -> subprocess.Popen[bytes]:
         """A command that is running, with pipes at all three ends."""
         pipe = subprocess.PIPE
+        return self.launch(arguments, environment, stdin=pipe, stdout=pipe, stderr=pipe)
+
+    def launch(
+        self, arguments: Iterable[object], environment: dict[str, str], **streams: Any
+    ) -> subprocess.Popen[bytes]:
+        """A command that is running with streams of one's own."""
         words, variables = self.arguments(*arguments), self.variables(**environment)
         if self.from_nothing:
-            words = [sys.executable, "-m", "api", *words]
-            return subprocess.Popen(words, stdin=pipe, stdout=pipe, stderr=pipe, cwd=ROOT, env=variables)
-        return forked.start(words, variables, stdin=pipe, stdout=pipe, stderr=pipe)
+            return subprocess.Popen([sys.executable, "-m", "api", *words], cwd=ROOT, env=variables, **streams)
+        return forked.start(words, variables, **streams)
 
     @staticmethod
     def finish(process: subprocess.Popen[bytes], given: bytes = b"") -> Answer:

@@ -38,7 +38,7 @@ from tests.support import fresh_database
 
 @pytest.fixture
 def kejin(database: str) -> Program:
-    """The program on a new empty database."""
+    """The program on a new ledger."""
     return Program(database)
 
 
@@ -520,7 +520,7 @@ def refused_port() -> int:
 @pytest.mark.parametrize("command", [*COMMANDS, ("verify",), ("database",)], ids=" ".join)
 def test_a_database_that_refuses_is_one_line(command: tuple[str, ...]) -> None:
     """Nobody listens at the address: exit 2, one line that says what to check."""
-    kejin = Program(f"postgresql://somebody:secret@127.0.0.1:{refused_port()}/ledger")
+    kejin = Program(f"postgresql://somebody:secret@127.0.0.1:{refused_port()}/ledger", from_nothing=True)
     answer = kejin(*command, "--json", given=ndjson(*OPENING))
     assert (answer.code, answer.out) == (2, b"")
     assert "cannot connect" in answer.complaint
@@ -560,16 +560,16 @@ def test_a_database_that_does_not_exist_is_named(database: str) -> None:
         "create sequence numbers",
     ],
 )
-def test_a_database_of_someone_else_is_refused_and_untouched(database: str, statement: str) -> None:
+def test_a_database_of_someone_else_is_refused_and_untouched(empty_database: str, statement: str) -> None:
     """A database that holds anything else is named and left as it was, by every command."""
-    with psycopg.connect(database, autocommit=True) as connection:
+    with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute(statement.encode())
         before = relations(connection)
         for command in (("run", "-"), ("caps",), ("database",)):
-            answer = Program(database)(*command, "--json", given=ndjson(*OPENING))
+            answer = Program(empty_database)(*command, "--json", given=ndjson(*OPENING))
             assert (answer.code, answer.out) == (2, b""), answer
             assert "not a Kejin ledger" in answer.complaint
-        answer = Program(database)("verify", "--json")
+        answer = Program(empty_database)("verify", "--json")
         assert answer.code == 1
         assert answer.document["findings"]
         assert relations(connection) == before

@@ -44,9 +44,9 @@ HANGS_SECONDS = 30
 
 
 @pytest.fixture
-def kejin(database: str) -> Program:
+def kejin(empty_database: str) -> Program:
     """The program on a new empty database."""
-    return Program(database)
+    return Program(empty_database)
 
 
 def until(true: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:

@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote, urlencode
 
-from tests.cli import forked
 from tests.cli.program import PATIENCE_SECONDS, Line, Program, ndjson
 
 
@@ -127,9 +126,9 @@ class Service:
 def start(program: Program, log: Path, *options: object, **environment: str) -> Service:
     """A server that is ready; one that never is fails the test."""
     with log.open("ab") as stream:
-        process = forked.start(
-            program.arguments("serve", "--port", "0", "--json", *options),
-            program.variables(**environment),
+        process = program.launch(
+            ("serve", "--port", "0", "--json", *options),
+            environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stream,
