@@ -10,16 +10,17 @@ import pytest
 
 from ledger.server import share
 from tests.cli import forked
-from tests.support import Ledger, fresh_database
+from tests.support import Ledger, fresh_database, remove_made_folder
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
 
 
 @pytest.fixture(scope="session", autouse=True)
-def _processes_that_fork() -> Iterator[None]:
-    """They end with the tests."""
+def _shared_by_all() -> Iterator[None]:
+    """What tests of all modules share ends with them."""
     yield
     forked.close()
+    remove_made_folder()
 
 
 @pytest.fixture(scope="session")

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tests.cli import forked
+from tests.support import copy_made_folder
 
 ROOT = forked.ROOT
 PATIENCE_SECONDS = 240  # for what only a hang exceeds
@@ -143,8 +144,10 @@ class Program:
 
 
 @contextmanager
-def data_folder(path: Path, **environment: str) -> Iterator[Program]:
-    """A program on a data folder whose server is stopped at the end."""
+def data_folder(path: Path, *, absent: bool = False, **environment: str) -> Iterator[Program]:
+    """A program on a data folder with an empty database, or without one yet; its server is stopped at the end."""
+    if not absent:
+        copy_made_folder(path)
     program = Program(data=path, environment=environment)
     try:
         yield program

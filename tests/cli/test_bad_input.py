@@ -520,7 +520,7 @@ def refused_port() -> int:
 @pytest.mark.parametrize("command", [*COMMANDS, ("verify",), ("database",)], ids=" ".join)
 def test_a_database_that_refuses_is_one_line(command: tuple[str, ...]) -> None:
     """Nobody listens at the address: exit 2, one line that says what to check."""
-    kejin = Program(f"postgresql://somebody:secret@127.0.0.1:{refused_port()}/ledger", from_nothing=True)
+    kejin = Program(f"postgresql://somebody:secret@127.0.0.1:{refused_port()}/ledger")
     answer = kejin(*command, "--json", given=ndjson(*OPENING))
     assert (answer.code, answer.out) == (2, b"")
     assert "cannot connect" in answer.complaint
@@ -678,7 +678,7 @@ def test_wrong_arguments_are_told_in_chinese_only(kejin: Program, words: tuple[s
 
 def test_a_data_folder_in_a_place_with_blanks_and_chinese_works(tmp_path: Path) -> None:
     """A folder's name may hold blanks, quotes and Chinese characters."""
-    with data_folder(tmp_path / "账 本 'of' \"mine\"") as kejin:
+    with data_folder(tmp_path / "账 本 'of' \"mine\"", absent=True) as kejin:
         kejin.record(*OPENING, certify())
         assert len(kejin.events()) == 6
 

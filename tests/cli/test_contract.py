@@ -630,8 +630,8 @@ def test_a_data_folder_may_be_absent_or_empty_and_wins_over_the_environment(
     empty = tmp_path / "empty"
     empty.mkdir()
     with (
-        data_folder(empty, KEJIN_DATABASE_URL=empty_database) as first,
-        data_folder(tmp_path / "a" / "b") as second,
+        data_folder(empty, absent=True, KEJIN_DATABASE_URL=empty_database) as first,
+        data_folder(tmp_path / "a" / "b", absent=True) as second,
     ):
         assert first.ask("caps") == []
         assert second.events() == []
@@ -643,7 +643,7 @@ def test_a_data_folder_may_be_absent_or_empty_and_wins_over_the_environment(
 
 def test_database_keeps_the_embedded_server_until_stop(tmp_path: Path) -> None:
     """`kejin database` starts the server, which stays, answers at that address, and goes with --stop."""
-    with data_folder(tmp_path / "data") as kejin:
+    with data_folder(tmp_path / "data", absent=True) as kejin:
         address = kejin("database").out.decode().strip()
         assert address.startswith("postgresql://")
         kejin.record(*OPENING)

@@ -74,6 +74,7 @@ class Zygote:
 
     def watch(self, pid: int, descriptors: list[int]) -> None:
         """Keep of a child what tells its end, and nothing else."""
+        assert sys.platform == "linux"
         for descriptor in descriptors[:STREAMS]:
             os.close(descriptor)
         waiting = socket.socket(fileno=descriptors[STREAMS])

@@ -217,7 +217,7 @@ def test_one_file_by_many_is_recorded_once(kejin: Program, piece: str) -> None:
 
 def test_the_first_start_of_many_on_one_absent_folder(tmp_path: Path) -> None:
     """Processes that come at once to an absent folder find one server, one schema, one ledger."""
-    with data_folder(tmp_path / "data") as kejin:
+    with data_folder(tmp_path / "data", absent=True) as kejin:
         started = [kejin.start("run", "-", "--json") for _ in range(PROCESSES)]
         for process in started:
             assert process.stdin
