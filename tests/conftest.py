@@ -5,19 +5,29 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+import psycopg
 import pytest
 
 from ledger.server import share
-from tests.support import Ledger, fresh_database
+from tests.cli import forked
+from tests.support import Ledger, fresh_database, remove_made_folder
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _shared_by_all() -> Iterator[None]:
+    """What tests of all modules share ends with them."""
+    yield
+    forked.close()
+    remove_made_folder()
 
 
 @pytest.fixture(scope="session")
 def embedded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """The address of a running embedded server."""
     with share(tmp_path_factory.mktemp("embedded") / "data") as server:
-        yield server.address()
+        yield _hasty(server.address())
 
 
 @pytest.fixture(scope="session")
@@ -26,7 +36,16 @@ def debian_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     if not (DEBIAN_15 / "postgres").exists():
         pytest.skip("Debian's postgresql-15 is not installed (make test installs it when run as root)")
     with share(tmp_path_factory.mktemp("debian15") / "data", binaries=DEBIAN_15) as server:
-        yield server.address()
+        yield _hasty(server.address())
+
+
+def _hasty(address: str) -> str:
+    """Let a server that is gone after the tests not wait for the disk; tests of durability start their own."""
+    with psycopg.connect(address, autocommit=True) as connection:
+        for setting in ("fsync", "full_page_writes"):
+            connection.execute(f"alter system set {setting} = off")
+        connection.execute("select pg_reload_conf()")
+    return address
 
 
 @pytest.fixture(params=["embedded_server", "debian_server"])
@@ -38,8 +57,15 @@ def any_server(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def database(embedded_server: str) -> Iterator[str]:
-    """A new empty database on the embedded server."""
+    """A new database with an empty ledger on the embedded server."""
     with fresh_database(embedded_server) as address:
+        yield address
+
+
+@pytest.fixture
+def empty_database(embedded_server: str) -> Iterator[str]:
+    """A new database with nothing in it on the embedded server."""
+    with fresh_database(embedded_server, empty=True) as address:
         yield address
 
 

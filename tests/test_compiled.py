@@ -62,6 +62,8 @@ def told(seed: int) -> bytes:
 
 def python(code: str, root: Path = ROOT, **environment: str) -> bytes:
     """What a Python of its own prints, with the packages of a folder."""
+    if root != ROOT:  # bytecode would hide a source that changes twice within a second
+        environment["PYTHONDONTWRITEBYTECODE"] = "1"
     done = subprocess.run(
         [sys.executable, "-c", code],
         cwd=root,

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -13,7 +12,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-ROOT = Path(__file__).resolve().parents[2]
+from tests.cli import forked
+from tests.support import copy_made_folder
+
+ROOT = forked.ROOT
 PATIENCE_SECONDS = 240  # for what only a hang exceeds
 
 FIRM = "91350100M000100Y43"
@@ -73,6 +75,7 @@ class Program:
     address: str | None = None
     data: Path | None = None
     environment: dict[str, str] = field(default_factory=dict)
+    from_nothing: bool = False  # every process makes its imports anew, as a user's does
 
     def __call__(self, *arguments: object, given: bytes | None = None, **environment: str) -> Answer:
         """Run one command to its end; `given` is its standard input."""
@@ -81,14 +84,17 @@ class Program:
 
     def start(self, *arguments: object, **environment: str) -> subprocess.Popen[bytes]:
         """A command that is running, with pipes at all three ends."""
-        return subprocess.Popen(
-            self.words(*arguments),
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            cwd=ROOT,
-            env=self.variables(**environment),
-        )
+        pipe = subprocess.PIPE
+        return self.launch(arguments, environment, stdin=pipe, stdout=pipe, stderr=pipe)
+
+    def launch(
+        self, arguments: Iterable[object], environment: dict[str, str], **streams: Any
+    ) -> subprocess.Popen[bytes]:
+        """A command that is running with streams of one's own."""
+        words, variables = self.arguments(*arguments), self.variables(**environment)
+        if self.from_nothing:
+            return subprocess.Popen([sys.executable, "-m", "api", *words], cwd=ROOT, env=variables, **streams)
+        return forked.start(words, variables, **streams)
 
     @staticmethod
     def finish(process: subprocess.Popen[bytes], given: bytes = b"") -> Answer:
@@ -100,17 +106,19 @@ class Program:
             raise
         return Answer(process.returncode, out, err.decode())
 
-    def words(self, *arguments: object) -> list[str]:
-        """The command line."""
+    def arguments(self, *arguments: object) -> list[str]:
+        """The command line behind the name of the program."""
         folder = [] if self.data is None else ["--data", str(self.data)]
-        return [sys.executable, "-m", "api", *map(str, arguments), *folder]
+        return [*map(str, arguments), *folder]
+
+    def words(self, *arguments: object) -> list[str]:
+        """The command line, for those who start it themselves."""
+        return [sys.executable, "-m", "api", *self.arguments(*arguments)]
 
     def variables(self, **environment: str) -> dict[str, str]:
         """The environment: nothing of the tester's own languages and ledgers."""
-        foreign = ("KEJIN_", "LC_", "LANG", "PG")
-        plain = {name: value for name, value in os.environ.items() if not name.startswith(foreign)}
         named = {} if self.address is None else {"KEJIN_DATABASE_URL": self.address}
-        return {**plain, "KEJIN_LANG": "en", **named, **self.environment, **environment}
+        return {**forked.plain_environment(), "KEJIN_LANG": "en", **named, **self.environment, **environment}
 
     def run(self, *lines: Line | str | bytes, options: Iterable[object] = ()) -> Answer:
         """`kejin run - --json` of lines."""
@@ -136,8 +144,10 @@ class Program:
 
 
 @contextmanager
-def data_folder(path: Path, **environment: str) -> Iterator[Program]:
-    """A program on a data folder whose server is stopped at the end."""
+def data_folder(path: Path, *, absent: bool = False, **environment: str) -> Iterator[Program]:
+    """A program on a data folder with an empty database, or without one yet; its server is stopped at the end."""
+    if not absent:
+        copy_made_folder(path)
     program = Program(data=path, environment=environment)
     try:
         yield program

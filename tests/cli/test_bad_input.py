@@ -39,7 +39,7 @@ from tests.support import fresh_database
 
 @pytest.fixture
 def kejin(database: str) -> Program:
-    """The program on a new empty database."""
+    """The program on a new ledger."""
     return Program(database)
 
 
@@ -598,16 +598,16 @@ def test_a_role_that_may_not_make_a_ledger_is_told_what_to_do(database: str) -> 
         "create sequence numbers",
     ],
 )
-def test_a_database_of_someone_else_is_refused_and_untouched(database: str, statement: str) -> None:
+def test_a_database_of_someone_else_is_refused_and_untouched(empty_database: str, statement: str) -> None:
     """A database that holds anything else is named and left as it was, by every command."""
-    with psycopg.connect(database, autocommit=True) as connection:
+    with psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute(statement.encode())
         before = relations(connection)
         for command in (("run", "-"), ("caps",), ("database",)):
-            answer = Program(database)(*command, "--json", given=ndjson(*OPENING))
+            answer = Program(empty_database)(*command, "--json", given=ndjson(*OPENING))
             assert (answer.code, answer.out) == (2, b""), answer
             assert "not a Kejin ledger" in answer.complaint
-        answer = Program(database)("verify", "--json")
+        answer = Program(empty_database)("verify", "--json")
         assert answer.code == 1
         assert answer.document["findings"]
         assert relations(connection) == before
@@ -716,7 +716,7 @@ def test_wrong_arguments_are_told_in_chinese_only(kejin: Program, words: tuple[s
 
 def test_a_data_folder_in_a_place_with_blanks_and_chinese_works(tmp_path: Path) -> None:
     """A folder's name may hold blanks, quotes and Chinese characters."""
-    with data_folder(tmp_path / "账 本 'of' \"mine\"") as kejin:
+    with data_folder(tmp_path / "账 本 'of' \"mine\"", absent=True) as kejin:
         kejin.record(*OPENING, certify())
         assert len(kejin.events()) == 6
 

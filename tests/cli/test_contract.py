@@ -6,6 +6,7 @@ import getpass
 import hashlib
 import json
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
 from typing import Any
@@ -54,7 +55,7 @@ CLAIM_EXAMPLE = (
 
 @pytest.fixture
 def kejin(database: str) -> Program:
-    """The program on a new empty database."""
+    """The program on a new ledger."""
     return Program(database)
 
 
@@ -479,8 +480,9 @@ def test_known_at_is_the_position_of_that_instant(kejin: Program) -> None:
     assert early.complaint.startswith("not_known: ")
 
 
-def test_an_empty_ledger_answers(kejin: Program) -> None:
+def test_an_empty_ledger_answers(empty_database: str) -> None:
     """On a new ledger every read succeeds and says that nothing is there."""
+    kejin = Program(empty_database)
     assert kejin.events() == []
     assert kejin.ask("caps") == kejin.ask("milestones") == []
     assert kejin.ask("balance", "public/treasury")["balance_fen"] == 0
@@ -606,9 +608,9 @@ def test_an_unknown_check_is_unusable(told: Program) -> None:
 # --- database and data folders ------------------------------------------------------------------------
 
 
-def test_database_names_what_is_in_use(database: str) -> None:
+def test_database_names_what_is_in_use(empty_database: str) -> None:
     """`kejin database` prints the owner's address on one line, also with --json, and has set the ledger up."""
-    kejin = Program(database)
+    kejin = Program(empty_database)
     plain = kejin("database")
     assert (plain.code, plain.err) == (0, "")
     assert plain.out.count(b"\n") == 1
@@ -622,26 +624,26 @@ def test_database_names_what_is_in_use(database: str) -> None:
 
 
 def test_a_data_folder_may_be_absent_or_empty_and_wins_over_the_environment(
-    tmp_path: Path, database: str
+    tmp_path: Path, empty_database: str
 ) -> None:
     """Any command makes the ledger of an absent or empty folder; KEJIN_DATABASE_URL is then not looked at."""
     empty = tmp_path / "empty"
     empty.mkdir()
     with (
-        data_folder(empty, KEJIN_DATABASE_URL=database) as first,
-        data_folder(tmp_path / "a" / "b") as second,
+        data_folder(empty, absent=True, KEJIN_DATABASE_URL=empty_database) as first,
+        data_folder(tmp_path / "a" / "b", absent=True) as second,
     ):
         assert first.ask("caps") == []
         assert second.events() == []
         first.record(*OPENING)
         assert len(first.events()) == 5
         assert second("caps", "--json", KEJIN_DATABASE_URL="garbage").document == []
-    assert Program(database).events() == []
+    assert Program(empty_database).events() == []
 
 
 def test_database_keeps_the_embedded_server_until_stop(tmp_path: Path) -> None:
     """`kejin database` starts the server, which stays, answers at that address, and goes with --stop."""
-    with data_folder(tmp_path / "data") as kejin:
+    with data_folder(tmp_path / "data", absent=True) as kejin:
         address = kejin("database").out.decode().strip()
         assert address.startswith("postgresql://")
         kejin.record(*OPENING)
@@ -659,6 +661,7 @@ def test_database_keeps_the_embedded_server_until_stop(tmp_path: Path) -> None:
 
 def test_for_people(told: Program) -> None:
     """Without --json people get text and the same exit codes; a summary of a run goes to standard error."""
+    told = replace(told, from_nothing=True)
     for words in (*READS, ("events",), ("explain", "9"), ("verify",), ("events", "--tag", "claim:C1")):
         answer = told(*words)
         assert (answer.code, answer.err) == (0, ""), answer

@@ -21,7 +21,7 @@ KEY_FILE = "signing-key"
 def told(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Program]:
     """A data folder with a short history; its server stays up meanwhile."""
     folder = tmp_path_factory.mktemp("folder") / "data"
-    with data_folder(folder) as kejin:
+    with data_folder(folder, absent=True) as kejin:
         kejin.ask("database")
         kejin.record(*OPENING, claim(), publicise(), pay())
         yield kejin

@@ -44,9 +44,9 @@ HANGS_SECONDS = 30
 
 
 @pytest.fixture
-def kejin(database: str) -> Program:
+def kejin(empty_database: str) -> Program:
     """The program on a new empty database."""
-    return Program(database)
+    return Program(empty_database)
 
 
 def until(true: Callable[[], bool], seconds: float = PATIENCE_SECONDS) -> None:
@@ -403,7 +403,7 @@ def fill(disk: Path, left_bytes: int) -> Path:
 def test_the_first_start_on_a_full_disk_is_one_line(small_disk: Path) -> None:
     """No room for a database: exit 2, one line that says so; with room the same command succeeds."""
     ballast = fill(small_disk, 10 * MIB)
-    with data_folder(small_disk / "data") as kejin:
+    with data_folder(small_disk / "data", absent=True) as kejin:
         answer = kejin("run", "-", "--json", given=ndjson(*OPENING))
         assert (answer.code, answer.out) == (2, b"")
         assert "disk is full" in answer.complaint
@@ -451,8 +451,15 @@ def test_a_disk_that_runs_full_under_a_server_that_stays(small_disk: Path) -> No
         assert answer.code == 2, answer
         assert "disk is full" in answer.complaint or "run the same again" in answer.complaint
         ballast.unlink()
+        until(lambda: is_back(kejin))
         resumed(kejin, lines, answer)
         kejin("database", "--stop")
+
+
+def is_back(kejin: Program) -> bool:
+    """Whether a server that a full disk made recover takes connections; until then commands say so in one line."""
+    answer = kejin("caps", "--json")
+    return answer.code == 0 or "cannot connect to the database" not in answer.complaint
 
 
 def resumed(kejin: Program, lines: Sequence[Line], broken: Answer) -> None:

@@ -24,7 +24,7 @@ KNOWN = discover()
 
 @pytest.fixture
 def kejin(database: str) -> Program:
-    """The program on a new empty database."""
+    """The program on a new ledger."""
     return Program(database)
 
 

@@ -40,9 +40,9 @@ PIECES = {"line by line": (1, 1), "in pieces": (1, 9), "at once": (10_000, 10_00
 
 
 @pytest.fixture
-def kejin(database: str) -> Program:
+def kejin(empty_database: str) -> Program:
     """The program on a new empty database."""
-    return Program(database)
+    return Program(empty_database)
 
 
 def feed(kejin: Program, files: Sequence[Sequence[Line]], piece: tuple[int, int]) -> list[list[Any]]:
@@ -217,7 +217,7 @@ def test_one_file_by_many_is_recorded_once(kejin: Program, piece: str) -> None:
 
 def test_the_first_start_of_many_on_one_absent_folder(tmp_path: Path) -> None:
     """Processes that come at once to an absent folder find one server, one schema, one ledger."""
-    with data_folder(tmp_path / "data") as kejin:
+    with data_folder(tmp_path / "data", absent=True) as kejin:
         started = [kejin.start("run", "-", "--json") for _ in range(PROCESSES)]
         for process in started:
             assert process.stdin
@@ -278,7 +278,7 @@ def at_work(kejin: Program, files: Sequence[Sequence[Line]]) -> Iterator[threadi
     assert not failures, failures
 
 
-def test_a_reader_never_sees_a_gap(kejin: Program, database: str) -> None:
+def test_a_reader_never_sees_a_gap(kejin: Program, empty_database: str) -> None:
     """While many write, every reading of the log is gapless and begins with the reading before it, and a balance
     as known at a position is what those events say."""
     kejin.record(open_round(budget_fen=10**12), *OPENING[1:3], draw(principal_fen=10**11))
@@ -286,7 +286,7 @@ def test_a_reader_never_sees_a_gap(kejin: Program, database: str) -> None:
     polls = 0
     with (
         at_work(kejin, claims(Random(4), 1000, 200)) as done,
-        psycopg.connect(database, autocommit=True) as poll,
+        psycopg.connect(empty_database, autocommit=True) as poll,
     ):
         while not done.is_set():
             answer = kejin.ask("balance", f"quota/shanxi.loan_interest.firm/{FIRM}")

@@ -126,12 +126,12 @@ class Service:
 def start(program: Program, log: Path, *options: object, **environment: str) -> Service:
     """A server that is ready; one that never is fails the test."""
     with log.open("ab") as stream:
-        process = subprocess.Popen(
-            program.words("serve", "--port", "0", "--json", *options),
+        process = program.launch(
+            ("serve", "--port", "0", "--json", *options),
+            environment,
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=stream,
-            env=program.variables(**environment),
         )
     assert process.stdout
     hangs = threading.Timer(PATIENCE_SECONDS, process.kill)

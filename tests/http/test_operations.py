@@ -49,7 +49,7 @@ def test_figures_count_commits_sizes_and_refusals(service: Service) -> None:
 def test_logs_are_lines_of_json_with_request_id_and_position(database: str, tmp_path: Path) -> None:
     """Each request is one line; the id is that of the answer's header, the positions those recorded."""
     log = tmp_path / "log"
-    with serving(Program(database), log) as service:
+    with serving(Program(database, from_nothing=True), log) as service:
         answer = service.post(OPENING[0])
     lines = [json.loads(line) for line in log.read_text().splitlines()]
     (line,) = [line for line in lines if line.get("request_id") == answer.headers["x-request-id"]]

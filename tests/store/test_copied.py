@@ -67,7 +67,7 @@ def some_event(random: Random, number: int) -> PendingEvent:
 def rows(any_server: str) -> Iterator[Rows]:
     """A log of such events, its rows as COPY sends them, the paths of its accounts."""
     random, range_ = Random(7), {"after": 0, "until": 300}
-    with fresh_database(any_server) as address, Store.open(address) as store:
+    with fresh_database(any_server, empty=True) as address, Store.open(address) as store:
         with store.turn() as turn:
             turn.append([some_event(random, number) for number in range(300)], "tester")
         with (

@@ -36,7 +36,7 @@ PATIENCE = 60.0
 
 @pytest.fixture
 def address(any_server: str) -> Iterator[str]:
-    """A new empty database on each server in turn."""
+    """A new database with an empty ledger on each server in turn."""
     with fresh_database(any_server) as address:
         yield address
 
