@@ -76,9 +76,9 @@ def test_every_variable_that_libpq_knows_is_tried(folder: tuple[Program, str]) -
 
 def test_a_server_is_started_and_stopped_whatever_libpqs_variables_say(tmp_path: Path) -> None:
     """A folder's server is made, used and stopped at the end under hostile variables."""
-    with data_folder(tmp_path / "data", **HOSTILE) as kejin:
-        kejin.record(*OPENING)
-        assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
+    kejin = Program(data=tmp_path / "data", environment=dict(HOSTILE))
+    kejin.record(*OPENING)
+    assert not (tmp_path / "data" / "postgres" / "postmaster.pid").exists()
 
 
 def test_variables_of_libpq_count_for_a_named_database(database: str) -> None:

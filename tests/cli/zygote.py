@@ -28,7 +28,11 @@ def load(serving: bool) -> None:
     """Import what commands import; what the service needs as well only for it."""
     from api import cli
 
-    names = ["api.main", *(f"{cli.__name__}.{module.name}" for module in pkgutil.iter_modules(cli.__path__))]
+    names = [
+        "api.main",
+        "api.command_line",
+        *(f"{cli.__name__}.{module.name}" for module in pkgutil.iter_modules(cli.__path__)),
+    ]
     for name in [*names, "api.recording", "ledger.pipeline", *(["api.service.serving"] if serving else [])]:
         importlib.import_module(name)
     gc.collect()
