@@ -21,6 +21,8 @@ from projections.forking import Fork
 from projections.runner import RANGE_POSITIONS, REBUILD_LOCK, Progress, Runner, begun
 from projections.shelves import Shelf
 
+#: So long at most the tables of an old generation are waited for: far less than PostgreSQL's deadlock_timeout.
+_LOCK_MILLISECONDS: Final = 100
 #: What may be left to fold at the swap itself, while readers wait.
 _SWAP_POSITIONS: Final = 2_000
 
@@ -94,8 +96,7 @@ class _Rebuilding:
                     if version == projection.version and name not in self._shelves:
                         self._shelves[name] = shelf
                     else:
-                        with self._store.connection.transaction():
-                            shelves.drop(shelf)
+                        _drop(shelf)
             if projection.name not in self._shelves:
                 with self._store.connection.transaction():
                     self._shelves[projection.name] = begun(self._store, projection)
@@ -210,8 +211,21 @@ class _Rebuilding:
     def drop_old(self) -> None:
         """Drop what was read before."""
         for shelf in self._old:
-            with self._store.connection.transaction():
+            _drop(shelf)
+
+
+def _drop(shelf: Shelf) -> None:
+    """Drop a generation, at once or not at all: who reads or folds it holds some of its tables and may want others, of
+    which we must hold none while we wait."""
+    connection = shelf.store.connection
+    while True:
+        try:
+            with connection.transaction():
+                connection.execute(f"set local lock_timeout = '{_LOCK_MILLISECONDS}ms'")
                 shelves.drop(shelf)
+            return
+        except psycopg.errors.LockNotAvailable:
+            time.sleep(_LOCK_MILLISECONDS / 1000)
 
 
 def _halves(known: Sequence[Projection]) -> tuple[list[Projection], list[Projection]]:

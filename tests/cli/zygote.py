@@ -18,7 +18,8 @@ import signal
 import socket
 import sys
 import threading
-from typing import Any
+from io import TextIOWrapper
+from typing import Any, TextIO
 
 LENGTH = 4
 STREAMS = 3
@@ -107,11 +108,25 @@ class Zygote:
             os.dup2(descriptor, number)
         for descriptor in descriptors:
             os.close(descriptor)
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            setattr(sys, name, opened(number, getattr(sys, name)))
         signal.signal(signal.SIGINT, signal.default_int_handler)
         os.chdir(request["folder"])
         os.environ.clear()
         os.environ.update(request["environment"])
         sys.argv[1:] = request["arguments"]
+
+
+def opened(number: int, like: TextIO) -> TextIO:
+    """A standard stream as Python opens it, on what the descriptor is now."""
+    assert isinstance(like, TextIOWrapper)
+    return TextIOWrapper(
+        open(number, "wb" if number else "rb", closefd=False),
+        like.encoding,
+        like.errors,
+        line_buffering=like.line_buffering,
+        write_through=like.write_through,
+    )
 
 
 def leave(code: Any) -> None:

@@ -250,6 +250,27 @@ def test_a_rebuild_that_differs_is_not_swapped_in(ledger: Ledger, database: str)
     )
 
 
+def test_who_holds_an_old_generation_gets_all_of_it(ledger: Ledger, database: str, runner: Runner) -> None:
+    """A reader that has one of its tables and asks for another is not killed for it: the drop comes after it."""
+    until = filled(ledger, 9, 60)
+    ensure(ledger.store, until)
+    old = live(ledger)
+    waits = "select from pg_locks join pg_database d on d.oid = database where not granted and datname = %s"
+    dropping = threading.Thread(target=rebuild, args=(runner, ["balances"], silent))
+    with psycopg.connect(database) as reader, psycopg.connect(database, autocommit=True) as watching:
+        reader.execute(f"select count(*) from {old.schema}.folios")
+        dropping.start()
+        while not watching.execute(waits, (watching.info.dbname,)).rowcount:
+            pass
+        named = "select tablename from pg_tables where schemaname = %s"
+        tables = [row[0] for row in reader.execute(named, (old.schema,))]
+        assert len(tables) > 1
+        for table in tables:
+            reader.execute(f"select count(*) from {old.schema}.{table}")
+    dropping.join()
+    assert live(ledger) != old
+
+
 def test_the_first_and_the_last_day_of_the_calendar(ledger: Ledger, runner: Runner) -> None:
     """Dates from the year 1 to 9999 stand where they belong, however they are folded."""
     adjust = {"command": "adjust-budget", "round": "R1", "document": "d"}
