@@ -308,16 +308,16 @@ class Store:
         """Whole events with after < position <= until, in order, in constant memory. No transaction stays open while
         they are looked at: the log does not change, and whoever pages through it must hold up nobody."""
         query = _QUERIES["stored_events" if tag is None else "stored_events_of_tag"]
-        limit = _FIRST_EVENTS
-        while after < until:
+        limit, is_more = _FIRST_EVENTS, True
+        while is_more:
             asked = {"after": after, "until": until, "tag": tag, "type": event_type, "limit": limit}
             with self.connection.cursor(row_factory=tuple_row, binary=True) as cursor:
                 rows = cursor.execute(query, asked).fetchall()
             self._learn_paths([account for row in rows for account in row[6]])
             for row in rows:
                 yield self._stored(row)
-            after = rows[-1][0] if len(rows) == limit else until
-            limit = _EVENTS_AT_ONCE
+            is_more = len(rows) == limit and rows[-1][0] < until
+            after, limit = rows[-1][0] if rows else until, _EVENTS_AT_ONCE
 
     def stored_events_at(self, positions: Sequence[int]) -> list[StoredEvent]:
         """The whole events at positions, in order."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,6 +14,9 @@ from tests.cli import forked
 from tests.support import Ledger, fresh_database, remove_made_folder
 
 DEBIAN_15 = Path("/usr/lib/postgresql/15/bin")
+
+# Under nohup, or where the terminal is gone, commands would inherit that SIGHUP is ignored, which some tests send.
+signal.signal(signal.SIGHUP, signal.SIG_DFL)
 
 
 @pytest.fixture(scope="session", autouse=True)

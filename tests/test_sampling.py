@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from projections import sampling
+from projections.existing import UnknownRound
 from tests.cli.program import BANK, claim, draw, open_round, pay, publicise, register
 from tests.histories import PLAIN, history
 from tests.support import Ledger, fresh_database
@@ -99,4 +100,5 @@ def test_the_working_list_names_what_to_prove(ledger: Ledger) -> None:
     (row,) = found["claims"]
     assert row["positions"] == [5, 6, 7, 8]
     assert found["population"] == {"claims": 1, "total_fen": 6_000_000}
-    assert sampling.document(ledger.store, 8, "random", 5, "s", "R2")["claims"] == []
+    with pytest.raises(UnknownRound):
+        sampling.document(ledger.store, 8, "random", 5, "s", "R2")

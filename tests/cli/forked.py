@@ -77,7 +77,9 @@ class Forked(subprocess.Popen[bytes]):
         self.pid = int.from_bytes(begun, "big")
         self._child_created = True
 
-    def _internal_poll(self, *_: Any, **__: Any) -> int | None:
+    def _internal_poll(self, _deadstate: int | None = None, **_: Any) -> int | None:
+        if self._told.fileno() < 0:  # nobody waited for it, and it is looked at when another begins
+            return _deadstate
         return self._ended(0)
 
     def _wait(self, timeout: float | None) -> int:

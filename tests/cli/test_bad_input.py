@@ -567,11 +567,13 @@ def role(database: str) -> Iterator[Program]:
 @pytest.mark.parametrize(
     "command", [("run", "-"), ("rebuild",), ("projections", "--follow"), ("verify",)], ids=" ".join
 )
-def test_a_second_connection_that_is_refused_is_one_line(database: str, command: tuple[str, ...]) -> None:
+def test_a_second_connection_that_is_refused_is_one_line(
+    empty_database: str, command: tuple[str, ...]
+) -> None:
     """A role that may have one connection: what needs two ends with exit 2 and one line; verify too, which then knows
     nothing of the ledger and finds nothing."""
-    name = psycopg.conninfo.conninfo_to_dict(database)["dbname"]
-    with role(database) as kejin, psycopg.connect(database, autocommit=True) as connection:
+    name = psycopg.conninfo.conninfo_to_dict(empty_database)["dbname"]
+    with role(empty_database) as kejin, psycopg.connect(empty_database, autocommit=True) as connection:
         connection.execute(f'alter database "{name}" owner to somebody'.encode())
         kejin.record(*OPENING)
         connection.execute(b"alter role somebody connection limit 1")
@@ -580,9 +582,9 @@ def test_a_second_connection_that_is_refused_is_one_line(database: str, command:
         assert "too many connections for role" in answer.complaint
 
 
-def test_a_role_that_may_not_make_a_ledger_is_told_what_to_do(database: str) -> None:
+def test_a_role_that_may_not_make_a_ledger_is_told_what_to_do(empty_database: str) -> None:
     """An empty database where the role may not create tables: exit 2, one line that says what to grant."""
-    with role(database) as kejin:
+    with role(empty_database) as kejin:
         answer = kejin("run", "-", "--json", given=ndjson(*OPENING))
         assert (answer.code, answer.out) == (2, b""), answer
         assert "role somebody may not make a ledger" in answer.complaint

@@ -82,7 +82,7 @@ def test_an_interrupt_of_a_long_run_is_one_line(tmp_path: Path) -> None:
 def test_an_interrupt_while_the_database_is_made_is_one_line(tmp_path: Path) -> None:
     """Ctrl-C in the first second of a new folder: one line, no server, and the next command makes it."""
     data = tmp_path / "data"
-    with data_folder(data) as kejin:
+    with data_folder(data, absent=True) as kejin:
         process = kejin.start("events", "--json")
         while not (data / "postgres.new").exists():
             assert process.poll() is None

@@ -158,11 +158,11 @@ def test_verification_looks_at_what_was_signed(tmp_path: Path) -> None:
         address = kejin.ask("database")["address"]
         kejin.record(*OPENING, claim())
         with serving(kejin, tmp_path / "log") as service:
-            assert service.read("/v1/verification?check=log")["ok"]
+            assert service.read("/v1/verification", check="log")["ok"]
             with psycopg.connect(address, autocommit=True) as owner:
                 owner.execute("alter table events disable trigger all")
                 owner.execute("delete from events where position > 5")
-            found = service.read("/v1/verification?check=log")
+            found = service.read("/v1/verification", check="log")
             assert not found["ok"]
             assert 6 in [finding.get("position") for finding in found["findings"]]
 

@@ -171,7 +171,9 @@ def test_a_key_that_took_the_place_of_ours_is_followed(database: str, tmp_path: 
         signer.checkpoint()
         keyring.replace(new)
         with owner(database) as connection:
-            connection.execute("delete from events where position > 2")
+            connection.execute(
+                "delete from events where position > 2; delete from event_tags where position > 2"
+            )
         with pytest.raises(Contradiction):
             signer.checkpoint()
         append(store, 2)
