@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -18,7 +17,6 @@ from ledger.notes import NotANote, SigningKey, VerifierKey
 from ledger.server import default_data_dir
 from ledger.signer import Contradiction, Signer
 from ledger.store import Store
-from projections.verification.checkpoints import Held, Outside
 
 KEY_VARIABLE: Final = "KEJIN_SIGNING_KEY"
 
@@ -72,23 +70,6 @@ def read_key(text: str) -> VerifierKey:
         return VerifierKey.read(file.read_text(encoding="utf-8") if file.is_file() else text)
     except (NotANote, OSError, ValueError):
         raise Problem(say(f"--key {text!r} is no public key", f"--key {text!r} 不是公钥")) from None
-
-
-def outside_of(data: Path | None, files: Sequence[Path] = (), key: str | None = None) -> Outside:
-    """What a check compares the log with: the public key given, else our own; the newest checkpoint beside our own
-    key, and those given. Raises Problem."""
-    own = own_key(data, make=False)
-    keys = [own[1].verifier] if own else []
-    held = [Held(str(path), path.read_text(encoding="utf-8", errors="replace")) for path in files]
-    if own:
-        beside = own[0].note_path
-        if beside.exists():
-            held.append(Held(str(beside), beside.read_text(encoding="utf-8", errors="replace")))
-    if key is not None:
-        keys = [read_key(key)]
-    elif held and not keys:
-        raise Problem(say("who signed it? name the public key with --key", "请用 --key 指明签名公钥"))
-    return Outside(keys, held)
 
 
 class Signing:

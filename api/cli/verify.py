@@ -10,10 +10,10 @@ import psycopg
 import typer
 
 from api.language import say
+from api.outside import outside_of
 from api.printing import print_json
 from api.problems import Problem, database_problem
 from api.session import Data, Json, database_address, share_server
-from api.signing import outside_of
 from ledger.connection import CannotConnect, StoreError
 from ledger.store import Store
 from projections.verification import CHECKS, run

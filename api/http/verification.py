@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import Mapping
 from typing import Any, Final
 
+from api.outside import outside_of
 from api.problems import Problem
 from api.roles import VERIFY
 from api.service import schemas
@@ -16,7 +17,6 @@ from api.service.parameters import CLOCKS, word
 from api.service.problems import HttpProblem
 from api.service.reads import clocks_of, echo
 from api.service.requests import Reply, Request, json_bytes
-from api.signing import outside_of
 from ledger.catalogue import Catalogue
 from ledger.store import Store
 from projections.clocks import AsOf
