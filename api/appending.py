@@ -6,7 +6,6 @@ import gc
 import json
 import logging
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import Any, Final
 
 import psycopg
 
+from api import interrupts
 from api.language import write_utf8
 from api.session import tell_who_is_waited_for
 from api.signing import begun
@@ -58,8 +58,7 @@ def start(address: str, data: Path | None, principal: str, *, sign: bool) -> Pro
 def main(**told: Any) -> None:
     """The process itself."""
     # It ends with its parent, at the end of its input, also where a whole group of processes is told to end.
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, signal.SIG_IGN)
+    interrupts.ignore()
     write_utf8()
     if told["tell"]:
         tell_who_is_waited_for()

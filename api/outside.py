@@ -16,13 +16,17 @@ def outside_of(data: Path | None, files: Sequence[Path] = (), key: str | None = 
     key, and those given. Raises Problem."""
     own = own_key(data, make=False)
     keys = [own[1].verifier] if own else []
-    held = [Held(str(path), path.read_text(encoding="utf-8", errors="replace")) for path in files]
-    if own:
-        beside = own[0].note_path
-        if beside.exists():
-            held.append(Held(str(beside), beside.read_text(encoding="utf-8", errors="replace")))
+    beside = [own[0].note_path] if own and own[0].note_path.exists() else []
+    held = [_held(path) for path in (*files, *beside)]
     if key is not None:
         keys = [read_key(key)]
     elif held and not keys:
         raise Problem(say("who signed it? name the public key with --key", "请用 --key 指明签名公钥"))
     return Outside(keys, held)
+
+
+def _held(path: Path) -> Held:
+    try:
+        return Held(str(path), path.read_text(encoding="utf-8", errors="replace"))
+    except OSError as error:
+        raise Problem(f"{path} {error.strerror}") from None

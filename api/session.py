@@ -15,10 +15,9 @@ import typer
 from api.language import say
 from api.problems import Problem
 from ledger import patience
-from ledger.connection import StoreError
 from ledger.dates import SHANGHAI, Day, is_day
 from ledger.parties import is_well_formed
-from ledger.server import Server, ServerError, default_data_dir, share
+from ledger.server import Server, default_data_dir, share
 from ledger.store import NotKnown, Store
 from projections.clocks import AsOf
 
@@ -79,27 +78,21 @@ def _tell(en: str, zh: str) -> None:
 
 
 def share_server(data: Path | None) -> Server:
-    """A share in the server of a data folder (default: the user's own). Raises Problem."""
+    """A share in the server of a data folder (default: the user's own). Raises ServerError."""
     tell_who_is_waited_for()
-    try:
-        return share(data or default_data_dir())
-    except ServerError as error:
-        raise Problem(say(str(error), error.zh)) from None
+    return share(data or default_data_dir())
 
 
 @contextlib.contextmanager
 def ledger(data: Path | None, *, by_index: bool = False, as_owner: bool = False) -> Iterator[Store]:
-    """The store of `--data`, else of KEJIN_DATABASE_URL, else of the user's own data folder. Raises Problem."""
+    """The store of `--data`, else of KEJIN_DATABASE_URL, else of the user's own data folder. Raises ServerError,
+    StoreError."""
     tell_who_is_waited_for()
     address = None if data else database_address()
     with contextlib.ExitStack() as stack:
         if address is None:
             address = stack.enter_context(share_server(data)).address()
-        try:
-            store = stack.enter_context(Store.open(address, by_index=by_index, as_owner=as_owner))
-        except StoreError as error:
-            raise Problem(say(str(error), error.zh)) from None
-        yield store
+        yield stack.enter_context(Store.open(address, by_index=by_index, as_owner=as_owner))
 
 
 def as_of(

@@ -23,6 +23,7 @@ SHELL: Final = (
     "appending",
     "compiled",
     "connection",
+    "files",
     "keyring",
     "loading",
     "patience",

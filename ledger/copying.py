@@ -35,9 +35,8 @@ EPOCH_ORDINAL: Final = date(2000, 1, 1).toordinal()
 _MISSING: Final = b"\xff\xff\xff\xff"
 _LENGTH: Final = Struct("!i")
 _LENGTHS: Final = [_LENGTH.pack(length) for length in range(4_096)]  # most fields are short
-_WHOLE_FIELDS: Final = Struct(
-    "!hiqiqi4sih"
-)  # how many fields there are; position, recorded_at, effective_on, span
+#: How many fields there are; position, recorded_at, effective_on, span.
+_WHOLE_FIELDS: Final = Struct("!hiqiqi4sih")
 _EVENT_FIELDS: Final = 14
 _TWO_FIELDS: Final = b"\0\2"
 _POSITION: Final = Struct("!iq")

@@ -17,9 +17,8 @@ def explain(position: int, event_type: str, data: Mapping[str, Any]) -> dict[str
 
     Raises NothingToExplain for any other event.
     """
-    if (
-        event_type in ("ClaimRefused", "CommandRefused") and "code" in data
-    ):  # a recorder's event holds nothing of ours
+    # A recorder's event may have the type of ours, and holds nothing of ours.
+    if event_type in ("ClaimRefused", "CommandRefused") and "code" in data:
         refusal = {name: data[name] for name in ("code", "clause", "arithmetic") if name in data}
         return {**_computation(position, data), "amount_fen": 0, **refusal}
     if "legs" not in data:

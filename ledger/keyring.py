@@ -6,14 +6,13 @@ Both lie outside the database, so that who holds the database alone can neither 
 from __future__ import annotations
 
 import contextlib
-import os
 import secrets
-import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from ledger.bilingual import Bilingual
+from ledger.files import put
 from ledger.notes import Checkpoint, NotANote, SigningKey, VerifierKey, opened
 
 KEY_FILE: Final = "signing-key"
@@ -80,37 +79,7 @@ class Keyring:
 
     def keep(self, note: str) -> None:
         """Keep a note as the newest."""
-        _put(self.note_path, note, replace=True)
+        put(self.note_path, note, replace=True)
 
     def _write(self, key: SigningKey, *, replace: bool) -> None:
-        _put(self.path, key.text(), replace=replace)
-
-
-def _put(path: Path, text: str, *, replace: bool) -> None:
-    """Give a file this text, whole or not at all, private, as its folder's owner. Raises FileExistsError."""
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")  # 0600
-    try:
-        with os.fdopen(descriptor, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fsync(file.fileno())
-            owner = path.parent.stat()
-            if os.geteuid() == 0 and owner.st_uid != 0:
-                os.fchown(file.fileno(), owner.st_uid, owner.st_gid)
-        if replace:
-            Path(temporary).replace(path)
-        else:
-            os.link(temporary, path)
-        _sync(path.parent)
-    finally:
-        with contextlib.suppress(FileNotFoundError):
-            Path(temporary).unlink()
-
-
-def _sync(folder: Path) -> None:
-    """What a folder names outlives a power cut only once the folder is on the disk too."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+        put(self.path, key.text(), replace=replace)

@@ -20,6 +20,7 @@ from ledger.day_sums import DaySums
 from ledger.decide import Decided, decide
 from ledger.decisions import Handler
 from ledger.events import Event, NewEvent, Posting
+from ledger.rulebook.forms import UnusableRulebook
 from ledger.rulebook.library import Library
 from ledger.state import Memory, MemoryKinds, State, owner_of
 from ledger.subjects import rounds
@@ -65,6 +66,7 @@ UNDECIDABLE: Final = (
     ArithmeticError,
     AssertionError,
     StopIteration,
+    UnusableRulebook,
 )
 
 

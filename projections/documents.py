@@ -10,13 +10,14 @@ import hashlib
 import struct
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any
 
 import numpy as np
 import orjson
 from numpy.typing import NDArray
 
 from ledger import codec
+from ledger.copying import HEADER, TRAILER
 from ledger.dates import Day
 from projections.base import Log
 from projections.columns import EPOCH, Columns, type_codes
@@ -26,10 +27,6 @@ from projections.shelves import Shelf
 Document = dict[str, Any]
 #: A subject's key, the position of the event that changed it, the document from then on.
 Version = tuple[str, int, Document]
-
-# COPY's binary format, see projections/folios.py.
-_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
-_TRAILER: Final = struct.pack("!h", -1)
 
 
 def create(shelf: Shelf) -> None:
@@ -41,7 +38,7 @@ def write(shelf: Shelf, versions: Iterable[Version]) -> None:
     """In a transaction: add versions. Each is beyond those that its key has."""
     rows = [_copy_row(*version) for version in versions]
     if rows:
-        shelf.copy_in("copy_documents", [_HEADER, *rows, _TRAILER])
+        shelf.copy_in("copy_documents", [HEADER, *rows, TRAILER])
 
 
 def _copy_row(key: str, position: int, document: Document) -> bytes:

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from ledger.copying import HEADER, TRAILER
 from projections.base import Damaged
 from projections.pages import (
     DAY_SUM,
@@ -32,10 +33,7 @@ _NEWEST: Final = 2**62
 #: Up to so many pages one statement is cheaper than a temporary table.
 _FEW_PAGES: Final = 2_000
 
-# COPY's binary format (PostgreSQL manual, COPY, "Binary Format"): a signature, flags, the length of an extension; then
-# for each row the number of fields, and before each field its length; a row of -1 fields at the end.
-_HEADER: Final = b"PGCOPY\n\xff\r\n\0" + struct.pack("!ii", 0, 0)
-_TRAILER: Final = struct.pack("!h", -1)
+# COPY's binary format, see ledger/copying.py.
 _ROW_BEGINS: Final = struct.Struct("!hi")
 _NUMBERS: Final = struct.Struct("!iiiqi")
 _LENGTH: Final = struct.Struct("!i")
@@ -213,7 +211,7 @@ def _copy_rows(pages: Pages) -> Iterator[bytes]:
         strict=True,
     )
     begins, numbers, length = _ROW_BEGINS.pack, _NUMBERS.pack, _LENGTH.pack
-    parts: list[bytes] = [_HEADER]
+    parts: list[bytes] = [HEADER]
     opening_from = lines_from = 0
     for folio, page, first_position, opening_to, lines_to in rows:
         name = encoded[folio]
@@ -229,7 +227,7 @@ def _copy_rows(pages: Pages) -> Iterator[bytes]:
         if len(parts) > 6 * _ROWS_AT_ONCE:
             yield b"".join(parts)
             parts = []
-    parts.append(_TRAILER)
+    parts.append(TRAILER)
     yield b"".join(parts)
 
 

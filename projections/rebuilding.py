@@ -205,8 +205,7 @@ class _Rebuilding:
     def drop_new(self) -> None:
         """Drop what was filled and is not what the log says."""
         for shelf in self._shelves.values():
-            with self._store.connection.transaction():
-                shelves.drop(shelf)
+            _drop(shelf)
 
     def drop_old(self) -> None:
         """Drop what was read before."""

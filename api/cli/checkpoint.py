@@ -14,7 +14,7 @@ from api.problems import Problem
 from api.session import Data, Json, ledger
 from api.signing import own_key
 from ledger.notes import NotANote, VerifierKey, read_checkpoint
-from ledger.signer import Contradiction, Signer
+from ledger.signer import Signer
 from ledger.store import Store
 
 
@@ -71,10 +71,7 @@ def command(
 def _newest(store: Store, data: Path | None) -> tuple[str, VerifierKey | None]:
     own = own_key(data, make=True)
     if own is not None:
-        try:
-            return Signer(store, *own).checkpoint(), own[1].verifier
-        except Contradiction as error:
-            raise Problem(say(str(error), error.zh)) from None
+        return Signer(store, *own).checkpoint(), own[1].verifier
     rows = store.query("newest_checkpoint")
     try:
         if rows:

@@ -10,8 +10,7 @@ from api.language import say
 from api.printing import print_json
 from api.problems import Problem
 from api.session import Data, Json, database_address, tell_who_is_waited_for
-from ledger.connection import StoreError
-from ledger.server import ServerError, default_data_dir, share, stay
+from ledger.server import default_data_dir, share, stay
 from ledger.server import stop as stop_server
 from ledger.store import Store
 
@@ -28,26 +27,23 @@ def command(
     tell_who_is_waited_for()
     address = None if data else database_address()
     folder = data or default_data_dir()
-    try:
-        if stop:
-            if address is not None:
-                raise Problem(
-                    say(
-                        "KEJIN_DATABASE_URL names a server that is not ours to stop; name a folder with --data",
-                        "KEJIN_DATABASE_URL 指向的服务器不由本程序停止；请用 --data 指明文件夹",
-                    )
+    if stop:
+        if address is not None:
+            raise Problem(
+                say(
+                    "KEJIN_DATABASE_URL names a server that is not ours to stop; name a folder with --data",
+                    "KEJIN_DATABASE_URL 指向的服务器不由本程序停止；请用 --data 指明文件夹",
                 )
-            _report_stop(stop_server(folder), as_json)
-            return
-        if address is None:
-            with share(folder) as server:
-                address = server.address()
-                Store.open(address).close()
-                stay(folder)
-        else:
+            )
+        _report_stop(stop_server(folder), as_json)
+        return
+    if address is None:
+        with share(folder) as server:
+            address = server.address()
             Store.open(address).close()
-    except (ServerError, StoreError) as error:
-        raise Problem(say(str(error), error.zh)) from None
+            stay(folder)
+    else:
+        Store.open(address).close()
     if as_json:
         print_json({"address": address})
     else:

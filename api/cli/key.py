@@ -17,9 +17,9 @@ from api.signing import KEY_VARIABLE, keyring_of, needed_key
 from ledger import codec
 from ledger.dates import today_in_shanghai
 from ledger.key_events import EVENT_TYPE, adoption
-from ledger.keyring import Keyring, KeyringError
+from ledger.keyring import Keyring
 from ledger.notes import SigningKey, is_name
-from ledger.signer import Contradiction, Signer
+from ledger.signer import Signer
 from ledger.store import Store
 
 
@@ -63,10 +63,7 @@ def command(
         else:
             acting = acting_name(principal)
             keyring = _keyring(data)
-            try:
-                key, position = (_adopt if action is Action.adopt else _rotate)(store, keyring, acting, name)
-            except (Contradiction, KeyringError) as error:
-                raise Problem(say(str(error), error.zh)) from None
+            key, position = (_adopt if action is Action.adopt else _rotate)(store, keyring, acting, name)
         adopted = _adopted(store)
     _show(keyring, key, adopted, position, as_json)
 

@@ -12,9 +12,8 @@ from api.printing import print_json
 from api.problems import Problem
 from api.session import Data, Json, KnownPosition, ledger, read_uscc
 from api.signing import needed_key
-from ledger.keyring import KeyringError
 from ledger.notes import NotANote, read_checkpoint
-from ledger.signer import Contradiction, Signer
+from ledger.signer import Signer
 from ledger.store import NotKnown, Store
 from projections.evidence import subjects
 from projections.evidence.pack import pack, verifier
@@ -86,10 +85,6 @@ def command(
                 note = Signer(store, keyring, key).checkpoint()
                 subject = _subject(store, until, position, claim, firm, bank)
                 proof = pack(store, subject, note, key, held)
-        except (Contradiction, KeyringError) as error:
-            raise Problem(say(str(error), error.zh)) from None
-        except subjects.NoSubject as error:
-            raise Problem(say(str(error), error.zh)) from None
         except NotKnown as error:
             raise Problem(say(f"not_known: {error}", f"not_known：{error.zh}")) from None
     output.write_bytes(proof)

@@ -46,11 +46,9 @@ def command(
                 say("another rebuild is under way; wait for it", "另一重建正在进行；请等待")
             ) from None
         except Differs as error:
-            print(f"kejin: {say('not swapped in', '未换入')}: {say(str(error), error.zh)}", file=sys.stderr)
-            return 1
+            return _not_swapped_in(say(str(error), error.zh))
         except (Damaged, SumsTooLarge) as error:
-            print(f"kejin: {say('not swapped in', '未换入')}: {error}", file=sys.stderr)
-            return 1
+            return _not_swapped_in(str(error))
     document = {
         "events": rebuilt.events,
         "seconds": round(rebuilt.seconds, 3),
@@ -74,6 +72,11 @@ def command(
         )
     )
     return 0
+
+
+def _not_swapped_in(why: str) -> int:
+    print(f"kejin: {say('not swapped in', '未换入')}: {why}", file=sys.stderr)
+    return 1
 
 
 def _show_progress(name: str, reached: int, until: int) -> None:

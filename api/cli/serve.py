@@ -37,19 +37,15 @@ def command(
     from api.service.service import Service
     from api.service.serving import is_loopback, listening_socket, serve
     from ledger.catalogue import catalogue
-    from ledger.connection import StoreError
-    from ledger.server import ServerError, default_data_dir
+    from ledger.server import default_data_dir
 
     acting = acting_name(principal)
     address = None if data else database_address()
-    try:
-        database = Database(address, None if address else data or default_data_dir())
-        with database.listener() as store:
-            from api.tokens import all_tokens
+    database = Database(address, None if address else data or default_data_dir())
+    with database.listener() as store:
+        from api.tokens import all_tokens
 
-            open_to_all = not all_tokens(store)
-    except (ServerError, StoreError) as error:
-        raise Problem(say(str(error), error.zh)) from None
+        open_to_all = not all_tokens(store)
     if open_to_all and not is_loopback(host):
         raise Problem(
             say(

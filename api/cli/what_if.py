@@ -69,12 +69,9 @@ def command(
                     "请给出 --set、--rulebook 或 --list；见 --help",
                 )
             )
-        try:
-            chosen = read_settings(settings or (), contents)
-            change = what_if.Change(contents, chosen, [_read(path) for path in rulebooks or ()])
-            document = what_if.document(store, until, change)
-        except (UnusableSetting, what_if.NotDecidable) as error:
-            raise Problem(say(str(error), error.zh)) from None
+        chosen = read_settings(settings or (), contents)
+        change = what_if.Change(contents, chosen, [_read(path) for path in rulebooks or ()])
+        document = what_if.document(store, until, change)
     shown = {
         "settings": [str(setting) for setting in chosen],
         "rulebooks": [str(path) for path in rulebooks or ()],

@@ -6,12 +6,12 @@ out, a name that nobody reads would make it say something else than it seems to.
 
 from __future__ import annotations
 
-import re
 import reprlib
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, NamedTuple
 
-from ledger.accounts import ID_CHARACTERS
+from ledger.bilingual import Bilingual
+from ledger.commands import ID
 from ledger.dates import is_day
 from ledger.money import MAX_FEN, is_amount
 from ledger.refusals import CODES
@@ -46,19 +46,9 @@ READINGS: Final[Mapping[str, tuple[str, ...]]] = {
     "A28": ("refuse",),
 }
 
-_IDENTIFIER: Final = re.compile(f"[{ID_CHARACTERS}]{{1,64}}")
 
-
-class UnusableRulebook(ValueError):
-    """A rulebook document that cannot be decided with: which document, which clause, which field, what is wrong.
-    `str()` is English, `zh` Chinese."""
-
-    def __init__(self, en: str, zh: str) -> None:
-        super().__init__(en, zh)
-        self.zh = zh
-
-    def __str__(self) -> str:
-        return str(self.args[0])
+class UnusableRulebook(Bilingual):
+    """A rulebook document that cannot be decided with: which document, which clause, which field, what is wrong."""
 
 
 class Form(NamedTuple):
@@ -104,7 +94,7 @@ def whole(least: int) -> Form:
 
 TEXT: Final = Form(lambda value: isinstance(value, str) and bool(value.strip()), "a text", "文本")
 IDENTIFIER: Final = Form(
-    lambda value: isinstance(value, str) and _IDENTIFIER.fullmatch(value) is not None,
+    ID.accepts,
     "1 to 64 letters, digits, CJK or . _ -",
     "1 至 64 个字母、数字、汉字或 . _ -",
 )

@@ -8,6 +8,7 @@ import stat as modes
 import time
 from pathlib import Path
 
+from ledger.files import sync
 from ledger.server.as_root import Account
 from ledger.server.errors import ServerError
 from ledger.server.folder import Folder
@@ -58,7 +59,7 @@ def _make(folder: Folder, programs: Programs) -> None:
         shutil.rmtree(folder.half_made)
         raise
     folder.half_made.rename(folder.cluster)
-    _sync(folder.path)
+    sync(folder.path)
 
 
 def _clear_half_made(folder: Folder) -> None:
@@ -92,14 +93,6 @@ def _initialise(folder: Folder, programs: Programs) -> None:
             if done.returncode:
                 words = ("making the database", "建立数据库")
                 raise ServerError(*failure(*words, folder.path, done.stdout, done.returncode))
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _check_version(folder: Folder, programs: Programs) -> None:

@@ -91,21 +91,29 @@ def test_variables_of_libpq_count_for_a_named_database(database: str) -> None:
     assert len(answer.lines) == EVENTS
 
 
+def ended_in(
+    folder: Path, kejin: Program, words: list[str], given: bytes = b""
+) -> subprocess.CompletedProcess[bytes]:
+    """A command that was started in a folder, by words of its own, at its end."""
+    return subprocess.run(
+        words,
+        input=given,
+        capture_output=True,
+        cwd=folder,
+        env=kejin.variables(),
+        timeout=PATIENCE_SECONDS,
+        check=False,
+    )
+
+
 def test_a_run_executes_nothing_of_the_current_folder(database: str, tmp_path: Path) -> None:
     """Files that are called like modules of Python lie in the current folder: neither a command nor the process that
     writes beside it takes them for such."""
     for name in ("json", "api", "signal", "psycopg", "sitecustomize"):
         (tmp_path / f"{name}.py").write_text("open('executed', 'w')\n")
     kejin = Program(database)
-    done = subprocess.run(
-        [Path(sys.executable).with_name("kejin"), "run", "-", "--json"],
-        input=ndjson(*MANY),
-        capture_output=True,
-        cwd=tmp_path,
-        env=kejin.variables(),
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    words = [str(Path(sys.executable).with_name("kejin")), "run", "-", "--json"]
+    done = ended_in(tmp_path, kejin, words, ndjson(*MANY))
     assert (done.returncode, done.stderr) == (0, b"")
     assert not (tmp_path / "executed").exists()
 
@@ -123,14 +131,7 @@ def test_an_empty_name_is_no_folder(tmp_path: Path, database: str) -> None:
     """`--data ""`, which an unset variable of a script leaves, is refused and nothing is made in the current folder; an
     empty KEJIN_DATABASE_URL counts as unset."""
     kejin = Program(database)
-    done = subprocess.run(
-        [*kejin.words("caps"), "--data", ""],
-        capture_output=True,
-        cwd=tmp_path,
-        env=kejin.variables(),
-        timeout=PATIENCE_SECONDS,
-        check=False,
-    )
+    done = ended_in(tmp_path, kejin, [*kejin.words("caps"), "--data", ""])
     assert (done.returncode, done.stdout) == (2, b"")
     assert done.stderr == b"kejin: --data is empty; name a folder, or leave it out\n"
     assert not list(tmp_path.iterdir())
