@@ -6,6 +6,7 @@ An account's value on day d, as known now, is the sum of its postings effective 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right, insort
+from sys import intern
 from typing import Final
 
 from ledger.dates import Day
@@ -38,6 +39,7 @@ class DaySums:
         self.total_fen += amount_fen
         known = self.by_day.get(day)
         if known is None:
+            day = intern(day)  # many accounts have the same days
             self._begin(day)
         else:
             amount_fen += known

@@ -9,109 +9,16 @@ back of it; the three add up. Steps are people's acts and stay as they were reco
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple
 
 from ledger import accounts
 from ledger.accounts import book_of
+from ledger.compared import Compared, Decision, granted_fen
 from ledger.events import Event, Posting
 from ledger.explain import cap_keys
 from ledger.redecide import ADOPTION, History, Recorded, moves_otherwise
 from ledger.subjects.claims import Claim
 from ledger.subjects.rounds import Round, rulebook_of
-
-RULE: Final = "rule"
-EARLIER: Final = "earlier"
-BUDGET: Final = "budget"
-STEPS: Final = "steps"
-
-
-class Decision(NamedTuple):
-    """How a claim was decided: what was granted (0: refused, with its code), its clause, what bound it."""
-
-    amount_fen: int
-    code: str | None
-    clause: str | None
-    part: str | None
-
-    @classmethod
-    def of(cls, event_type: str, data: Mapping[str, Any]) -> Decision:
-        """Of the event of a claim."""
-        legs = data.get("legs", ())
-        bound = next((leg for leg in legs if leg["binding"]), None)
-        clause = data.get("clause") or (bound["clause"] if bound else None)
-        if event_type != "ClaimRefused":
-            return cls(data["amount_fen"], None, clause, bound["part"] if bound else None)
-        code = data["code"]
-        return cls(0, code, clause, bound["part"] if bound and code != "budget_short" else code)
-
-
-class Cause(NamedTuple):
-    """Why an amount changes: by the rule itself, by earlier differences, by the budget, by later steps; and which part
-    of which clause binds."""
-
-    cause: str
-    clause: str | None
-    part: str | None
-
-
-@dataclass(slots=True)
-class Compared:
-    """One claim in both histories. Amounts in fen; `taken_*` is what voids and recoveries took back."""
-
-    claim: str
-    position: int
-    instrument: str
-    round: str
-    payee: str
-    tags: tuple[str, ...]
-    then: Decision
-    now: Decision
-    taken_then_fen: int = 0
-    taken_now_fen: int = 0
-    parted_at: Mapping[str, int] = field(default_factory=dict)  # by tag, when the claim was decided
-
-    @property
-    def then_fen(self) -> int:
-        """What stands of the grant as recorded."""
-        return self.then.amount_fen - self.taken_then_fen
-
-    @property
-    def now_fen(self) -> int:
-        """What would stand."""
-        return self.now.amount_fen - self.taken_now_fen
-
-    def causes(self, alone: Decision) -> list[tuple[Cause, int]]:
-        """What makes the difference, in fen; `alone` is the other rule on the recorded history."""
-        found = [
-            (_cause(RULE, self.then, alone), alone.amount_fen - self.then.amount_fen),
-            (_cause(EARLIER, alone, self.now), self.now.amount_fen - alone.amount_fen),
-            (
-                Cause(STEPS, self.now.clause or self.then.clause, None),
-                self.taken_then_fen - self.taken_now_fen,
-            ),
-        ]
-        return [(cause, fen) for cause, fen in found if fen]
-
-    def first_parting(self, alone: Decision) -> int:
-        """The first event at which the histories part, as far as this claim rests on it; itself where the rule alone
-        changes it."""
-        found = [self.position]
-        if alone.amount_fen != self.now.amount_fen:
-            tags = self.parted_at
-            if "budget_short" not in (alone.code, self.now.code):
-                own = {tag: at for tag, at in tags.items() if not tag.startswith("round:")}
-                tags = own or tags
-            found += tags.values()
-        return min(found)
-
-
-def _cause(kind: str, before: Decision, after: Decision) -> Cause:
-    """Named after what held the smaller of two amounts down."""
-    held = before if before.amount_fen < after.amount_fen else after
-    if kind == EARLIER and held.code == "budget_short":
-        kind = BUDGET
-    return Cause(kind, held.clause or before.clause or after.clause, held.part)
 
 
 class OtherStep(NamedTuple):
@@ -145,9 +52,8 @@ class Alone:
             self._history.hold(recorded, data)
         elif recorded.type in self._grants or recorded.type == "ClaimRefused":
             (new,) = self._history.consider(recorded, data).events
-            then, alone = Decision.of(recorded.type, data), Decision.of(new.type, new.data)
-            if then.amount_fen != alone.amount_fen:
-                self.decisions[recorded.position] = alone
+            if granted_fen(recorded.type, data) != granted_fen(new.type, new.data):
+                self.decisions[recorded.position] = Decision.of(new.type, new.data)
             # A claim that they refuse needs no limit; who needs one next posts it.
             limits = _limits(new.postings) if new.type in self._grants else []
             self._history.follow(self._limited(event, limits))
@@ -220,13 +126,14 @@ class Supposed:
             self._compare_steps(recorded, data, event)
 
     def _compare_claims(self, recorded: Recorded, data: Mapping[str, Any], event: Event) -> None:
-        then_fen = data["amount_fen"] if recorded.type != "ClaimRefused" else 0
-        now_fen = event.data["amount_fen"] if event.type != "ClaimRefused" else 0
+        then_fen, now_fen = granted_fen(recorded.type, data), granted_fen(event.type, event.data)
         self.then_fen += then_fen
         self.now_fen += now_fen
         if then_fen == now_fen and event.data.get("mark") == data.get("mark"):
             return
-        tags = tuple(sorted({*recorded.tags.split("\n"), *event.tags}))
+        tags = event.tags
+        if "\n".join(tags) != recorded.tags:
+            tags = tuple(sorted({*recorded.tags.split("\n"), *tags}))
         parted = {tag: at for tag in tags if (at := self._parted.get(tag)) is not None}
         if recorded.type == "ClaimRefused" and event.type != "ClaimRefused":
             self._granted_anew.add(data["claim"])
@@ -239,7 +146,6 @@ class Supposed:
                 instrument=shown.get("instrument", ""),
                 round=data["round"],
                 payee=shown.get("payee") or data.get("payee", ""),
-                tags=tags,
                 then=then,
                 now=now,
                 parted_at=parted,

@@ -13,19 +13,24 @@ from typing import Generic, Self, TypeVar
 T = TypeVar("T")
 
 
+def is_possible() -> bool:
+    """Whether a call can be made in a child: other threads would be left behind in the middle of their work."""
+    return hasattr(os, "fork") and threading.active_count() == 1
+
+
 class Fork(Generic[T]):
     """A call in a child process that shares this one's memory as it is now. Where a fork would be unsafe (other
     threads run) or there is none, the call is made here, when its result is asked for.
 
-    The child must open connections of its own; it ends without closing what it inherited, and at the latest with its
-    parent. At the end of a `with` block it has ended, whether or not its answer was wanted.
+    The child must open connections of its own; it ends without closing or taking apart what it inherited, at the latest
+    with its parent. At the end of a `with` block it has ended, whether or not its answer was wanted.
     """
 
     def __init__(self, call: Callable[[], T]) -> None:
         self._call = call
         self._child = 0
         self._ended = False  # and waited for
-        if hasattr(os, "fork") and threading.active_count() == 1:
+        if is_possible():
             self._start()
 
     def __enter__(self) -> Self:

@@ -6,7 +6,6 @@ under the other rules if nothing before it had changed.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Final
@@ -14,13 +13,14 @@ from typing import Any, Final
 from ledger import codec
 from ledger.bilingual import Bilingual
 from ledger.catalogue import catalogue, discover_instruments
+from ledger.compared import Decision, Totals
 from ledger.fitting import check_rulebooks
 from ledger.redecide import UNDECIDABLE, History, as_event
 from ledger.rulebook.forms import UnusableRulebook, check_document
 from ledger.rulebook.library import Library
 from ledger.rulebook.settings import Content, Setting, UnusableSetting, with_rulebook, with_settings
 from ledger.store import Store
-from ledger.what_if import Alone, Cause, Compared, Decision, Supposed
+from ledger.what_if import Alone, Supposed
 from projections.adopted import rulebooks
 from projections.forking import Fork
 from projections.recorded import account_ids, go_on, recorded_events, watched_positions, without_collection
@@ -91,20 +91,19 @@ def document(store: Store, until: int, change: Change, look: Callable[[], None] 
     Raises UnusableSetting where a foreign rulebook cannot decide, NotDecidable on a log that is no ledger's.
     """
     watched = watched_positions(store, until)
+    histories = [History(catalogue(), watched, change) for _ in range(2)]
     with without_collection():
         try:
-            with Fork(lambda: _alone(store, watched, until, change, look)) as other:
-                supposed = _supposed(store, watched, until, change, look)
+            # The history of the child was there before it, so it is not taken apart at its end.
+            with Fork(lambda: _alone(store, histories[1], until, change, look)) as other:
+                supposed = _supposed(store, histories[0], until, look)
                 alone = other.result()
         except _UNUSABLE as error:
             raise change.failed(error) from error
-    return _document(supposed, alone, until)
+        return _document(supposed, alone, until)
 
 
-def _supposed(
-    store: Store, watched: frozenset[int], until: int, change: Change, look: Callable[[], None]
-) -> Supposed:
-    history = History(catalogue(), watched, change)
+def _supposed(store: Store, history: History, until: int, look: Callable[[], None]) -> Supposed:
     supposed = Supposed(history, frozenset(i.event for i in discover_instruments().values()))
     # Closed at once, whatever ends the work: the connection is somebody else's next.
     with closing(recorded_events(store, 0, until)) as events:
@@ -116,9 +115,9 @@ def _supposed(
 
 
 def _alone(
-    store: Store, watched: frozenset[int], until: int, change: Change, look: Callable[[], None]
-) -> dict[int, Decision]:
-    history = History(catalogue(), watched, change)
+    store: Store, history: History, until: int, change: Change, look: Callable[[], None]
+) -> dict[int, tuple[Any, ...]]:
+    """By position the values of the decisions under the other rules alone, where these change the amount."""
     grants = {instrument.event: key for key, instrument in discover_instruments().items()}
     alone = Alone(history, grants, renames=change.renames)
     with store.beside() as own, closing(recorded_events(own, 0, until)) as events:
@@ -128,72 +127,26 @@ def _alone(
             if history.is_decided(recorded):
                 data = codec.read_canonical(recorded.data)
                 alone.take(recorded, data, as_event(recorded, data, paths))
-    return alone.decisions
+    return {position: decision.values() for position, decision in alone.decisions.items()}
 
 
-def _document(supposed: Supposed, alone: Mapping[int, Decision], until: int) -> dict[str, Any]:
-    claims, causes = [], defaultdict[Cause, list[int]](list)
+def _document(supposed: Supposed, alone: Mapping[int, tuple[Any, ...]], until: int) -> dict[str, Any]:
+    claims, totals = [], Totals()
     for claim in supposed.changed.values():
         if claim.then_fen != claim.now_fen:
-            rule = alone.get(claim.position, claim.then)
-            for cause, fen in claim.causes(rule):
-                causes[cause].append(fen)
-            claims.append(_claim(claim, rule))
+            values = alone.get(claim.position)
+            rule = claim.then if values is None else Decision(*values)
+            causes = claim.causes(rule)
+            totals.add(claim, causes)
+            claims.append(claim.document(rule, causes))
     return {
         "known_position": until,
         "first_parting": supposed.first_parting,
         "then_fen": supposed.then_fen,
         "now_fen": supposed.now_fen,
         "difference_fen": supposed.now_fen - supposed.then_fen,
-        "causes": [_total(cause, amounts) for cause, amounts in sorted(causes.items(), key=_largest)],
-        "payees": _payees(claims),
+        "causes": totals.causes(),
+        "payees": totals.payees(),
         "claims": claims,
         "other_steps": [step._asdict() for step in supposed.other_steps],
     }
-
-
-def _largest(item: tuple[Cause, list[int]]) -> tuple[int, str]:
-    return (-abs(sum(item[1])), str(item[0]))
-
-
-def _total(cause: Cause, amounts: list[int]) -> dict[str, Any]:
-    return {
-        **cause._asdict(),
-        "claims": len(amounts),
-        "more_fen": sum(fen for fen in amounts if fen > 0),
-        "less_fen": sum(fen for fen in amounts if fen < 0),
-        "difference_fen": sum(amounts),
-    }
-
-
-def _claim(claim: Compared, rule: Decision) -> dict[str, Any]:
-    found = claim.causes(rule)
-    return {
-        "claim": claim.claim,
-        "position": claim.position,
-        "instrument": claim.instrument,
-        "round": claim.round,
-        "payee": claim.payee,
-        "then_fen": claim.then_fen,
-        "now_fen": claim.now_fen,
-        "difference_fen": claim.now_fen - claim.then_fen,
-        "clause": next(cause.clause for cause, _ in found),
-        "then": claim.then._asdict(),
-        "now": claim.now._asdict(),
-        "parted_at": claim.first_parting(rule),
-        "causes": [{**cause._asdict(), "difference_fen": fen} for cause, fen in found],
-    }
-
-
-def _payees(claims: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    sums: dict[str, list[int]] = {}
-    for claim in claims:
-        total = sums.setdefault(claim["payee"], [0, 0, 0])
-        total[0] += 1
-        total[1] += claim["then_fen"]
-        total[2] += claim["now_fen"]
-    rows = [
-        {"payee": payee, "claims": n, "then_fen": then, "now_fen": now, "difference_fen": now - then}
-        for payee, (n, then, now) in sums.items()
-    ]
-    return sorted(rows, key=lambda row: (-abs(row["difference_fen"]), row["payee"]))

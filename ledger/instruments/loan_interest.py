@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from sys import intern
 from typing import Any
 
 from ledger.commands import AMOUNT, DAY, ID, SLIPS, Command, CommandSpec, Field, not_after
@@ -30,7 +31,8 @@ class SubsidisedPeriods(Memory):
     def apply(self, event: Event, tag: str) -> None:
         """A grant takes its days; a void frees them, a recovery does not."""
         if event.type == _GRANTED:
-            self.by_claim[event.data["claim"]] = (event.data["period_from"], event.data["period_to"])
+            data = event.data
+            self.by_claim[data["claim"]] = (intern(data["period_from"]), intern(data["period_to"]))
         elif event.type == "GrantVoided":
             self.by_claim.pop(event.data["claim"], None)
 

@@ -1,0 +1,194 @@
+"""A claim in two histories, as it was decided and as other rules would have decided it: what changes, and why. Pure.
+
+A difference is the effect of the other rule alone, of what follows from earlier differences (room or money that others
+took or left), and of what later steps take back; the three add up.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from ledger.plain import Plain
+
+RULE: Final = "rule"
+EARLIER: Final = "earlier"
+BUDGET: Final = "budget"
+STEPS: Final = "steps"
+
+#: Why an amount changes (by the rule itself, by earlier differences, by the budget, by later steps), and which part of
+#: which clause binds.
+Cause = tuple[str, str | None, str | None]
+
+
+def granted_fen(event_type: str, data: Mapping[str, Any]) -> int:
+    """What the event of a claim grants: nothing where it was refused."""
+    if event_type == "ClaimRefused":
+        return 0
+    amount_fen: int = data["amount_fen"]
+    return amount_fen
+
+
+class Decision(Plain):
+    """How a claim was decided: what was granted (0: refused, with its code), its clause, what bound it."""
+
+    __slots__ = ("amount_fen", "clause", "code", "part")
+
+    def __init__(self, amount_fen: int, code: str | None, clause: str | None, part: str | None) -> None:
+        self.amount_fen: Final = amount_fen
+        self.code: Final = code
+        self.clause: Final = clause
+        self.part: Final = part
+
+    @classmethod
+    def of(cls, event_type: str, data: Mapping[str, Any]) -> Decision:
+        """Of the event of a claim."""
+        bound: Mapping[str, Any] = {}
+        for leg in data.get("legs", ()):
+            if leg["binding"]:
+                bound = leg
+                break
+        clause, part = data.get("clause") or bound.get("clause"), bound.get("part")
+        if event_type != "ClaimRefused":
+            return Decision(data["amount_fen"], None, clause, part)
+        code = data["code"]
+        return Decision(0, code, clause, code if part is None or code == "budget_short" else part)
+
+    def values(self) -> tuple[int, str | None, str | None, str | None]:
+        """What it is made of again."""
+        return self.amount_fen, self.code, self.clause, self.part
+
+    def document(self) -> dict[str, Any]:
+        """As JSON tells it."""
+        return {"amount_fen": self.amount_fen, "code": self.code, "clause": self.clause, "part": self.part}
+
+
+@dataclass(slots=True)
+class Compared:
+    """One claim in both histories. Amounts in fen; `taken_*` is what voids and recoveries took back; `parted_at` the
+    first event that differs, by tag, when the claim was decided."""
+
+    claim: str
+    position: int
+    instrument: str
+    round: str
+    payee: str
+    then: Decision
+    now: Decision
+    parted_at: Mapping[str, int]
+    taken_then_fen: int = 0
+    taken_now_fen: int = 0
+
+    @property
+    def then_fen(self) -> int:
+        """What stands of the grant as recorded."""
+        return self.then.amount_fen - self.taken_then_fen
+
+    @property
+    def now_fen(self) -> int:
+        """What would stand."""
+        return self.now.amount_fen - self.taken_now_fen
+
+    def causes(self, alone: Decision) -> list[tuple[Cause, int]]:
+        """What makes the difference, in fen; `alone` is the other rule on the recorded history."""
+        found: list[tuple[Cause, int]] = []
+        if alone.amount_fen != self.then.amount_fen:
+            found.append((_cause(RULE, self.then, alone), alone.amount_fen - self.then.amount_fen))
+        if self.now.amount_fen != alone.amount_fen:
+            found.append((_cause(EARLIER, alone, self.now), self.now.amount_fen - alone.amount_fen))
+        if self.taken_then_fen != self.taken_now_fen:
+            steps = (STEPS, self.now.clause or self.then.clause, None)
+            found.append((steps, self.taken_then_fen - self.taken_now_fen))
+        return found
+
+    def first_parting(self, alone: Decision) -> int:
+        """The first event at which the histories part, as far as this claim rests on it; itself where the rule alone
+        changes it."""
+        if alone.amount_fen == self.now.amount_fen or not self.parted_at:
+            return self.position
+        tags = self.parted_at
+        if "budget_short" not in (alone.code, self.now.code):
+            own = {tag: at for tag, at in tags.items() if not tag.startswith("round:")}
+            tags = own or tags
+        return min([self.position, *tags.values()])
+
+    def document(self, alone: Decision, causes: Iterable[tuple[Cause, int]]) -> dict[str, Any]:
+        """As JSON tells it, with its `causes`."""
+        told = [
+            {"cause": cause, "clause": clause, "part": part, "difference_fen": fen}
+            for (cause, clause, part), fen in causes
+        ]
+        then_fen, now_fen = self.then_fen, self.now_fen
+        return {
+            "claim": self.claim,
+            "position": self.position,
+            "instrument": self.instrument,
+            "round": self.round,
+            "payee": self.payee,
+            "then_fen": then_fen,
+            "now_fen": now_fen,
+            "difference_fen": now_fen - then_fen,
+            "clause": told[0]["clause"],
+            "then": self.then.document(),
+            "now": self.now.document(),
+            "parted_at": self.first_parting(alone),
+            "causes": told,
+        }
+
+
+def _cause(kind: str, before: Decision, after: Decision) -> Cause:
+    """Named after what held the smaller of two amounts down."""
+    held = before if before.amount_fen < after.amount_fen else after
+    if kind == EARLIER and held.code == "budget_short":
+        kind = BUDGET
+    return kind, held.clause or before.clause or after.clause, held.part
+
+
+class Totals:
+    """What claims come to together, by cause and by payee."""
+
+    def __init__(self) -> None:
+        self._causes: dict[Cause, list[int]] = {}  # claims, more and less, in fen
+        self._payees: dict[str, list[int]] = {}  # claims, then and now, in fen
+
+    def add(self, claim: Compared, causes: Iterable[tuple[Cause, int]]) -> None:
+        """Take in a claim."""
+        for cause, fen in causes:
+            total = self._causes.setdefault(cause, [0, 0, 0])
+            total[0] += 1
+            total[1 if fen > 0 else 2] += fen
+        total = self._payees.setdefault(claim.payee, [0, 0, 0])
+        total[0] += 1
+        total[1] += claim.then_fen
+        total[2] += claim.now_fen
+
+    def causes(self) -> list[dict[str, Any]]:
+        """The largest first."""
+        found = [
+            {
+                "cause": cause,
+                "clause": clause,
+                "part": part,
+                "claims": count,
+                "more_fen": more_fen,
+                "less_fen": less_fen,
+                "difference_fen": more_fen + less_fen,
+            }
+            for (cause, clause, part), (count, more_fen, less_fen) in self._causes.items()
+        ]
+        return sorted(found, key=lambda row: (-abs(row["difference_fen"]), str(row)))
+
+    def payees(self) -> list[dict[str, Any]]:
+        """The largest first."""
+        found = [
+            {
+                "payee": payee,
+                "claims": count,
+                "then_fen": then_fen,
+                "now_fen": now_fen,
+                "difference_fen": now_fen - then_fen,
+            }
+            for payee, (count, then_fen, now_fen) in self._payees.items()
+        ]
+        return sorted(found, key=lambda row: (-abs(row["difference_fen"]), row["payee"]))
