@@ -4,7 +4,7 @@ The binary format of COPY (PostgreSQL manual, COPY, "Binary Format"): a header b
 of its fields in 2 bytes, then before each field its length in 4, -1 for a missing value; a row of -1 fields at the end.
 An array (src/backend/utils/adt/arrayfuncs.c, array_send): its dimensions, whether any element is missing, their type;
 the length and the lower bound of its dimension; before each element its length. A date is in days, an instant in
-microseconds, both since 2000. `copied` reads what this writes.
+microseconds, both since 2000. `sent` reads what this writes.
 """
 
 from __future__ import annotations

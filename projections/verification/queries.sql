@@ -12,13 +12,14 @@ select id, path from accounts
 -- name: instant_at
 select timestamptz_send(recorded_at) from events where position = %(position)s
 
--- name: copy_fields
--- The columns in the order of ledger/copied.py.
-copy (
+-- name: joined_rows
+-- The columns in the order of ledger/sent.py.
+select string_agg(record_send(event), '')
+from (
     select position, recorded_at, effective_on, span, type, principal, key, fingerprint, tags, posting_accounts,
            posting_amounts, posting_days, data, leaf
     from events where position > %(after)s and position <= %(until)s order by position
-) to stdout (format binary)
+) as event
 
 -- name: doubled_positions
 select position from events where position > %(after)s and position <= %(until)s group by position having count(*) > 1
