@@ -21,6 +21,13 @@ def print_json(document: Any) -> None:
     sys.stdout.buffer.flush()
 
 
+def show_progress(done: int, of: int) -> None:
+    """How far a long work is, on standard error where that is a terminal: written over, and gone at the end."""
+    if sys.stderr.isatty():
+        shown = f"{done * 100 // of:3} %" if done < of else "     "
+        print(f"\r{shown}\r", end="", file=sys.stderr, flush=True)
+
+
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> None:
     """A table for people; `right` are the columns aligned to the right."""
     from rich import box

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Generator, Iterator
+from collections.abc import Callable, Generator, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -16,7 +16,17 @@ from projections.fold import fold, query
 _ROWS_AT_ONCE: Final = 4_000
 
 
-def recorded_events(store: Store, after: int, until: int) -> Generator[Recorded, None, None]:
+def unseen(done: int, of: int) -> None:
+    """How far a long work is, where nobody looks."""
+
+
+#: Told now and then how much of how much is done.
+Progress = Callable[[int, int], None]
+
+
+def recorded_events(
+    store: Store, after: int, until: int, progress: Progress = unseen
+) -> Generator[Recorded, None, None]:
     """The events with after < position <= until, in order, streamed in constant memory."""
     with (
         store.connection.transaction(),
@@ -26,6 +36,7 @@ def recorded_events(store: Store, after: int, until: int) -> Generator[Recorded,
         while rows := cursor.fetchmany(_ROWS_AT_ONCE):
             for row in rows:
                 yield Recorded(*row)
+            progress(rows[-1][0], until)
 
 
 def account_ids(store: Store) -> dict[str, str]:

@@ -23,7 +23,15 @@ from ledger.store import Store
 from ledger.what_if import Alone, Supposed
 from projections.adopted import rulebooks
 from projections.forking import Fork
-from projections.recorded import account_ids, go_on, recorded_events, watched_positions, without_collection
+from projections.recorded import (
+    Progress,
+    account_ids,
+    go_on,
+    recorded_events,
+    unseen,
+    watched_positions,
+    without_collection,
+)
 
 #: What a rulebook makes go wrong that nothing can be decided with. A text may nest deeper than Python's stack.
 _UNUSABLE: Final = (*UNDECIDABLE, RecursionError)
@@ -84,9 +92,15 @@ def _caps(contents: Sequence[Content]) -> set[tuple[str, str]]:
     return {(clause.instrument, cap.id) for clause in clauses for cap in clause.caps}
 
 
-def document(store: Store, until: int, change: Change, look: Callable[[], None] = go_on) -> dict[str, Any]:
+def document(
+    store: Store,
+    until: int,
+    change: Change,
+    look: Callable[[], None] = go_on,
+    progress: Progress = unseen,
+) -> dict[str, Any]:
     """Who would have got more or less up to a position, and why; amounts in fen. `look` is called before each event
-    and may raise what ends the work.
+    and may raise what ends the work; `progress` is told now and then which position of how many was decided.
 
     Raises UnusableSetting where a foreign rulebook cannot decide, NotDecidable on a log that is no ledger's.
     """
@@ -96,17 +110,19 @@ def document(store: Store, until: int, change: Change, look: Callable[[], None] 
         try:
             # The history of the child was there before it, so it is not taken apart at its end.
             with Fork(lambda: _alone(store, histories[1], until, change, look)) as other:
-                supposed = _supposed(store, histories[0], until, look)
+                supposed = _supposed(store, histories[0], until, look, progress)
                 alone = other.result()
         except _UNUSABLE as error:
             raise change.failed(error) from error
         return _document(supposed, alone, until)
 
 
-def _supposed(store: Store, history: History, until: int, look: Callable[[], None]) -> Supposed:
+def _supposed(
+    store: Store, history: History, until: int, look: Callable[[], None], progress: Progress
+) -> Supposed:
     supposed = Supposed(history, frozenset(i.event for i in discover_instruments().values()))
     # Closed at once, whatever ends the work: the connection is somebody else's next.
-    with closing(recorded_events(store, 0, until)) as events:
+    with closing(recorded_events(store, 0, until, progress)) as events:
         for recorded in events:
             look()
             if history.is_decided(recorded):

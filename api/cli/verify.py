@@ -11,7 +11,7 @@ import typer
 
 from api.language import say
 from api.outside import outside_of
-from api.printing import print_json
+from api.printing import print_json, show_progress
 from api.problems import Problem, database_problem
 from api.session import Data, Json, database_address, share_server
 from ledger.connection import CannotConnect, StoreError
@@ -81,7 +81,7 @@ def _verify(address: str, names: list[str], outside: Outside, quiet: bool) -> Re
     """
     try:
         with Store.open(address) as store:
-            return run(store, names, lambda name: _announce(name, quiet), outside)
+            return run(store, names, lambda name: _announce(name, quiet), outside, show_progress)
     except CannotConnect:
         raise
     except StoreError as error:

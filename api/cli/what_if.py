@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from api.language import language, say
-from api.printing import as_of_line, print_json, print_table
+from api.printing import as_of_line, print_json, print_table, show_progress
 from api.problems import Problem
 from api.session import Data, Json, KnownAt, KnownPosition, ledger, position_known
 from ledger.money import format_fen
@@ -71,7 +71,7 @@ def command(
             )
         chosen = read_settings(settings or (), contents)
         change = what_if.Change(contents, chosen, [_read(path) for path in rulebooks or ()])
-        document = what_if.document(store, until, change)
+        document = what_if.document(store, until, change, progress=show_progress)
     shown = {
         "settings": [str(setting) for setting in chosen],
         "rulebooks": [str(path) for path in rulebooks or ()],

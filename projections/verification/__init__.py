@@ -9,6 +9,7 @@ import psycopg
 
 from ledger.store import Store
 from projections.columns import BrokenLog
+from projections.recorded import Progress, unseen
 from projections.verification import books, caps, decisions, log, projections, tables
 from projections.verification.checkpoints import Outside
 from projections.verification.reading import Reading
@@ -30,14 +31,16 @@ def run(
     names: list[str],
     started: Callable[[str], None] = lambda name: None,
     outside: Outside = Outside(),  # noqa: B008 - frozen and empty
+    progress: Progress = unseen,
 ) -> Report:
     """Run checks over the log up to its newest position, against the checkpoints from outside. Repairs nothing; what
-    is too damaged to be checked is a finding. Raises psycopg.OperationalError where the database is lost."""
+    is too damaged to be checked is a finding. `progress` is told how far a long check is. Raises
+    psycopg.OperationalError where the database is lost."""
     store.forget_accounts()
     until, beyond = log.end(store)
     report = Report(events=until, findings=beyond)
     with store.beside() as other:
-        reading = Reading(store, other, until, outside)
+        reading = Reading(store, other, until, outside, progress)
         for name in names:
             started(name)
             report.add(_checked(name, reading))

@@ -29,7 +29,14 @@ from ledger.redecide import (
 from ledger.store import NO_COMMAND, Store
 from projections.fold import fold
 from projections.forking import Fork, is_possible
-from projections.recorded import account_ids, recorded_events, watched_positions, without_collection
+from projections.recorded import (
+    Progress,
+    account_ids,
+    recorded_events,
+    unseen,
+    watched_positions,
+    without_collection,
+)
 from projections.verification.reading import Reading
 from projections.verification.report import Finding, Report
 
@@ -49,11 +56,11 @@ def check(reading: Reading) -> Report:
     histories = [History(catalogue(), watched) for _ in range(2)]
     with without_collection():
         if not middle:
-            return _report(decide_range(store, histories[0], ids, 0, until))
+            return _report(decide_range(store, histories[0], ids, 0, until, progress=reading.progress))
         # Two children: what either remembers was there before it and is not taken apart, which takes as long as a
         # tenth of the deciding.
         with (
-            Fork(lambda: _first_part(store, histories[0], ids, middle, until)) as first,
+            Fork(lambda: _first_part(reading, histories[0], ids, middle)) as first,
             Fork(lambda: _second_part(store, histories[1], ids, middle, until)) as second,
         ):
             return _report(first.result() or second.result())
@@ -75,14 +82,13 @@ def _middle(store: Store, until: int) -> int:
     return middle
 
 
-def _first_part(
-    store: Store, history: History, ids: Mapping[str, str], middle: int, until: int
-) -> list[Finding]:
+def _first_part(reading: Reading, history: History, ids: Mapping[str, str], middle: int) -> list[Finding]:
     """Decide what comes before the middle; the rest as well where something differs there."""
-    with store.beside() as own:
-        findings = decide_range(own, history, ids, 0, middle)
+    with reading.store.beside() as own:
+        findings = decide_range(own, history, ids, 0, middle, progress=reading.progress)
         if findings:
-            findings += decide_range(own, history, ids, middle, until, _FINDINGS_MAX - len(findings))
+            left = _FINDINGS_MAX - len(findings)
+            findings += decide_range(own, history, ids, middle, reading.until, left, reading.progress)
         return findings
 
 
@@ -108,10 +114,11 @@ def decide_range(
     after: int,
     until: int,
     findings_max: int = _FINDINGS_MAX,
+    progress: Progress = unseen,
 ) -> list[Finding]:
     """Decide the events of a range again, on the history before it; what differs."""
     found: list[Finding] = []
-    for recorded in recorded_events(store, after, until):
+    for recorded in recorded_events(store, after, until, progress):
         found += _differences(history, recorded, ids)
         if len(found) >= findings_max:
             return found[:findings_max]

@@ -17,6 +17,7 @@ from ledger import codec, merkle, sent
 from ledger.sql import load
 from ledger.store import Store
 from projections.forking import Fork
+from projections.recorded import Progress, unseen
 
 BLOCK: Final = 4096
 #: So many rows come as one value: a row by itself costs the client as much as its hash.
@@ -39,14 +40,14 @@ class Recomputed:
     wrong: list[tuple[int, str]] = field(default_factory=list)
 
 
-def recompute(store: Store, until: int, wanted: Collection[int]) -> Recomputed:
+def recompute(store: Store, until: int, wanted: Collection[int], progress: Progress = unseen) -> Recomputed:
     """Recompute the leaves of all events up to a position; `wanted` are the blocks whose leaves are needed."""
     paths = _paths(store)
     if until < _PARALLEL_FROM:
-        return _range(store, 0, until, wanted, paths)
+        return _range(store, 0, until, wanted, paths, progress)
     middle = (until // 2) // BLOCK * BLOCK
     with Fork(lambda: _opened(store.address, middle, until, wanted, paths)) as second:
-        first = _range(store, 0, middle, wanted, paths)
+        first = _range(store, 0, middle, wanted, paths, progress)
         rest = second.result()
     return Recomputed(first.roots + rest.roots, first.leaves | rest.leaves, first.wrong + rest.wrong)
 
@@ -74,7 +75,12 @@ def _opened(
 
 
 def _range(
-    store: Store, after: int, until: int, wanted: Collection[int], paths: dict[int, bytes]
+    store: Store,
+    after: int,
+    until: int,
+    wanted: Collection[int],
+    paths: dict[int, bytes],
+    progress: Progress = unseen,
 ) -> Recomputed:
     done = Recomputed()
     last_us = _instant_before(store, after)
@@ -93,6 +99,7 @@ def _range(
         done.roots.append(merkle.root_of(b"".join(leaves)))
         if first // BLOCK in wanted:
             done.leaves[first // BLOCK] = leaves
+        progress(end - after, until - after)
     return done
 
 

@@ -28,7 +28,7 @@ def check(reading: Reading) -> Report:
         # Without its index the log cannot be read in order at speed, nor can a position be believed.
         return Report(findings=unordered)
     found = signed(store, reading.outside)
-    leaves = recompute(store, until, found.wanted(until))
+    leaves = recompute(store, until, found.wanted(until), reading.progress)
     report = Report(findings=[Finding("log", what, "events", position) for position, what in leaves.wrong])
     if leaves.wrong:
         report.findings += changed_accounts(store, "log", _suspects(store, until, leaves))

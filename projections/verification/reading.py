@@ -9,6 +9,7 @@ from ledger import merkle
 from ledger.store import Store
 from projections.columns import SLICE_POSITIONS, BrokenLog, Columns, slices
 from projections.fold import fold_binary
+from projections.recorded import Progress, unseen
 from projections.verification.checkpoints import Outside
 
 _LEAF_BYTES: Final = 32
@@ -18,8 +19,11 @@ class Reading:
     """The log up to the position `until`, read over two connections. Who goes through its columns reads the leaves
     on the way, so that the root costs no second pass."""
 
-    def __init__(self, store: Store, other: Store, until: int, outside: Outside) -> None:
+    def __init__(
+        self, store: Store, other: Store, until: int, outside: Outside, progress: Progress = unseen
+    ) -> None:
         self.store = store
+        self.progress = progress  # told by the checks that take long
         self.outside = outside  # what the checks of signatures compare with
         self.until = until
         self.other = other

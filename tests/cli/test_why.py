@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
 from collections.abc import Iterator
 
 import pytest
 
-from tests.cli.program import FIRM, OPENING, Program, claim
+from tests.cli.program import FIRM, OPENING, ROOT, Program, claim, draw
 from tests.cli.test_contract import tamper
 from tests.support import fresh_database
 
@@ -18,6 +20,18 @@ def told(embedded_server: str) -> Iterator[Program]:
         program = Program(address=address)
         program.record(*OPENING, claim())
         program.run(claim("C2", day="2023-04-01"))
+        yield program
+
+
+RATE = "SX-1.legs.interest_share.rate=2/5"
+
+
+@pytest.fixture(scope="module")
+def long_log(embedded_server: str) -> Iterator[Program]:
+    """Some nine thousand loans: more than is read at once, and once more."""
+    with fresh_database(embedded_server) as address:
+        program = Program(address=address)
+        program.record(*OPENING, *[draw(f"M{number}") for number in range(9_000)])
         yield program
 
 
@@ -35,6 +49,23 @@ def test_verify_decisions(told: Program, embedded_server: str) -> None:
         (finding,) = answer.document["findings"]
         assert (finding["check"], finding["table"], finding["position"]) == ("decisions", "events", 6)
         assert any(f["check"] == "decisions" for f in program("verify", "--json").document["findings"])
+
+
+@pytest.mark.parametrize("words", [("verify", "log"), ("verify", "decisions"), ("what-if", "--set", RATE)])
+def test_long_work_says_how_far_it_is(long_log: Program, words: tuple[str, ...]) -> None:
+    """On a terminal, and leaves nothing of it behind; elsewhere standard error stays empty."""
+    ours, theirs = os.openpty()
+    program = [*long_log.words(*words), "--json"]
+    done = subprocess.run(
+        program, cwd=ROOT, env=long_log.variables(), stdout=subprocess.PIPE, stderr=theirs, check=True
+    )
+    os.close(theirs)
+    shown = os.read(ours, 65_536).decode()
+    os.close(ours)
+    assert "\r 4" in shown and " %\r" in shown
+    assert shown.endswith("\r     \r")
+    assert done.stdout.startswith(b"{")
+    assert long_log(*words, "--json").err == ""
 
 
 def test_explain_keeps_its_contract_beside_the_tree(told: Program) -> None:
