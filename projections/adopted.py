@@ -6,7 +6,6 @@ from collections.abc import Iterable, Iterator
 
 from ledger import codec
 from ledger.dates import END_OF_TIME, Day
-from ledger.redecide import ADOPTION
 from ledger.rulebook.clauses import Rulebook, resolve
 from ledger.rulebook.settings import Content
 from ledger.store import Store
@@ -15,7 +14,7 @@ from projections.fold import fold
 
 def adopted(store: Store, until: int, last_day: Day = END_OF_TIME) -> list[Content]:
     """The contents that rounds were opened under up to a position and a day, in the order of their adoption."""
-    rows = fold(store, "events_of_types", until=until, types=[ADOPTION])
+    rows = fold(store, "adoptions", until=until)
     return [codec.parse_object(bytes(row[4]))["content"] for row in rows if row[2] <= last_day]
 
 

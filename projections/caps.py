@@ -10,8 +10,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from itertools import compress
-from operator import itemgetter
+from itertools import compress, islice
 from typing import Any, Final, NamedTuple
 
 import numpy as np
@@ -43,6 +42,7 @@ _KEYS_AT_ONCE: Final = 5_000
 _FEW: Final = 5_000
 
 Name = tuple[str, str]  # cap, key
+Key = tuple[str, str, str | None]  # a name, and whose it is
 
 
 @dataclass(frozen=True, slots=True)
@@ -263,32 +263,43 @@ def _highest(columns: Columns, account: int) -> int:
 
 
 @begins_again
-def caps(store: Store, as_of: AsOf, party: str | None = None, kind: str | None = None) -> list[CapRow]:
+def caps(
+    store: Store,
+    as_of: AsOf,
+    party: str | None = None,
+    kind: str | None = None,
+    after: Name | None = None,
+    rows_max: int | None = None,
+) -> list[CapRow]:
     """Every cap and key that was ever used, in order of cap and key; or those of one party, or those whose key begins
-    with a kind of subject (`firm`, `loan`).
+    with a kind of subject (`firm`, `loan`); or the first of those after a name.
 
     Raises NotProjected where the position is not reached.
     """
-    return list(cap_rows(store, as_of, party, kind))
+    at_once = _KEYS_AT_ONCE if rows_max is None else min(_KEYS_AT_ONCE, rows_max)
+    return list(islice(cap_rows(store, as_of, party, kind, after, at_once), rows_max))
 
 
 def cap_rows(
-    store: Store, as_of: AsOf, party: str | None = None, kind: str | None = None
+    store: Store,
+    as_of: AsOf,
+    party: str | None = None,
+    kind: str | None = None,
+    after: Name | None = None,
+    at_once: int = _KEYS_AT_ONCE,
 ) -> Iterator[CapRow]:
-    """As `caps`, some thousand keys at a time."""
+    """As `caps`, so many keys at a time: what is not taken is not read."""
     own = reaching(store, PROJECTION.name, as_of.known_position)
     balances = reaching(store, "balances", as_of.known_position)
     clauses = clause_of_caps(store, as_of.known_position)
-    named = own.rows("cap_keys_of", party=party, kind=kind)
-    if kind in (None, "loan"):
-        named = sorted(
-            [*named, *_loan_keys(store, balances, as_of.known_position, party)], key=itemgetter(0, 1)
-        )
-    for first in range(0, len(named), _KEYS_AT_ONCE):
-        some = named[first : first + _KEYS_AT_ONCE]
-        accounts = accounts_of(store, [f"{book}/{cap}/{key}" for cap, key, _ in some for book in _BOOKS])
+    if party is None:
+        some = _every_key(store, own, as_of.known_position, kind, after, at_once)
+    else:
+        some = _keys_of_party(store, own, as_of.known_position, party, kind, after, at_once)
+    for named in some:
+        accounts = accounts_of(store, [f"{book}/{cap}/{key}" for cap, key, _ in named for book in _BOOKS])
         pages = account_pages(balances, accounts, as_of.known_position)
-        for cap, key, owner in some:
+        for cap, key, owner in named:
             books = {}
             for book in _BOOKS:
                 page = pages.get(f"{book}/{cap}/{key}")
@@ -298,28 +309,55 @@ def cap_rows(
                 yield _row(cap, key, owner, books, as_of, clauses.get(cap))
 
 
-def _loan_keys(
-    store: Store, balances: Shelf, position: int, party: str | None = None
-) -> list[tuple[str, str, str | None]]:
-    """(cap, key, borrower) of the caps per loan, or of those of one borrower's loans."""
-    heads = {
-        folio.split("/")[1]
-        for book in ("quota", "limit")
-        for (folio,) in balances.rows("folios_below", path=f"{book}/", end=f"{book}0")
-    }
-    caps = sorted(cap for cap in heads if _kind(cap) == "loan")
-    if party is not None:
-        loans = [row[0] for row in fold(store, "loans_of_firm", tag=f"firm:{party}", until=position)]
-        borrowers = _borrowers(store, loans, position)
-        loans = [loan for loan in loans if borrowers.get(loan) == party]
-        keys = [row[0] for row in fold(store, "cap_keys_of_loans", caps=caps, loans=loans)]
-    else:
-        keys = [row[0] for cap in caps for row in fold(store, "cap_keys_below", cap=cap)]
-        borrowers = _borrowers(store, {key.split("/")[1] for key in keys}, position)
-    return [
-        (cap, key, borrowers.get(key.partition("/")[0]))
-        for cap, key in (path.split("/", 1) for path in dict.fromkeys(keys))
-    ]
+def _every_key(
+    store: Store, own: Shelf, position: int, kind: str | None, after: Name | None, at_once: int
+) -> Iterator[list[Key]]:
+    """Every cap and key in order, of one kind or of all, those after a name; with whose it is."""
+    first_cap, first_key = after or ("", "")
+    for (cap,) in fold(store, "caps_with_accounts"):
+        if cap < first_cap or (kind is not None and _kind(cap) != kind):
+            continue
+        last = first_key if cap == first_cap else ""
+        while keys := _keys_after(store, own, position, cap, last, at_once):
+            yield keys
+            last = keys[-1][1]
+
+
+def _keys_after(store: Store, own: Shelf, position: int, cap: str, after: str, count: int) -> list[Key]:
+    """The first keys of a cap after one, in order."""
+    if _kind(cap) != "loan":
+        return own.rows("cap_keys_after", cap=cap, after=after, count=count)
+    keys = [key for (key,) in fold(store, "keys_of_accounts_after", cap=cap, after=after, count=count)]
+    borrowers = _borrowers(store, {key.partition("/")[0] for key in keys}, position)
+    return [(cap, key, borrowers.get(key.partition("/")[0])) for key in keys]
+
+
+def _keys_of_party(
+    store: Store,
+    own: Shelf,
+    position: int,
+    party: str,
+    kind: str | None,
+    after: Name | None,
+    at_once: int,
+) -> Iterator[list[Key]]:
+    """A party's own caps and keys and those of its loans, in order."""
+    named = [key for key in own.rows("cap_keys_of", party=party) if kind is None or _kind(key[0]) == kind]
+    if kind in (None, "loan"):
+        named += _loan_keys(store, position, party)
+    named = sorted(key for key in named if after is None or key[:2] > after)
+    for first in range(0, len(named), at_once):
+        yield named[first : first + at_once]
+
+
+def _loan_keys(store: Store, position: int, borrower: str) -> list[Key]:
+    """The caps per loan of one borrower's loans."""
+    caps = [cap for (cap,) in fold(store, "caps_with_accounts") if _kind(cap) == "loan"]
+    loans = [row[0] for row in fold(store, "loans_of_firm", tag=f"firm:{borrower}", until=position)]
+    borrowers = _borrowers(store, loans, position)
+    loans = [loan for loan in loans if borrowers.get(loan) == borrower]
+    paths = [row[0] for row in fold(store, "cap_keys_of_loans", caps=caps, loans=loans)]
+    return [(*path.split("/", 1), borrower) for path in dict.fromkeys(paths)]
 
 
 def _borrowers(store: Store, loans: Iterable[str], position: int) -> dict[str, str]:

@@ -10,6 +10,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
@@ -135,6 +136,7 @@ def day_number(day: str) -> int:
     return int((np.datetime64(day, "D") - EPOCH).astype(np.int64))
 
 
+@lru_cache(maxsize=65_536)
 def iso_day(number: int) -> str:
     """The ISO date of a day number."""
     return str(EPOCH + np.timedelta64(int(number), "D"))

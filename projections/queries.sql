@@ -1,8 +1,13 @@
 -- Folds of the log, by name.
 
--- name: events_of_types
+-- name: adoptions
 select position, type, effective_on::text, tags, data
-from events where position <= %(until)s and type = any(%(types)s) and span > 0 order by position
+from events
+where position in (
+        select position from event_tags where tag > 'rulebook:' and tag < 'rulebook;' and position <= %(until)s
+    )
+    and type = 'RulebookAdopted' and span > 0
+order by position
 
 -- name: events_with_principal
 select position, type, effective_on::text, data, principal
@@ -316,10 +321,10 @@ on conflict (key, cap) do update set used = excluded.used, highest_fen = exclude
 select cap, key, party, used, highest_fen from {schema}.keys
 
 -- name: cap_keys_of
-select cap, key, party from {schema}.keys
-where (%(party)s::text is null or party = %(party)s)
-  and (%(kind)s::text is null or split_part(split_part(cap, '.', -1), '+', 1) = %(kind)s)
-order by cap, key
+select cap, key, party from {schema}.keys where party = %(party)s
+
+-- name: cap_keys_after
+select cap, key, party from {schema}.keys where cap = %(cap)s and key > %(after)s order by key limit %(count)s
 
 -- name: highest_uses
 -- Only where the table is at the position that is asked about: what it keeps is the highest up to there.
@@ -517,11 +522,28 @@ from event_tags t join events e on e.position = t.position
 where t.tag = any(%(tags)s) and t.position <= %(until)s and e.type = 'LoanDrawn' and e.span > 0
 order by t.tag, t.position desc
 
--- name: cap_keys_below
--- <cap>/<key> of a cap's accounts.
-select substr(path, 7) from accounts where path >= 'quota/' || %(cap)s || '/' and path < 'quota/' || %(cap)s || '0'
-union all
-select substr(path, 7) from accounts where path >= 'limit/' || %(cap)s || '/' and path < 'limit/' || %(cap)s || '0'
+-- name: caps_with_accounts
+-- The caps that have any accounts, one step of the index each. Below "<cap>/" every path begins; "0" comes after "/".
+with recursive used (book, cap) as (
+    select book, (select split_part(path, '/', 2) from accounts where path > book || '/' and path < book || '0' order by path limit 1)
+    from unnest('{quota,limit}'::text[]) as book
+    union all
+    select book, (select split_part(path, '/', 2) from accounts where path >= book || '/' || cap || '0' and path < book || '0' order by path limit 1)
+    from used where cap is not null
+)
+select distinct cap collate "C" as cap from used where cap is not null order by cap
+
+-- name: keys_of_accounts_after
+-- The first keys of a cap after one, by its accounts.
+select key
+from (
+    (select substr(path, length('quota/' || %(cap)s || '/') + 1) as key from accounts
+     where path > 'quota/' || %(cap)s || '/' || %(after)s and path < 'quota/' || %(cap)s || '0' order by path limit %(count)s)
+    union
+    (select substr(path, length('limit/' || %(cap)s || '/') + 1) as key from accounts
+     where path > 'limit/' || %(cap)s || '/' || %(after)s and path < 'limit/' || %(cap)s || '0' order by path limit %(count)s)
+) as either
+order by key collate "C" limit %(count)s
 
 -- name: cap_keys_of_loans
 select substr(a.path, 7)

@@ -156,9 +156,14 @@ def _unknown_account(account: str) -> HttpProblem:
     )
 
 
-def cap_rows(store: Store, as_of: AsOf, party: str | None) -> list[dict[str, Any]]:
-    """Every cap and key, or those of a party."""
-    return [asdict(row) for row in caps(store, as_of, party)]
+def cap_page(
+    store: Store, as_of: AsOf, party: str | None, after: str, count: int
+) -> tuple[list[dict[str, Any]], str | None]:
+    """Some caps and keys, or some of those of a party, after one ("<cap>/<key>"); the last one if there are more."""
+    cap, _, key = after.partition("/")
+    rows = caps(store, as_of, party, after=(cap, key) if after else None, rows_max=count + 1)
+    following = f"{rows[count - 1].cap}/{rows[count - 1].key}" if len(rows) > count else None
+    return [asdict(row) for row in rows[:count]], following
 
 
 def milestone_rows(store: Store, as_of: AsOf, bank: str | None) -> list[dict[str, Any]]:

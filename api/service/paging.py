@@ -7,27 +7,31 @@ import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from api.service.operations import Parameter
 from api.service.problems import HttpProblem
 
+_NAME_LENGTH_MAX: Final = 1_000
+
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where the next page begins: after `after` (a position, or how many rows were given), as known at
-    `known_position`, for the same filters. `known_at` is what the first page was asked for, as it is echoed."""
+    """Where the next page begins: after `after` (a position, or how many rows were given) or, in a list too long to be
+    read whole, after the row of a name; as known at `known_position`, for the same filters. `known_at` is what the
+    first page was asked for, as it is echoed."""
 
     filters: Mapping[str, Any]
     known_position: int
     after: int
     known_at: str | None = None
+    after_name: str = ""
 
     def text(self) -> str:
         """The cursor as a client gets it."""
-        pins = [self.filters, self.known_position, self.after, self.known_at]
+        pins = [self.filters, self.known_position, self.after, self.known_at, self.after_name]
         raw = orjson.dumps(pins, option=orjson.OPT_SORT_KEYS)
         return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
@@ -39,7 +43,7 @@ def read_cursor(text: str, filters: Sequence[Parameter], parameters: Mapping[str
     """
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) if text.isascii() else b""
-        pinned, known_position, after, known_at = orjson.loads(raw)
+        pinned, known_position, after, known_at, after_name = orjson.loads(raw)
         right = (
             type(pinned) is dict
             and pinned.keys() == {filter_.name for filter_ in filters}
@@ -48,6 +52,9 @@ def read_cursor(text: str, filters: Sequence[Parameter], parameters: Mapping[str
             and 0 <= known_position < 2**53
             and type(after) is int
             and 0 <= after < 2**53
+            and type(after_name) is str
+            and after_name.isprintable()
+            and len(after_name) <= _NAME_LENGTH_MAX
             and _could_be_echoed(known_at)
         )
     except (ValueError, TypeError, binascii.Error):
@@ -67,7 +74,7 @@ def read_cursor(text: str, filters: Sequence[Parameter], parameters: Mapping[str
             "the cursor pins known_at; leave it out or give the same",
             "游标已固定 known_at；请省略或保持一致",
         )
-    return Cursor(pinned, known_position, after, known_at)
+    return Cursor(pinned, known_position, after, known_at, after_name)
 
 
 def _could_be_echoed(known_at: Any) -> bool:

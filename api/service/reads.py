@@ -28,6 +28,9 @@ Asked = tuple[AsOf, Mapping[str, Any]]
 ReadTogether = Callable[[Store, Sequence[Asked]], Sequence[Mapping[str, Any] | HttpProblem]]
 #: Asks a store for all rows of a list.
 ReadRows = Callable[[Store, AsOf, Mapping[str, Any]], Sequence[Any]]
+#: Asks a store for the rows of a page: those after the one of a name (all have one), so many at most; and the last
+#: one's name, if there are more.
+ReadPage = Callable[[Store, AsOf, Mapping[str, Any], str, int], tuple[Sequence[Any], str | None]]
 _NOT_MODIFIED: Final = object()
 _CODES: Final = ("not_known",)
 
@@ -240,30 +243,35 @@ def rows(
     en: str,
     zh: str,
     row: Mapping[str, Any],
-    read: ReadRows,
+    read: ReadRows | None,
     limits: Limits,
     *,
+    read_page: ReadPage | None = None,
     parameters: Sequence[Parameter] = (),
     tries: Sequence[Try] = (),
     projected: bool = False,
 ) -> Operation:
-    """A read that answers a list, page by page."""
+    """A read that answers a list, page by page. The whole list is read for each page, or, with `read_page`, that page
+    alone."""
     filters = (ON, *parameters)
 
     async def handle(request: Request) -> Reply:
-        given = request.parameters
+        count = request.parameters["limit"] or limits.page_rows
         page, asked = pinned(request, filters)
+
+        def chosen_of(store: Store, as_of: AsOf) -> tuple[Sequence[Any], int | str | None]:
+            if read_page is not None:
+                return read_page(store, as_of, asked, "" if page is None else page.after_name, count)
+            assert read is not None
+            return cut(read(store, as_of, asked), 0 if page is None else page.after, count)
+
         as_of, found = await answered(
-            request,
-            request.service.slow,
-            lambda store, as_of: read(store, as_of, asked),
-            projected=projected,
-            page=page,
+            request, request.service.slow, chosen_of, projected=projected, page=page
         )
         headers = tagged(entity_tag(request, as_of))
         if not_modified(request, found):
             return Reply(304, b"", headers)
-        chosen, after = cut(found, 0 if page is None else page.after, given["limit"] or limits.page_rows)
+        chosen, after = found
         return Reply(200, json_bytes(page_document(request, as_of, chosen, asked, after)), headers)
 
     return Operation(
@@ -293,12 +301,13 @@ def pinned(request: Request, filters: Sequence[Parameter]) -> tuple[Cursor | Non
 
 
 def page_document(
-    request: Request, as_of: AsOf, items: Sequence[Any], filters: Mapping[str, Any], after: int | None
+    request: Request, as_of: AsOf, items: Sequence[Any], filters: Mapping[str, Any], after: int | str | None
 ) -> dict[str, Any]:
-    """A page as JSON."""
+    """A page as JSON; `after` is where it ends, if there is more: a place or the name of its last row."""
     following = None
     if after is not None:
-        following = Cursor(filters, as_of.known_position, after, _known_at(request)).text()
+        place, name = (after, "") if isinstance(after, int) else (0, after)
+        following = Cursor(filters, as_of.known_position, place, _known_at(request), name).text()
     return {**echo(request, as_of), "items": items, "next_cursor": following}
 
 

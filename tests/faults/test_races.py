@@ -233,7 +233,9 @@ def test_the_first_start_of_many_on_one_absent_folder(tmp_path: Path) -> None:
         for thread in threads:
             thread.join()
         for answer in finished:
-            assert (answer.code, answer.err) == (0, ""), answer
+            # Who waits long says for whom; how long is a matter of the machine.
+            said = [line for line in answer.err.splitlines() if "waiting for process" not in line]
+            assert (answer.code, said) == (0, []), answer
             answers.append(answer.lines)
         accepted = Counter(line["outcome"] for answer in answers for line in answer)
         assert accepted == {"accepted": 4 + PROCESSES, "repeated": 4 * (PROCESSES - 1)}

@@ -13,6 +13,7 @@ import pytest
 
 from ledger.money import YI
 from projections import measures, shelves
+from projections.caps import CapRow, caps
 from projections.clocks import AsOf
 from projections.existing import UnknownRound
 from projections.measures import SumsTooLarge
@@ -60,6 +61,36 @@ def questions(ledger: Ledger, seed: int, length: int = 150) -> Iterator[tuple[As
 def some(row: dict[str, Any]) -> dict[str, Any]:
     """A row without what is 0."""
     return {name: value for name, value in row.items() if value}
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_caps_come_in_pages_of_any_length(ledger: Ledger, seed: int) -> None:
+    """Page after page, each beginning after the last name of the one before, they are the whole list, in its order; so
+    are those of a kind of key, and those of a party, whose rows the whole list has as well."""
+    for as_of, _ in questions(ledger, seed):
+        whole = caps(ledger.store, as_of)
+        assert [(row.cap, row.key) for row in whole] == sorted({(row.cap, row.key) for row in whole})
+        for length in (1, 3, len(whole) or 1):
+            assert in_pages(ledger, as_of, length) == whole
+        for party_ in {row.party for row in whole if row.party}:
+            assert in_pages(ledger, as_of, 2, party=party_) == [row for row in whole if row.party == party_]
+        for kind in ("firm", "loan", "product"):
+            cut = [row for row in whole if row.cap.rpartition(".")[2].partition("+")[0] == kind]
+            assert in_pages(ledger, as_of, 2, kind=kind) == cut
+
+
+def in_pages(ledger: Ledger, as_of: AsOf, length: int, **asked: str) -> list[CapRow]:
+    """The caps that are asked for, so many at a time."""
+    rows: list[CapRow] = []
+    while page := caps(
+        ledger.store,
+        as_of,
+        **asked,
+        after=(rows[-1].cap, rows[-1].key) if rows else None,
+        rows_max=length,
+    ):
+        rows += page
+    return rows
 
 
 @pytest.mark.parametrize("seed", range(6))
