@@ -21,7 +21,7 @@ def print_json(document: Any) -> None:
     sys.stdout.buffer.flush()
 
 
-def show_progress(done: int, of: int) -> None:
+def show_progress(what: str, done: int, of: int) -> None:
     """How far a long work is, on standard error where that is a terminal: written over, and gone at the end."""
     if sys.stderr.isatty():
         shown = f"{done * 100 // of:3} %" if done < of else "     "

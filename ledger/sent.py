@@ -18,9 +18,12 @@ from mypy_extensions import i64
 
 from ledger.copying import DATE_TYPE, EPOCH_ORDINAL, EPOCH_US, INT4_TYPE, INT8_TYPE, TEXT_TYPE
 
-#: The types of a row's fields (src/include/catalog/pg_type.dat).
-_TYPES: Final = (20, 1184, 1082, 21, 25, 25, 25, 17, 1009, 1007, 1016, 1182, 17, 17)
-_FIELDS: Final[i64] = 14
+#: The types of a row's fields (src/include/catalog/pg_type.dat): besides those of elements timestamptz, smallint, bytea
+#: and arrays of text, integer, bigint and date.
+_TYPES: Final = (
+    *(INT8_TYPE, 1184, DATE_TYPE, 21, TEXT_TYPE, TEXT_TYPE, TEXT_TYPE, 17),
+    *(1009, 1007, 1016, 1182, 17, 17),
+)
 _MISSING: Final[i64] = 0xFFFFFFFF
 
 #: Where the first four fields of a row, all of a fixed width, stand in it, and where they end.
@@ -66,18 +69,13 @@ def leaves_of(sent: bytes, paths: dict[int, bytes], events: dict[int, tuple[int,
 def _end_of_row(sent: bytes, start: i64) -> i64:
     """Where the row that begins at a place ends."""
     end: i64 = len(sent)
-    if start + 4 > end or _unsigned(sent, start) != _FIELDS:
+    if start + 4 > end or _unsigned(sent, start) != len(_TYPES):
         raise NotAsWritten("fields are missing")
     at: i64 = start + 4
-    field: i64 = 0
-    while field < _FIELDS:
-        if at + 8 > end or _unsigned(sent, at) != _TYPES[field]:
+    for kind in _TYPES:
+        if at + 8 > end or _unsigned(sent, at) != kind:
             raise NotAsWritten("a row that was cut off, or a field of another type")
-        length: i64 = _unsigned(sent, at + 4)
-        at += 8
-        if length != _MISSING:
-            at += length
-        field += 1
+        at = _end_of_field(sent, at)
     if at > end:
         raise NotAsWritten("a row that was cut off")
     return at
@@ -102,8 +100,14 @@ def _leaf(sent: bytes, row: i64, paths: dict[int, bytes]) -> bytes:
     at: i64 = row + _FIXED_BYTES
     at = _add_text(sent, at, entry)  # type
     at = _add_text(sent, at, entry)  # principal
-    at = _add_key(sent, at, entry)
-    at = _add_fingerprint(sent, at, entry)
+    key = _field(sent, at)
+    entry.append(b"-" if key is None else b"=" + key)
+    at = _end_of_field(sent, at)
+    fingerprint = _field(sent, at)
+    if fingerprint is not None and len(fingerprint) != _HASH_BYTES:
+        raise NotAsWritten("a fingerprint is not of 32 bytes")
+    entry.append(b"-" if fingerprint is None else fingerprint.hex().encode())
+    at = _end_of_field(sent, at)
     entry.append(str(_span(sent, row + _SPAN_AT)).encode())
     at = _add_tags(sent, at, entry)
     at = _add_lines(sent, at, on, paths, entry)
@@ -113,31 +117,24 @@ def _leaf(sent: bytes, row: i64, paths: dict[int, bytes]) -> bytes:
     return sha256(b"\0".join(entry)).digest()
 
 
+def _field(sent: bytes, field: i64) -> bytes | None:
+    """What a field holds."""
+    if _unsigned(sent, field + 4) == _MISSING:
+        return None
+    return sent[field + 8 : _end_of_field(sent, field)]
+
+
+def _end_of_field(sent: bytes, field: i64) -> i64:
+    """Where the next one begins."""
+    length: i64 = _unsigned(sent, field + 4)
+    return field + 8 if length == _MISSING else field + 8 + length
+
+
 def _add_text(sent: bytes, field: i64, entry: list[bytes]) -> i64:
     """A field as it is; where the next one begins."""
-    length: i64 = _present(sent, field)
-    entry.append(sent[field + 8 : field + 8 + length])
-    return field + 8 + length
-
-
-def _add_key(sent: bytes, field: i64, entry: list[bytes]) -> i64:
-    length: i64 = _unsigned(sent, field + 4)
-    if length == _MISSING:
-        entry.append(b"-")
-        return field + 8
-    entry.append(b"=" + sent[field + 8 : field + 8 + length])
-    return field + 8 + length
-
-
-def _add_fingerprint(sent: bytes, field: i64, entry: list[bytes]) -> i64:
-    length: i64 = _unsigned(sent, field + 4)
-    if length == _MISSING:
-        entry.append(b"-")
-        return field + 8
-    if length != _HASH_BYTES:
-        raise NotAsWritten("a fingerprint is not of 32 bytes")
-    entry.append(sent[field + 8 : field + 8 + length].hex().encode())
-    return field + 8 + length
+    end: i64 = field + 8 + _present(sent, field)
+    entry.append(sent[field + 8 : end])
+    return end
 
 
 def _add_tags(sent: bytes, field: i64, entry: list[bytes]) -> i64:

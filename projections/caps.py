@@ -276,30 +276,27 @@ def caps(
 
     Raises NotProjected where the position is not reached.
     """
-    at_once = _KEYS_AT_ONCE if rows_max is None else min(_KEYS_AT_ONCE, rows_max)
-    return list(islice(cap_rows(store, as_of, party, kind, after, at_once), rows_max))
+    return list(islice(_rows(store, as_of, party, kind, after, rows_max or _KEYS_AT_ONCE), rows_max))
 
 
-def cap_rows(
-    store: Store,
-    as_of: AsOf,
-    party: str | None = None,
-    kind: str | None = None,
-    after: Name | None = None,
-    at_once: int = _KEYS_AT_ONCE,
+def _rows(
+    store: Store, as_of: AsOf, party: str | None, kind: str | None, after: Name | None, at_once: int
 ) -> Iterator[CapRow]:
-    """As `caps`, so many keys at a time: what is not taken is not read."""
+    """As `caps`, so many keys at a time and then more: what is not taken is not read, and keys that were not used yet
+    are soon passed."""
     own = reaching(store, PROJECTION.name, as_of.known_position)
     balances = reaching(store, "balances", as_of.known_position)
     clauses = clause_of_caps(store, as_of.known_position)
     if party is None:
-        some = _every_key(store, own, as_of.known_position, kind, after, at_once)
+        keys = _every_key(store, own, as_of.known_position, kind, after or ("", ""), at_once)
     else:
-        some = _keys_of_party(store, own, as_of.known_position, party, kind, after, at_once)
-    for named in some:
-        accounts = accounts_of(store, [f"{book}/{cap}/{key}" for cap, key, _ in named for book in _BOOKS])
+        named = _keys_of_party(store, own, as_of.known_position, party, kind)
+        keys = (key for key in named if after is None or key[:2] > after)
+    while some := list(islice(keys, at_once)):
+        at_once = _more(at_once)
+        accounts = accounts_of(store, [f"{book}/{cap}/{key}" for cap, key, _ in some for book in _BOOKS])
         pages = account_pages(balances, accounts, as_of.known_position)
-        for cap, key, owner in named:
+        for cap, key, owner in some:
             books = {}
             for book in _BOOKS:
                 page = pages.get(f"{book}/{cap}/{key}")
@@ -309,18 +306,23 @@ def cap_rows(
                 yield _row(cap, key, owner, books, as_of, clauses.get(cap))
 
 
+def _more(keys: int) -> int:
+    """So many keys are read after so many."""
+    return min(2 * keys, _KEYS_AT_ONCE)
+
+
 def _every_key(
-    store: Store, own: Shelf, position: int, kind: str | None, after: Name | None, at_once: int
-) -> Iterator[list[Key]]:
+    store: Store, own: Shelf, position: int, kind: str | None, after: Name, at_once: int
+) -> Iterator[Key]:
     """Every cap and key in order, of one kind or of all, those after a name; with whose it is."""
-    first_cap, first_key = after or ("", "")
+    first_cap, first_key = after
     for (cap,) in fold(store, "caps_with_accounts"):
         if cap < first_cap or (kind is not None and _kind(cap) != kind):
             continue
         last = first_key if cap == first_cap else ""
         while keys := _keys_after(store, own, position, cap, last, at_once):
-            yield keys
-            last = keys[-1][1]
+            yield from keys
+            last, at_once = keys[-1][1], _more(at_once)
 
 
 def _keys_after(store: Store, own: Shelf, position: int, cap: str, after: str, count: int) -> list[Key]:
@@ -332,22 +334,12 @@ def _keys_after(store: Store, own: Shelf, position: int, cap: str, after: str, c
     return [(cap, key, borrowers.get(key.partition("/")[0])) for key in keys]
 
 
-def _keys_of_party(
-    store: Store,
-    own: Shelf,
-    position: int,
-    party: str,
-    kind: str | None,
-    after: Name | None,
-    at_once: int,
-) -> Iterator[list[Key]]:
+def _keys_of_party(store: Store, own: Shelf, position: int, party: str, kind: str | None) -> list[Key]:
     """A party's own caps and keys and those of its loans, in order."""
     named = [key for key in own.rows("cap_keys_of", party=party) if kind is None or _kind(key[0]) == kind]
     if kind in (None, "loan"):
         named += _loan_keys(store, position, party)
-    named = sorted(key for key in named if after is None or key[:2] > after)
-    for first in range(0, len(named), at_once):
-        yield named[first : first + at_once]
+    return sorted(named)
 
 
 def _loan_keys(store: Store, position: int, borrower: str) -> list[Key]:

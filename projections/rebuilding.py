@@ -18,7 +18,8 @@ from ledger.store import Store
 from projections import shelves
 from projections.base import Content, Log, Projection
 from projections.forking import Fork
-from projections.runner import RANGE_POSITIONS, REBUILD_LOCK, Progress, Runner, begun
+from projections.progress import Progress
+from projections.runner import RANGE_POSITIONS, REBUILD_LOCK, Runner, begun
 from projections.shelves import Shelf
 
 #: So long at most the tables of an old generation are waited for: far less than PostgreSQL's deadlock_timeout.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from typing import Final
 
@@ -12,20 +12,13 @@ from psycopg.rows import tuple_row
 from ledger.redecide import Recorded
 from ledger.store import Store
 from projections.fold import fold, query
+from projections.progress import Progress, silent
 
 _ROWS_AT_ONCE: Final = 4_000
 
 
-def unseen(done: int, of: int) -> None:
-    """How far a long work is, where nobody looks."""
-
-
-#: Told now and then how much of how much is done.
-Progress = Callable[[int, int], None]
-
-
 def recorded_events(
-    store: Store, after: int, until: int, progress: Progress = unseen
+    store: Store, after: int, until: int, progress: Progress = silent
 ) -> Generator[Recorded, None, None]:
     """The events with after < position <= until, in order, streamed in constant memory."""
     with (
@@ -36,7 +29,7 @@ def recorded_events(
         while rows := cursor.fetchmany(_ROWS_AT_ONCE):
             for row in rows:
                 yield Recorded(*row)
-            progress(rows[-1][0], until)
+            progress("log", rows[-1][0], until)
 
 
 def account_ids(store: Store) -> dict[str, str]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final, Self
 
@@ -18,6 +18,7 @@ import psycopg
 from ledger.store import Store
 from projections import shelves
 from projections.base import Log, Projection, discover
+from projections.progress import Progress, silent
 from projections.shelves import Shelf
 
 #: The advisory lock of the one that works.
@@ -29,12 +30,6 @@ REBUILD_LOCK: Final = 0x6B656A696E11
 RANGE_POSITIONS: Final = 1 << 20
 _RECHECK_SECONDS: Final = 1.0
 _POLL_SECONDS: Final = 0.01
-
-Progress = Callable[[str, int, int], None]  # name, reached, until
-
-
-def _silent(name: str, reached: int, until: int) -> None:
-    """Nobody looks."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +103,7 @@ class Runner:
         row = self.store.connection.execute(f"select {function}({lock})").fetchone()
         return row and row[0]
 
-    def catch_up(self, progress: Progress = _silent) -> None:
+    def catch_up(self, progress: Progress = silent) -> None:
         """While leading: bring every projection to the end of the log as it is now, each as far as it can."""
         self._renew_outdated(progress)
         until = self.store.head().position
@@ -169,7 +164,7 @@ class Runner:
                 shelves.note_problem(shelf, until, f"{type(error).__name__}: {error}"[:500])
             return False
 
-    def run(self, stop: threading.Event, progress: Progress = _silent) -> None:
+    def run(self, stop: threading.Event, progress: Progress = silent) -> None:
         """Follow the log until told to stop; while another runner works, wait to take over.
 
         Raises psycopg.OperationalError when the database goes away.
@@ -193,9 +188,7 @@ def begun(store: Store, projection: Projection) -> Shelf:
     return shelf
 
 
-def ensure(
-    store: Store, position: int, progress: Progress = _silent, patience_seconds: float = 600.0
-) -> None:
+def ensure(store: Store, position: int, progress: Progress = silent, patience_seconds: float = 600.0) -> None:
     """Return once every projection reaches a position: at once if they do, else by doing the work, or by waiting for
     the runner that does it. One that stopped before is left to its readers, who get NotProjected."""
     if _reach(store, position):

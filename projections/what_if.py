@@ -23,15 +23,8 @@ from ledger.store import Store
 from ledger.what_if import Alone, Supposed
 from projections.adopted import rulebooks
 from projections.forking import Fork
-from projections.recorded import (
-    Progress,
-    account_ids,
-    go_on,
-    recorded_events,
-    unseen,
-    watched_positions,
-    without_collection,
-)
+from projections.progress import Progress, silent
+from projections.recorded import account_ids, go_on, recorded_events, watched_positions, without_collection
 
 #: What a rulebook makes go wrong that nothing can be decided with. A text may nest deeper than Python's stack.
 _UNUSABLE: Final = (*UNDECIDABLE, RecursionError)
@@ -97,7 +90,7 @@ def document(
     until: int,
     change: Change,
     look: Callable[[], None] = go_on,
-    progress: Progress = unseen,
+    progress: Progress = silent,
 ) -> dict[str, Any]:
     """Who would have got more or less up to a position, and why; amounts in fen. `look` is called before each event
     and may raise what ends the work; `progress` is told now and then which position of how many was decided.

@@ -19,11 +19,10 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
             "Every cap and key that was used: limit, consumed, reserved, room.",
             "累计上限：限额、已用、未付、剩余。",
             schemas.CAP_ROW,
-            None,
-            limits,
-            read_page=lambda store, as_of, given, after, count: asking.cap_page(
-                store, as_of, given["party"], after, count
+            lambda store, as_of, given, page, count: asking.cap_page(
+                store, as_of, given["party"], "" if page is None else page.after_name, count
             ),
+            limits,
             parameters=(uscc("party", "Only this party's caps. 仅该主体。"),),
             tries=(Try(200), Try(422, "invalid_parameter", query={"party": "nobody"})),
             projected=True,

@@ -10,7 +10,7 @@ from api.service.examples import BANK
 from api.service.limits import Limits
 from api.service.operations import Operation, Try
 from api.service.parameters import uscc
-from api.service.reads import document, rows
+from api.service.reads import document, rows, whole
 from ledger.catalogue import Catalogue
 from ledger.store import Store
 from projections.clocks import AsOf
@@ -69,7 +69,7 @@ def _operation(name: str, limits: Limits) -> Operation:
         f"/v1/reports/{name}",
         *_REPORTS[name],
         schemas.ANY,
-        read,
+        whole(read),
         limits,
         tries=(Try(200),),
         projected=True,

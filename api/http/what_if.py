@@ -10,7 +10,7 @@ from api.service.limits import Limits
 from api.service.operations import Answer, Body, Operation, Try
 from api.service.parameters import KNOWN, paging
 from api.service.problems import HttpProblem
-from api.service.reads import clocks_of, echo, rows
+from api.service.reads import clocks_of, echo, rows, whole
 from api.service.requests import Reply, Request, json_bytes
 from ledger import codec
 from ledger.catalogue import Catalogue
@@ -56,7 +56,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
             "Every parameter of the adopted rulebooks as POST /v1/what-if takes it, with its present value.",
             "可设定的全部规则参数及其现值。",
             schemas.SETTING_ROW,
-            lambda store, as_of, given: asking.rule_rows(store, as_of),
+            whole(lambda store, as_of, given: asking.rule_rows(store, as_of)),
             limits,
             tries=(Try(200),),
         ),

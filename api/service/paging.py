@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,8 +14,10 @@ import orjson
 
 from api.service.operations import Parameter
 from api.service.problems import HttpProblem
+from ledger.accounts import ID_CHARACTERS
 
-_NAME_LENGTH_MAX: Final = 1_000
+#: The names of rows are ids, joined.
+_NAME: Final = re.compile(f"[{ID_CHARACTERS}+/]{{0,1000}}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,8 +56,7 @@ def read_cursor(text: str, filters: Sequence[Parameter], parameters: Mapping[str
             and type(after) is int
             and 0 <= after < 2**53
             and type(after_name) is str
-            and after_name.isprintable()
-            and len(after_name) <= _NAME_LENGTH_MAX
+            and _NAME.fullmatch(after_name) is not None
             and _could_be_echoed(known_at)
         )
     except (ValueError, TypeError, binascii.Error):

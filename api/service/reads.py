@@ -28,9 +28,11 @@ Asked = tuple[AsOf, Mapping[str, Any]]
 ReadTogether = Callable[[Store, Sequence[Asked]], Sequence[Mapping[str, Any] | HttpProblem]]
 #: Asks a store for all rows of a list.
 ReadRows = Callable[[Store, AsOf, Mapping[str, Any]], Sequence[Any]]
-#: Asks a store for the rows of a page: those after the one of a name (all have one), so many at most; and the last
-#: one's name, if there are more.
-ReadPage = Callable[[Store, AsOf, Mapping[str, Any], str, int], tuple[Sequence[Any], str | None]]
+#: Asks a store for the rows of a page: those after a cursor (None: the first), so many at most; and where they end, if
+#: there are more: how many were given by then, or the name of the last.
+ReadPage = Callable[
+    [Store, AsOf, Mapping[str, Any], Cursor | None, int], tuple[Sequence[Any], int | str | None]
+]
 _NOT_MODIFIED: Final = object()
 _CODES: Final = ("not_known",)
 
@@ -237,36 +239,38 @@ def _document(
     )
 
 
+def whole(read: ReadRows) -> ReadPage:
+    """The pages of a list that is read whole for each of them."""
+    return lambda store, as_of, given, page, count: cut(
+        read(store, as_of, given), 0 if page is None else page.after, count
+    )
+
+
 def rows(
     name: str,
     path: str,
     en: str,
     zh: str,
     row: Mapping[str, Any],
-    read: ReadRows | None,
+    read: ReadPage,
     limits: Limits,
     *,
-    read_page: ReadPage | None = None,
     parameters: Sequence[Parameter] = (),
     tries: Sequence[Try] = (),
     projected: bool = False,
 ) -> Operation:
-    """A read that answers a list, page by page. The whole list is read for each page, or, with `read_page`, that page
-    alone."""
+    """A read that answers a list, page by page."""
     filters = (ON, *parameters)
 
     async def handle(request: Request) -> Reply:
         count = request.parameters["limit"] or limits.page_rows
         page, asked = pinned(request, filters)
-
-        def chosen_of(store: Store, as_of: AsOf) -> tuple[Sequence[Any], int | str | None]:
-            if read_page is not None:
-                return read_page(store, as_of, asked, "" if page is None else page.after_name, count)
-            assert read is not None
-            return cut(read(store, as_of, asked), 0 if page is None else page.after, count)
-
         as_of, found = await answered(
-            request, request.service.slow, chosen_of, projected=projected, page=page
+            request,
+            request.service.slow,
+            lambda store, as_of: read(store, as_of, asked, page, count),
+            projected=projected,
+            page=page,
         )
         headers = tagged(entity_tag(request, as_of))
         if not_modified(request, found):

@@ -56,7 +56,7 @@ class Claim(Memory):
         if kind == "CommandRefused":
             return
         if "legs" in data:
-            # Each name once in memory, however many claims say it: a third less for a claim.
+            # Each name once in memory, however many claims say it: a quarter less in all.
             names = [one if one == tag else intern(one) for one in event.tags]
             self.state, self.tags = "decided", tuple(names)
             self.instrument, self.round = intern(data["instrument"]), intern(data["round"])

@@ -9,7 +9,7 @@ import psycopg
 
 from ledger.store import Store
 from projections.columns import BrokenLog
-from projections.recorded import Progress, unseen
+from projections.progress import Progress, silent
 from projections.verification import books, caps, decisions, log, projections, tables
 from projections.verification.checkpoints import Outside
 from projections.verification.reading import Reading
@@ -31,7 +31,7 @@ def run(
     names: list[str],
     started: Callable[[str], None] = lambda name: None,
     outside: Outside = Outside(),  # noqa: B008 - frozen and empty
-    progress: Progress = unseen,
+    progress: Progress = silent,
 ) -> Report:
     """Run checks over the log up to its newest position, against the checkpoints from outside. Repairs nothing; what
     is too damaged to be checked is a finding. `progress` is told how far a long check is. Raises

@@ -29,14 +29,8 @@ from ledger.redecide import (
 from ledger.store import NO_COMMAND, Store
 from projections.fold import fold
 from projections.forking import Fork, is_possible
-from projections.recorded import (
-    Progress,
-    account_ids,
-    recorded_events,
-    unseen,
-    watched_positions,
-    without_collection,
-)
+from projections.progress import Progress, silent
+from projections.recorded import account_ids, recorded_events, watched_positions, without_collection
 from projections.verification.reading import Reading
 from projections.verification.report import Finding, Report
 
@@ -114,7 +108,7 @@ def decide_range(
     after: int,
     until: int,
     findings_max: int = _FINDINGS_MAX,
-    progress: Progress = unseen,
+    progress: Progress = silent,
 ) -> list[Finding]:
     """Decide the events of a range again, on the history before it; what differs."""
     found: list[Finding] = []

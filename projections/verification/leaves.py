@@ -17,7 +17,7 @@ from ledger import codec, merkle, sent
 from ledger.sql import load
 from ledger.store import Store
 from projections.forking import Fork
-from projections.recorded import Progress, unseen
+from projections.progress import Progress, silent
 
 BLOCK: Final = 4096
 #: So many rows come as one value: a row by itself costs the client as much as its hash.
@@ -40,7 +40,7 @@ class Recomputed:
     wrong: list[tuple[int, str]] = field(default_factory=list)
 
 
-def recompute(store: Store, until: int, wanted: Collection[int], progress: Progress = unseen) -> Recomputed:
+def recompute(store: Store, until: int, wanted: Collection[int], progress: Progress = silent) -> Recomputed:
     """Recompute the leaves of all events up to a position; `wanted` are the blocks whose leaves are needed."""
     paths = _paths(store)
     if until < _PARALLEL_FROM:
@@ -80,7 +80,7 @@ def _range(
     until: int,
     wanted: Collection[int],
     paths: dict[int, bytes],
-    progress: Progress = unseen,
+    progress: Progress = silent,
 ) -> Recomputed:
     done = Recomputed()
     last_us = _instant_before(store, after)
@@ -99,7 +99,7 @@ def _range(
         done.roots.append(merkle.root_of(b"".join(leaves)))
         if first // BLOCK in wanted:
             done.leaves[first // BLOCK] = leaves
-        progress(end - after, until - after)
+        progress("log", end - after, until - after)
     return done
 
 

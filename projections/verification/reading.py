@@ -9,7 +9,7 @@ from ledger import merkle
 from ledger.store import Store
 from projections.columns import SLICE_POSITIONS, BrokenLog, Columns, slices
 from projections.fold import fold_binary
-from projections.recorded import Progress, unseen
+from projections.progress import Progress, silent
 from projections.verification.checkpoints import Outside
 
 _LEAF_BYTES: Final = 32
@@ -20,7 +20,7 @@ class Reading:
     on the way, so that the root costs no second pass."""
 
     def __init__(
-        self, store: Store, other: Store, until: int, outside: Outside, progress: Progress = unseen
+        self, store: Store, other: Store, until: int, outside: Outside, progress: Progress = silent
     ) -> None:
         self.store = store
         self.progress = progress  # told by the checks that take long
