@@ -20,6 +20,8 @@ from ledger.day_sums import DaySums
 from projections.columns import iso_day
 
 LINES_MAX: Final = 2_048
+#: Up to so many sums and lines are added up one by one.
+_FEW: Final = 64
 
 #: One line: the position of its event, its amount in fen, its account (id; 0 in a subtree's folio), its business
 #: date (days since 2000-01-01).
@@ -61,9 +63,17 @@ class Page:
     def iso_day_sums(self) -> DaySums:
         """Of one account: its sums by day, as what decides keeps them."""
         sums = DaySums()
-        for _, day, fen in self.day_sums():
+        few = len(self.opening) + len(self.lines) <= _FEW
+        for day, fen in self._few_days() if few else [(day, fen) for _, day, fen in self.day_sums()]:
             sums.add(iso_day(day), fen)
         return sums
+
+    def _few_days(self) -> list[tuple[int, int]]:
+        """As `day_sums` of one account, without columns: they cost more than some lines do."""
+        by_day = {day: (high << 32) + low for _, day, high, low in self.opening.tolist()}
+        for _, fen, _, day in self.lines.tolist():
+            by_day[day] = by_day.get(day, 0) + fen
+        return sorted((day, fen) for day, fen in by_day.items() if fen)
 
     def day_sums(self) -> list[tuple[int, int, int]]:
         """(account, day, sum in fen) of everything, by account and day; days that sum to 0 are left out."""

@@ -9,9 +9,16 @@ where position in (
     and type = 'RulebookAdopted' and span > 0
 order by position
 
--- name: events_with_principal
+-- name: grants_and_steps
 select position, type, effective_on::text, data, principal
 from events where position <= %(until)s and type = any(%(types)s) and span > 0 order by position
+
+-- name: claims_granted_after
+select position, (select tag from unnest(tags) as tag where starts_with(tag, 'claim:') limit 1)
+from events
+where position > %(after)s and position <= %(until)s and effective_on <= %(last_day)s::date
+  and type = any(%(types)s) and span > 0
+order by position limit %(count)s
 
 -- name: grants_of_tags
 select position, type, effective_on::text, data, principal
@@ -22,7 +29,9 @@ order by position
 
 -- name: events_of_tag
 select position, type, effective_on::text, tags, data, principal
-from events where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s) and span > 0
+from events
+where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s)
+  and type = any(%(types)s) and span > 0
 order by position
 
 -- name: type_codes
@@ -586,10 +595,6 @@ offset %(after)s limit %(limit)s
 select position, data from events where position = any(%(positions)s)
 
 -- Samples.
-
--- name: grants_and_steps
-select position, type, effective_on::text, data
-from events where position <= %(until)s and type = any(%(types)s) and span > 0 order by position
 
 -- name: positions_of_tag
 select position from events

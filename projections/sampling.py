@@ -10,22 +10,20 @@ from __future__ import annotations
 
 import hashlib
 import secrets
-from collections.abc import Callable, Generator, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from datetime import date
 from typing import Any, Final
 
-from psycopg.rows import tuple_row
-
 from ledger import codec
-from ledger.catalogue import discover_instruments
 from ledger.dates import END_OF_TIME, Day
 from ledger.store import Store
 from projections.adopted import adopted, rulebooks
 from projections.existing import check_round
-from projections.fold import fold, query
+from projections.fold import fold
 from projections.recorded import go_on
+from projections.reports.grants import STEPS, grant_events
 
 METHODS: Final = ("random", "amount", "risk")
 #: So many claims are drawn where nobody says how many.
@@ -39,8 +37,8 @@ BACK_DATED_DAYS: Final = 30
 QUICK_DAYS: Final = 3
 
 _CORRECTIONS: Final = {"GrantVoided": "voided", "GrantRecovered": "recovered", "PaymentReturned": "returned"}
-_STEPS: Final = ("GrantPublicised", "GrantHeld", "GrantReleased", "GrantPaid", *_CORRECTIONS)
-_ROWS_AT_ONCE: Final = 4_000
+#: The work may be ended after so many events.
+_EVENTS_AT_ONCE: Final = 4_000
 
 
 @dataclass(slots=True)
@@ -116,10 +114,12 @@ def _population(store: Store, until: int, on: Day | None, look: Callable[[], Non
     items: dict[str, Item] = {}
     newest_day: dict[str, Day] = {}  # by round, of the grants so far
     # Closed at once, whatever ends the work: the connection is somebody else's next.
-    with closing(_events(store, until, on or END_OF_TIME, look)) as events:
-        for position, kind, day, raw in events:
+    with closing(grant_events(store, until, on or END_OF_TIME)) as events:
+        for number, (position, kind, day, raw, _) in enumerate(events):
+            if number % _EVENTS_AT_ONCE == 0:
+                look()
             data = codec.read_canonical(raw)
-            if kind in _STEPS:
+            if kind in STEPS:
                 if data["claim"] in items:
                     _take_step(items[data["claim"]], position, kind, day)
                 continue
@@ -131,20 +131,6 @@ def _population(store: Store, until: int, on: Day | None, look: Callable[[], Non
                 item.add_risk("back_dated")
             newest_day[item.round] = max(day, newest_day[item.round])
     return list(items.values())
-
-
-def _events(
-    store: Store, until: int, last_day: Day, look: Callable[[], None]
-) -> Generator[tuple[int, str, Day, bytes], None, None]:
-    types = [*(instrument.event for instrument in discover_instruments().values()), *_STEPS]
-    with (
-        store.connection.transaction(),
-        store.connection.cursor(name="grants", row_factory=tuple_row, binary=True) as cursor,
-    ):
-        cursor.execute(query("grants_and_steps"), {"until": until, "types": types})
-        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
-            look()
-            yield from (row for row in rows if row[2] <= last_day)
 
 
 def _cap_parts(store: Store, until: int) -> set[str]:

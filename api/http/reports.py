@@ -9,6 +9,7 @@ from api.service import asking, schemas
 from api.service.examples import BANK
 from api.service.limits import Limits
 from api.service.operations import Operation, Try
+from api.service.paging import Cursor
 from api.service.parameters import uscc
 from api.service.reads import document, rows, whole
 from ledger.catalogue import Catalogue
@@ -64,12 +65,17 @@ def _operation(name: str, limits: Limits) -> Operation:
     def read(store: Store, as_of: AsOf, given: Mapping[str, Any]) -> Sequence[Any]:
         return asking.WHOLE_REPORTS[name](store, as_of)
 
+    def duties(
+        store: Store, as_of: AsOf, given: Mapping[str, Any], page: Cursor | None, count: int
+    ) -> tuple[Sequence[Any], int | None]:
+        return asking.DUTIES(store, as_of, 0 if page is None else page.after, count)
+
     return rows(
         f"report-{name}",
         f"/v1/reports/{name}",
         *_REPORTS[name],
         schemas.ANY,
-        whole(read),
+        duties if name == "duties" else whole(read),
         limits,
         tries=(Try(200),),
         projected=True,

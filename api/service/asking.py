@@ -31,7 +31,7 @@ from projections.rebuilding import Differs
 from projections.replay import replay
 from projections.reports import explanation as explanations
 from projections.reports.duplicates import duplicates
-from projections.reports.duties import duties
+from projections.reports.duties import duties_page
 from projections.reports.ladders import ladders_report
 from projections.reports.near_caps import near_caps
 from projections.reports.party import party_report
@@ -264,8 +264,9 @@ def _unknown_party(uscc: str, kind: str) -> HttpProblem:
     )
 
 
-#: Reports over the whole ledger: lists, and one document.
-WHOLE_REPORTS = {"near-caps": near_caps, "duties": duties, "duplicates": duplicates}
+#: Reports over the whole ledger: lists, of which one is read page by page, and one document.
+WHOLE_REPORTS = {"near-caps": near_caps, "duplicates": duplicates}
+DUTIES = duties_page
 PORTFOLIO = portfolio_report
 
 

@@ -240,10 +240,24 @@ def _document(
 
 
 def whole(read: ReadRows) -> ReadPage:
-    """The pages of a list that is read whole for each of them."""
-    return lambda store, as_of, given, page, count: cut(
-        read(store, as_of, given), 0 if page is None else page.after, count
-    )
+    """The pages of a list that is read whole. While somebody goes through one, the list is kept for the next page: at
+    one position it stays the same. One list, the last that was asked for."""
+    kept: tuple[Any, Sequence[Any]] | None = None
+
+    def page_of_it(
+        store: Store, as_of: AsOf, given: Mapping[str, Any], page: Cursor | None, count: int
+    ) -> tuple[Sequence[Any], int | str | None]:
+        nonlocal kept
+        question, found = (
+            (as_of, dict(given)),
+            kept,
+        )  # read once: another thread may put another list in its place
+        rows = found[1] if found is not None and found[0] == question else read(store, as_of, given)
+        chosen, after = cut(rows, 0 if page is None else page.after, count)
+        kept = None if after is None else (question, rows)
+        return chosen, after
+
+    return page_of_it
 
 
 def rows(

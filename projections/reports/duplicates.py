@@ -33,9 +33,8 @@ def duplicates(store: Store, as_of: AsOf) -> list[dict[str, Any]]:
 
 def _shared_keys(grant: Grant) -> list[tuple[str, str]]:
     keys = [("payee", f"{grant.payee} {grant.instrument} {grant.round}")]
-    if "loan" in grant.data:
-        keys.append(("loan", grant.data["loan"]))
-    bank = grant.data.get("inputs", {}).get("bank", "")
-    keys += [("slip", f"{bank} {slip['number']}") for slip in grant.data.get("slips", ())]
-    keys += [("voucher", step.data["voucher"]) for step in grant.steps if step.step == "paid"]
+    if grant.loan is not None:
+        keys.append(("loan", grant.loan))
+    keys += [("slip", f"{grant.bank} {number}") for number in grant.slips]
+    keys += [("voucher", step.voucher) for step in grant.steps if step.step == "paid"]
     return keys

@@ -2,19 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Generator, Iterable
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final
+
+from psycopg.rows import tuple_row
 
 from ledger import codec
 from ledger.catalogue import discover_instruments
 from ledger.dates import Day
 from ledger.store import Store
 from projections.clocks import AsOf
-from projections.fold import fold
+from projections.fold import fold, query
 
-_GRANTS: Final = tuple(instrument.event for instrument in discover_instruments().values())
-_STEPS: Final = {
+GRANTS: Final = tuple(instrument.event for instrument in discover_instruments().values())
+STEPS: Final = {
     "GrantPublicised": "publicised",
     "GrantHeld": "held",
     "GrantReleased": "released",
@@ -23,6 +26,7 @@ _STEPS: Final = {
     "GrantVoided": "voided",
     "GrantRecovered": "recovered",
 }
+_ROWS_AT_ONCE: Final = 4_000
 
 
 @dataclass(slots=True)
@@ -33,12 +37,13 @@ class Step:
     position: int
     effective_on: Day
     principal: str
-    data: dict[str, Any]
+    amount_fen: int  # of a recovery; else 0
+    voucher: str  # of a payment or a return; else empty
 
 
 @dataclass(slots=True)
 class Grant:
-    """One decided claim and what became of it. Amounts in fen."""
+    """One decided claim and what became of it. Amounts in fen; `slips` are the numbers of the bank's slips."""
 
     claim: str
     instrument: str
@@ -48,7 +53,9 @@ class Grant:
     position: int
     effective_on: Day
     principal: str
-    data: dict[str, Any]
+    loan: str | None
+    bank: str
+    slips: tuple[str, ...]
     steps: list[Step] = field(default_factory=list)
 
     @property
@@ -79,7 +86,7 @@ class Grant:
     @property
     def recovered_fen(self) -> int:
         """What came back, for whatever cause."""
-        return sum(step.data["amount_fen"] for step in self.steps if step.step == "recovered")
+        return sum(step.amount_fen for step in self.steps if step.step == "recovered")
 
     @property
     def committed_fen(self) -> int:
@@ -87,36 +94,66 @@ class Grant:
         return 0 if self.voided else self.amount_fen - self.paid_fen
 
 
+#: One event of a grant's life: position, type, business date, data, principal.
+GrantEvent = tuple[int, str, Day, bytes, str]
+
+
+def grant_events(store: Store, until: int, last_day: Day) -> Generator[GrantEvent, None, None]:
+    """Every grant and every step up to a position, effective on or before a day; in order, in constant memory."""
+    with (
+        store.connection.transaction(),
+        store.connection.cursor(name="grants", row_factory=tuple_row, binary=True) as cursor,
+    ):
+        cursor.execute(query("grants_and_steps"), {"until": until, "types": [*GRANTS, *STEPS]})
+        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+            yield from (row for row in rows if row[2] <= last_day)
+
+
 def all_grants(store: Store, as_of: AsOf) -> dict[str, Grant]:
     """Every grant by claim, with the steps effective on the day, as known at the position."""
-    rows = fold(store, "events_with_principal", until=as_of.known_position, types=[*_GRANTS, *_STEPS])
-    return collect(row for row in rows if row[2] <= as_of.last_day)
+    with closing(grant_events(store, as_of.known_position, as_of.last_day)) as events:
+        return collect(events)
+
+
+def grants_after(store: Store, as_of: AsOf, after: int, count: int) -> dict[str, Grant]:
+    """As `all_grants`, the first so many of those decided after a position."""
+    bounds = {"after": after, "until": as_of.known_position, "last_day": as_of.last_day, "count": count}
+    found = dict(fold(store, "claims_granted_after", types=list(GRANTS), **bounds))
+    grants = grants_of_tags(store, as_of, list(found.values()))
+    return {claim: grant for claim, grant in grants.items() if grant.position in found}
 
 
 def grants_of_tags(store: Store, as_of: AsOf, tags: list[str]) -> dict[str, Grant]:
     """The grants that carry any of some tags. A payee's grants carry its tag (`firm:<uscc>`)."""
-    rows = fold(store, "grants_of_tags", until=as_of.known_position, tags=tags, types=[*_GRANTS, *_STEPS])
+    rows = fold(store, "grants_of_tags", until=as_of.known_position, tags=tags, types=[*GRANTS, *STEPS])
     return collect(row for row in rows if row[2] <= as_of.last_day)
 
 
-def collect(rows: Iterable[tuple[int, str, Day, bytes, str]]) -> dict[str, Grant]:
-    """Grants by claim from (position, type, effective_on, data, principal) in order."""
+def collect(events: Iterable[GrantEvent]) -> dict[str, Grant]:
+    """Grants by claim from their events in order."""
     grants: dict[str, Grant] = {}
-    for position, kind, on, raw, principal in rows:
-        data = codec.parse_object(bytes(raw))
-        if kind in _STEPS:
-            if data["claim"] in grants:
-                grants[data["claim"]].steps.append(Step(_STEPS[kind], position, on, principal, data))
-        else:
-            grants[data["claim"]] = Grant(
-                data["claim"],
-                data["instrument"],
-                data["round"],
-                data["payee"],
-                data["amount_fen"],
-                position,
-                on,
-                principal,
-                data,
-            )
+    for position, kind, on, raw, principal in events:
+        data = codec.read_canonical(raw)
+        if kind not in STEPS:
+            grants[data["claim"]] = _grant(position, on, principal, data)
+        elif data["claim"] in grants:
+            amount_fen, voucher = data.get("amount_fen", 0), data.get("voucher", "")
+            step = Step(STEPS[kind], position, on, principal, amount_fen, voucher)
+            grants[data["claim"]].steps.append(step)
     return grants
+
+
+def _grant(position: int, on: Day, principal: str, data: dict[str, Any]) -> Grant:
+    return Grant(
+        data["claim"],
+        data["instrument"],
+        data["round"],
+        data["payee"],
+        data["amount_fen"],
+        position,
+        on,
+        principal,
+        data.get("loan"),
+        data.get("inputs", {}).get("bank", ""),
+        tuple(slip["number"] for slip in data.get("slips", ())),
+    )

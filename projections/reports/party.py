@@ -73,9 +73,9 @@ def _grant_row(grant: Grant) -> dict[str, Any]:
 
 def _refused(store: Store, as_of: AsOf, tag: str) -> list[dict[str, Any]]:
     rows = []
-    for row in fold(store, "events_of_tag", until=as_of.known_position, tag=tag):
-        if row[1] == "ClaimRefused" and row[2] <= as_of.last_day:
-            data = codec.parse_object(bytes(row[4]))
+    for row in fold(store, "events_of_tag", until=as_of.known_position, tag=tag, types=["ClaimRefused"]):
+        if row[2] <= as_of.last_day:
+            data = codec.read_canonical(row[4])
             rows.append(
                 {
                     "claim": data["claim"],
@@ -128,9 +128,10 @@ def _payouts(store: Store, as_of: AsOf, tag: str) -> list[dict[str, Any]]:
 
 def _events(store: Store, as_of: AsOf, tag: str) -> list[Event]:
     found = []
-    for position, kind, on, tags, raw, _ in fold(store, "events_of_tag", until=as_of.known_position, tag=tag):
-        if kind in _LOAN_FACTS and on <= as_of.last_day:
-            data = codec.parse_object(bytes(raw))
+    rows = fold(store, "events_of_tag", until=as_of.known_position, tag=tag, types=list(_LOAN_FACTS))
+    for position, kind, on, tags, raw, _ in rows:
+        if on <= as_of.last_day:
+            data = codec.read_canonical(raw)
             loan = next((t.removeprefix("loan:") for t in tags if t.startswith("loan:")), None)
             if loan is not None:
                 found.append(Event(position, kind, on, tuple(tags), {"loan": loan, **data}, ()))

@@ -21,6 +21,7 @@ from projections.milestones import ladder, ladders, milestones
 from projections.parties import find, names, party
 from projections.portfolio import portfolio, total
 from projections.rebuilding import rebuild
+from projections.reports.duties import duties, duties_page
 from projections.reports.round import round_report
 from projections.rounds import life, payees, rounds
 from projections.runner import Runner, ensure, statuses
@@ -91,6 +92,23 @@ def in_pages(ledger: Ledger, as_of: AsOf, length: int, **asked: str) -> list[Cap
     ):
         rows += page
     return rows
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_duties_come_in_pages_of_any_length(ledger: Ledger, seed: int) -> None:
+    """Page after page they are the whole list on both clocks, in the order of the decisions; only the last page says
+    that nothing follows."""
+    for as_of, _ in questions(ledger, seed):
+        whole = duties(ledger.store, as_of)
+        assert len({row["claim"] for row in whole}) == len(whole)
+        for length in (1, 3, len(whole) or 1):
+            rows: list[dict[str, Any]] = []
+            after: int | None = 0
+            while after is not None:
+                page, after = duties_page(ledger.store, as_of, after, length)
+                assert len(page) == min(length, len(whole) - len(rows))
+                rows += page
+            assert rows == whole
 
 
 @pytest.mark.parametrize("seed", range(6))
