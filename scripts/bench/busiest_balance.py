@@ -17,7 +17,7 @@ from ledger.store import Store
 from projections.balances import balance_fen
 from projections.clocks import AsOf
 from projections.runner import ensure
-from scripts.bench.measuring import Figures, arguments, file_of, percentile, place, timed
+from scripts.bench.measuring import Figures, Place, arguments, file_of, percentile, place, timed
 from scripts.bench.workload import ROUND_YEARS, commands
 
 READS = 1_000
@@ -37,22 +37,27 @@ def main() -> None:
 def _measure(figures: Figures, events: int, runs: int) -> None:
     with place() as ours, file_of(commands(events - 1)) as file:
         ours.kejin("run", "-", given=file, refusals=True)
-        with Store.open(ours.address, as_owner=True) as store:
-            newest = store.known_position()
-            ensure(store, newest, lambda name, reached, until: None)
-        ours.settle()
-        with Store.open(ours.address) as store:
-            random = Random(7)
-            _reads(store, random, newest, WARM_UP_READS)
-            for _ in range(runs):
-                milliseconds = _reads(store, random, newest, READS)
-                for name, value in (
-                    ("p50", statistics.median(milliseconds)),
-                    ("p99", percentile(milliseconds, 0.99)),
-                ):
-                    small = f"{name} of a read at {SMALL_EVENTS:,} events"
-                    title = f"{name} of a read at {events:,} events"
-                    figures.add(title, value, "ms", None if title == small else small)
+        measure(figures, ours, events, runs)
+
+
+def measure(figures: Figures, ours: Place, events: int, runs: int) -> None:
+    """Let the projections reach the end, and read."""
+    with Store.open(ours.address, as_owner=True) as store:
+        newest = store.known_position()
+        ensure(store, newest, lambda name, reached, until: None)
+    ours.settle()
+    with Store.open(ours.address) as store:
+        random = Random(7)
+        _reads(store, random, newest, WARM_UP_READS)
+        for _ in range(runs):
+            milliseconds = _reads(store, random, newest, READS)
+            for name, value in (
+                ("p50", statistics.median(milliseconds)),
+                ("p99", percentile(milliseconds, 0.99)),
+            ):
+                small = f"{name} of a read at {SMALL_EVENTS:,} events"
+                title = f"{name} of a read at {events:,} events"
+                figures.add(title, value, "ms", None if title == small else small)
 
 
 def _reads(store: Store, random: Random, newest: int, count: int) -> list[float]:

@@ -47,17 +47,22 @@ def main() -> None:
 def measure(
     figures: Figures, name: str, record: Callable[[Place, int], None], events: int, runs: int
 ) -> None:
-    """Record a ledger, prove its caps and copy its columns several times."""
-    copied = f"seconds of a COPY of the columns, {name}"
+    """Record a ledger, and measure."""
     with place() as ours:
         record(ours, events)
         ours.settle()
-        for _ in range(runs):
-            proof = ours.kejin("verify", "caps")
-            if not proof.document["ok"] or proof.document["events"] != events:
-                raise SystemExit(f"the proof of {name} says {proof.document}")
-            figures.add(f"seconds of a proof, {name}", proof.seconds, "s", copied)
-            figures.add(copied, timed(lambda: ours.copied_out(_COPY))[1], "s")
+        prove(figures, ours, name, events, runs)
+
+
+def prove(figures: Figures, ours: Place, name: str, events: int, runs: int) -> None:
+    """Prove the caps of a ledger and copy its columns several times."""
+    copied = f"seconds of a COPY of the columns, {name}"
+    for _ in range(runs):
+        proof = ours.kejin("verify", "caps")
+        if not proof.document["ok"] or proof.document["events"] != events:
+            raise SystemExit(f"the proof of {name} says {proof.document}")
+        figures.add(f"seconds of a proof, {name}", proof.seconds, "s", copied)
+        figures.add(copied, timed(lambda: ours.copied_out(_COPY))[1], "s")
 
 
 # --- the ledgers --------------------------------------------------------------------------------------

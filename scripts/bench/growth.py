@@ -8,9 +8,10 @@ were recorded before, in the first 100,000 and in the last tenth or 100,000 of t
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
-from scripts.bench.measuring import Figures, Mark, arguments, file_of, place
+from scripts.bench.measuring import Figures, Mark, Place, arguments, file_of, place
 from scripts.bench.workload import commands
 
 FIRST: Final = 100_000
@@ -19,18 +20,23 @@ FIRST: Final = 100_000
 def main() -> None:
     """Measure and print."""
     options = arguments(__doc__ or "", events=1_000_000, runs=1)
-    half = options.events // 2
-    first, last = min(FIRST, half), options.events - min(half, max(FIRST, options.events // 10))
     figures = Figures("growth", options)
     for _ in range(options.runs):
         with place() as ours, file_of(commands(options.events)) as file:
-            done = ours.kejin("run", "-", given=file, refusals=True, marks=[first, last, options.events])
-        begun, late, ended = done.marks
-        _tell(figures, f"the first {first:,}", Mark(0, 0.0, 0.0, 0.0), begun)
-        _tell(figures, f"the last {options.events - last:,}", late, ended, f"the first {first:,}")
-        figures.add("commands a second, the whole run", options.events / done.seconds, "1/s")
-        figures.add("peak memory of the process that decides", done.peak_mb, "MB")
+            measure(figures, ours, file, options.events)
     figures.tell()
+
+
+def measure(figures: Figures, ours: Place, file: Path, count: int) -> None:
+    """Record a file of so many commands, and say what the first and the last of them cost."""
+    half = count // 2
+    first, last = min(FIRST, half), count - min(half, max(FIRST, count // 10))
+    done = ours.kejin("run", "-", given=file, refusals=True, marks=[first, last, count])
+    begun, late, ended = done.marks
+    _tell(figures, f"the first {first:,}", Mark(0, 0.0, 0.0, 0.0), begun)
+    _tell(figures, f"the last {count - last:,}", late, ended, f"the first {first:,}")
+    figures.add("commands a second, the whole run", count / done.seconds, "1/s")
+    figures.add("peak memory of the process that decides", done.peak_mb, "MB")
 
 
 def _tell(figures: Figures, when: str, before: Mark, after: Mark, beside: str | None = None) -> None:

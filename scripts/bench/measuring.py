@@ -268,7 +268,7 @@ class Figures:
     """The figures of one row, as they are measured."""
 
     def __init__(self, row: str, options: argparse.Namespace) -> None:
-        self._row = row
+        self.row = row
         self._options = options
         self._figures: dict[str, Figure] = {}
         self._notes: list[str] = []
@@ -282,17 +282,20 @@ class Figures:
         if line not in self._notes:
             self._notes.append(line)
 
-    def tell(self, **more: Any) -> None:
-        """Print the row as one JSON document."""
-        document = {
-            "row": self._row,
+    def document(self, **more: Any) -> dict[str, Any]:
+        """The row as it is told."""
+        return {
+            "row": self.row,
             "events": self._options.events,
             "runs": self._options.runs,
             "figures": [figure.document(self._figures) for figure in self._figures.values()],
             "notes": self._notes,
             **more,
         }
-        print(json.dumps(document, ensure_ascii=False))
+
+    def tell(self, **more: Any) -> None:
+        """Print the row as one JSON document."""
+        print(json.dumps(self.document(**more), ensure_ascii=False))
 
 
 def rounded(value: float) -> float:

@@ -25,12 +25,17 @@ def main() -> None:
     # The first round adopts its rulebook, which is an event of its own.
     with recorded(commands(options.events - 1)) as ours:
         for _ in range(options.runs):
-            _measure(figures, ours, _DECIDED, options.events, "verify", "decisions")
-            settings = [word for setting in _SETTINGS for word in ("--set", setting)]
-            _measure(figures, ours, _SUPPOSED, options.events, "what-if", *settings)
-            seconds = timed(ours.copied_out)[1]
-            figures.add("events a second, bare COPY of the log", options.events / seconds, "1/s", _DECIDED)
+            measure(figures, ours, options.events)
     figures.tell()
+
+
+def measure(figures: Figures, ours: Place, events: int) -> None:
+    """Decide a ledger again, suppose other rules, and copy it, once each."""
+    _measure(figures, ours, _DECIDED, events, "verify", "decisions")
+    settings = [word for setting in _SETTINGS for word in ("--set", setting)]
+    _measure(figures, ours, _SUPPOSED, events, "what-if", *settings)
+    seconds = timed(ours.copied_out)[1]
+    figures.add("events a second, bare COPY of the log", events / seconds, "1/s", _DECIDED)
 
 
 def _measure(figures: Figures, ours: Place, name: str, events: int, *words: str) -> None:
