@@ -83,6 +83,10 @@ def share_server(data: Path | None) -> Server:
     return share(data or default_data_dir())
 
 
+#: The options that say what was known.
+_KNOWN: Final = ("--known-at", "--known-position")
+
+
 @contextlib.contextmanager
 def ledger(data: Path | None, *, by_index: bool = False, as_owner: bool = False) -> Iterator[Store]:
     """The store of `--data`, else of KEJIN_DATABASE_URL, else of the user's own data folder. Raises ServerError,
@@ -102,15 +106,16 @@ def as_of(
     known_position: int | None = None,
     *,
     on_option: str = "--on",
+    known_options: tuple[str, str] = _KNOWN,
 ) -> AsOf:
     """The two clocks of a read, once the projections reach its position. Raises Problem: not a date (of the option that
-    gave it), not an instant, both at once, not known, not projected."""
+    gave it), not an instant, both at once (of the options that gave them), not known, not projected."""
     # Imported here: numpy costs a tenth of a second that other commands need not wait.
     from projections.runner import ensure
     from projections.shelves import NotProjected
 
     day = None if on is None else read_day(on, on_option)
-    clocks = AsOf(day, position_known(store, known_at, known_position))
+    clocks = AsOf(day, position_known(store, known_at, known_position, known_options))
     try:
         ensure(store, clocks.known_position, show_projecting)
     except NotProjected as error:
@@ -118,14 +123,13 @@ def as_of(
     return clocks
 
 
-def position_known(store: Store, known_at: str | None, known_position: int | None) -> int:
+def position_known(
+    store: Store, known_at: str | None, known_position: int | None, options: tuple[str, str] = _KNOWN
+) -> int:
     """The position that a read of the log itself goes up to. Raises Problem: both at once, no instant, not known."""
     if known_at is not None and known_position is not None:
-        raise Problem(
-            say(
-                "give --known-at or --known-position, not both", "--known-at 与 --known-position 只能给出一个"
-            )
-        )
+        instant, position = options
+        raise Problem(say(f"give {instant} or {position}, not both", f"{instant} 与 {position} 只能给出一个"))
     try:
         return store.known_position(known_position, None if known_at is None else read_instant(known_at))
     except NotKnown as error:

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from ledger.accounts import BOOKS, is_account
 from ledger.dates import Day
 from ledger.store import Store
-from projections import folios
+from projections import folios, portfolio
 from projections.base import Content, Log, distinct, places
 from projections.chart import Chart, has_folio, is_above_folios
 from projections.clocks import AsOf
@@ -271,9 +271,20 @@ def trial_balance(store: Store, as_of: AsOf) -> dict[str, dict[str, int]]:
     books: dict[str, dict[str, int]] = {}
     for book in BOOKS:
         pages = folios.pages_at(shelf, _folios_of(shelf, f"{book}/"), as_of.known_position)
-        if pages:
-            books[book] = {path: pages[path].value_fen(last_day) for path in sorted(pages)}
+        lines = {path: page.value_fen(last_day) for path, page in pages.items()}
+        if book == "private":
+            # What moves within a loan leaves no line in the subtree's folio: it may have none.
+            lines = dict.fromkeys(_private_subtrees(store, as_of), 0) | lines
+        if lines:
+            books[book] = dict(sorted(lines.items()))
     return books
+
+
+def _private_subtrees(store: Store, as_of: AsOf) -> list[str]:
+    """The subtrees of the private book below which anything lies, on both clocks."""
+    lent = portfolio.total(portfolio.portfolio(store, as_of))
+    there = {"private/loan/": lent.loans, "private/guarantee/": lent.payouts}
+    return [path for path, count in there.items() if count]
 
 
 PROJECTION = Balances()

@@ -29,6 +29,14 @@ def check_party(store: Store, until: int, uscc: str) -> None:
         raise UnknownParty(uscc)
 
 
+def check_subject(store: Store, until: int, uscc: str | None, round_id: str | None) -> None:
+    """As both, of whichever is named."""
+    if uscc is not None:
+        check_party(store, until, uscc)
+    if round_id is not None:
+        check_round(store, until, round_id)
+
+
 def _is_there(store: Store, until: int, tag: str, event_type: str) -> bool:
     found = store.stored_events(0, until, tag=tag, event_type=event_type)
     # Closed at once: the connection is somebody else's next.

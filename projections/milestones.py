@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 
 from ledger import codec
+from ledger.accounts import milestone
 from ledger.catalogue import discover_instruments
 from ledger.dates import END_OF_TIME, Day
 from ledger.money import YI
@@ -312,8 +313,18 @@ def _known(store: Store, as_of: AsOf, bank: str | None) -> list[tuple[str, Docum
         found = documents.all_newest(shelf, until)
     else:
         lives = _Lives.read(store, until, as_of.on)
-        found = {key: lives.document(key, until) for key in lives.told}
+        found = {key: _as_of_day(lives.document(key, until)) for key in lives.told}
     return [(key, found[key]) for key in sorted(found, key=_parts) if bank in (None, _parts(key)[0])]
+
+
+def _as_of_day(document: Document) -> Document:
+    """With the marks of the awards that stand on the day. An award posts the steps that nothing had paid when it was
+    claimed: on a day before that of an award which was claimed earlier, lines say how many steps were paid."""
+    marks: dict[str, int] = {}
+    for award in document["awards"]:
+        path = milestone(award["ladder"], award["ladder_key"])
+        marks[path] = max(marks.get(path, 0), award["reached"] * award["step_fen"])
+    return document | {"marks": marks}
 
 
 def _parts(key: str) -> tuple[str, str]:

@@ -11,6 +11,8 @@ from api.printing import print_json, print_table
 from api.problems import Problem
 from api.session import Data, Json, as_of, ledger, read_uscc, unknown_round
 from ledger.money import format_fen
+from ledger.store import Store
+from projections.clocks import AsOf
 
 
 def command(
@@ -39,6 +41,16 @@ def command(
         str | None,
         typer.Option("--to-on", metavar="DATE", help="Business date last; default: all. 终点业务日期。"),
     ] = None,
+    from_known_at: Annotated[
+        str | None,
+        typer.Option(
+            "--from-known-at", metavar="INSTANT", help="As known at an instant first. 起点所知时刻。"
+        ),
+    ] = None,
+    to_known_at: Annotated[
+        str | None,
+        typer.Option("--to-known-at", metavar="INSTANT", help="As known at an instant last. 终点所知时刻。"),
+    ] = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
@@ -60,8 +72,8 @@ def command(
     if what in ("firm", "bank"):
         read_uscc(what, name)
     with ledger(data) as store:
-        earlier = as_of(store, from_on, None, from_position, on_option="--from-on")
-        later = as_of(store, to_on, None, to_position, on_option="--to-on")
+        earlier = _point(store, from_on, from_known_at, from_position, "--from-")
+        later = _point(store, to_on, to_known_at, to_position, "--to-")
         from projections import differences
         from projections.balances import UnknownAccount
         from projections.existing import UnknownParty, UnknownRound
@@ -83,6 +95,11 @@ def command(
         print_json(document)
     else:
         _show(document)
+
+
+def _point(store: Store, on: str | None, known_at: str | None, position: int | None, options: str) -> AsOf:
+    names = (f"{options}known-at", f"{options}position")
+    return as_of(store, on, known_at, position, on_option=f"{options}on", known_options=names)
 
 
 _WHY = {

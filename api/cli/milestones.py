@@ -9,7 +9,7 @@ import typer
 
 from api.language import say
 from api.printing import as_of_line, print_json, print_table
-from api.session import Data, Json, KnownAt, KnownPosition, as_of, ledger, read_uscc
+from api.session import Data, Json, KnownAt, KnownPosition, On, as_of, ledger, read_uscc
 from ledger.money import format_fen
 from projections.milestones import milestones
 
@@ -18,6 +18,7 @@ def command(
     bank: Annotated[
         str | None, typer.Option("--bank", metavar="USCC", help="Only this bank's products. 仅该银行。")
     ] = None,
+    on: On = None,
     known_at: KnownAt = None,
     known_position: KnownPosition = None,
     data: Data = None,
@@ -26,7 +27,7 @@ def command(
     """Milestones per bank and product: the mark in whole 亿, what was awarded, the next step. 银行里程碑。"""
     read_uscc("--bank", bank)
     with ledger(data) as store:
-        clocks = as_of(store, None, known_at, known_position)
+        clocks = as_of(store, on, known_at, known_position)
         rows = milestones(store, clocks, bank)
     if as_json:
         print_json([asdict(row) for row in rows])
@@ -45,4 +46,4 @@ def command(
         ],
         right=(2, 3, 4),
     )
-    print(as_of_line(None, clocks.known_position))
+    print(as_of_line(clocks.on, clocks.known_position))

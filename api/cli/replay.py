@@ -12,9 +12,11 @@ import typer
 from api.language import language, say
 from api.printing import as_of_line
 from api.problems import Problem
-from api.session import Data, Json, KnownAt, KnownPosition, On, as_of, ledger, read_uscc
+from api.session import Data, Json, KnownAt, KnownPosition, On, as_of, ledger, read_uscc, unknown_round
 from ledger.money import format_fen
 from ledger.refusals import detail
+from ledger.store import Store
+from projections.existing import UnknownParty, UnknownRound, check_subject
 from projections.replay import replay
 
 #: So many events are asked about at once.
@@ -56,15 +58,29 @@ def command(
         last = clocks.known_position if until is None else min(until, clocks.known_position)
         stream = store.stored_events(after, last, tag=tags[0] if tags else None)
         effective = (event for event in stream if event.effective_on <= clocks.last_day)
+        empty = True
         while events := list(islice(effective, _PAGE)):
+            empty = False
             for step in replay(store, events, clocks.on):
                 if as_json:
                     sys.stdout.buffer.write(orjson.dumps(step) + b"\n")
                 else:
                     _show(step)
+        if empty:
+            _check(store, clocks.known_position, firm or bank, round_id)
     if not as_json:
         print(as_of_line(clocks.on, clocks.known_position))
     sys.stdout.flush()
+
+
+def _check(store: Store, until: int, uscc: str | None, round_id: str | None) -> None:
+    """Nothing to show of somebody or a round that was never there is a mistake. Raises Problem."""
+    try:
+        check_subject(store, until, uscc, round_id)
+    except UnknownRound as unknown:
+        raise unknown_round(str(unknown)) from None
+    except UnknownParty as unknown:
+        raise Problem(say(f"nobody is registered as {unknown}", f"{unknown} 未登记")) from None
 
 
 def _show(step: dict[str, Any]) -> None:

@@ -59,13 +59,15 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
                 *CLOCKS,
                 *paging(limits, _ROWS_MAX),
             ),
-            codes=("not_known", "invalid_cursor"),
+            codes=("not_known", "unknown_round", "unknown_party", "invalid_cursor"),
             tries=(
                 Try(200),
                 Try(200, query={"round": "R1", "after": 2, "until": 9, "limit": 3}),
                 Try(200, query={"firm": "91350100M000100Y43", "on": "2024-12-31"}),
                 Try(304, headers={"If-None-Match": "*"}),
                 Try(404, "not_known", query={"known_position": 999_999}),
+                Try(404, "unknown_round", query={"round": "none"}),
+                Try(404, "unknown_party", query={"bank": "91110000101623741K"}),
                 Try(422, "invalid_parameter", query={"firm": "91350100M000100Y43", "round": "R1"}),
                 Try(422, "invalid_cursor", query={"cursor": "x"}),
             ),
@@ -77,7 +79,7 @@ async def _replay(request: Request) -> Reply:
     given = request.parameters
     page, filters = pinned(request, (ON, *_FILTERS))
     limit = given["limit"] or request.service.limits.page_rows
-    subjects = [f"{name}:{filters[name]}" for name in _SUBJECTS if filters[name] is not None]
+    subjects = [(name, str(filters[name])) for name in _SUBJECTS if filters[name] is not None]
     if len(subjects) > 1:
         raise HttpProblem(
             "invalid_parameter", "give one of firm, bank and round", "firm、bank、round 只能给出一个"
@@ -87,11 +89,11 @@ async def _replay(request: Request) -> Reply:
         request.service.slow,
         lambda store, as_of: asking.replayed(
             store,
+            as_of,
             (filters["after"] or 0) if page is None else page.after,
             _until(filters["until"], as_of.known_position),
             limit,
             subjects[0] if subjects else None,
-            filters["on"],
         ),
         projected=True,
         page=page,

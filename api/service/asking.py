@@ -25,7 +25,7 @@ from projections.balances import UnknownAccount, balances_fen, statement, trial_
 from projections.caps import caps
 from projections.clocks import AsOf
 from projections.envelopes import envelope
-from projections.existing import UnknownParty, UnknownRound
+from projections.existing import UnknownParty, UnknownRound, check_subject
 from projections.milestones import milestones
 from projections.rebuilding import Differs
 from projections.replay import replay
@@ -179,10 +179,22 @@ def events(
 
 
 def replayed(
-    store: Store, after: int, until: int, limit: int, tag: str | None, on: Day | None
+    store: Store, as_of: AsOf, after: int, until: int, limit: int, subject: tuple[str, str] | None
 ) -> list[dict[str, Any]]:
-    """What each of at most `limit` events changed. Events effective after `on` change nothing by then: left out."""
-    return replay(store, _stored(store, after, until, limit, tag, None, on), on)
+    """What each of at most `limit` events changed, of all or of a subject (`firm`, `bank`, `round`; its id). Events
+    effective after `on` change nothing by then: left out. Raises HttpProblem `unknown_round`, `unknown_party` where
+    there is nothing to show since there is no such subject."""
+    tag = None if subject is None else ":".join(subject)
+    found = replay(store, _stored(store, after, until, limit, tag, None, as_of.on), as_of.on)
+    if not found and subject is not None:
+        kind, name = subject
+        try:
+            check_subject(store, as_of.known_position, *((None, name) if kind == "round" else (name, None)))
+        except UnknownRound:
+            raise _unknown_round(name) from None
+        except UnknownParty:
+            raise _unknown_party(name, kind) from None
+    return found
 
 
 def _stored(

@@ -56,7 +56,7 @@ def _money(
 
 
 def _by_instrument(rows: Sequence[RoundRow], payees_of: dict[str, int]) -> list[dict[str, Any]]:
-    """The instruments that have a grant which was not voided."""
+    """The instruments of which anything was claimed, granted or refused."""
     return [
         {
             "instrument": row.instrument,
@@ -70,7 +70,7 @@ def _by_instrument(rows: Sequence[RoundRow], payees_of: dict[str, int]) -> list[
             "refused": row.refused,
         }
         for row in rows
-        if row.grants
+        if row.grants or row.voided or row.refused
     ]
 
 

@@ -122,6 +122,15 @@ def test_a_check_tells_refusals_cuts_totals_and_what_is_left_and_writes_nothing(
     assert answer.document["rounds"][0]["left_fen"] == available - 1_000
 
 
+def test_a_round_reports_what_was_refused_of_an_instrument_without_a_grant(kejin: Program) -> None:
+    """Also before its first grant, and when its only one was voided."""
+    opening = {**OPENING[0], "round": "Q", "budget_fen": 1}
+    kejin.record(opening)
+    assert kejin.run(claim("Q1", round="Q")).lines[0]["outcome"] == "refused"
+    (row,) = kejin.ask("report", "round", "Q")["instruments"]
+    assert (row["instrument"], row["grants"], row["payees"], row["refused"]) == ("loan_interest", 0, 0, 1)
+
+
 def test_a_round_reports_its_money_by_instrument_and_control_totals_that_do_not_tie(kejin: Program) -> None:
     """Appropriated = available + committed + paid + recovered + returned; a difference is shown, never forced."""
     round_id = OPENING[0]["round"]

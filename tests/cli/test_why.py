@@ -87,6 +87,16 @@ def test_diff_between_two_positions(told: Program) -> None:
     assert "@6" in told("diff", "round", "R1", "--from-position", 5, KEJIN_LANG="zh").out.decode()
 
 
+def test_diff_between_two_instants(told: Program) -> None:
+    """What was known at an instant is a position: the same answer as by that."""
+    words = ("diff", "public/round/R1/available")
+    known = told.events()[4]["recorded_at"]
+    position = told.ask("balance", "public/treasury", "--known-at", known)["known_position"]
+    by_instant = told.ask(*words, "--from-known-at", known)
+    assert by_instant == told.ask(*words, "--from-position", position)
+    assert told.ask(*words, "--to-known-at", known) == told.ask(*words, "--to-position", position)
+
+
 def test_what_if_writes_nothing(told: Program) -> None:
     """Another rate changes what would have been granted, and the log has as many events as before."""
     before = len(told.events())
@@ -137,6 +147,8 @@ def test_what_is_beyond_the_log_is_not_known(words: tuple[str, ...], told: Progr
         ("diff", "public/treasury", "--to-on", "2024-02-30"),
         ("diff", "round", "nope"),
         ("diff", "round", "R1", "--from-position", "1", "--to-position", "1"),
+        ("diff", "public/treasury", "--from-position", "1", "--from-known-at", "2026-01-01T00:00:00Z"),
+        ("diff", "public/treasury", "--to-known-at", "yesterday"),
         ("diff", "firm", "91110000101623741K"),
         ("diff", "bank", "91110000101623741K"),
         ("what-if",),

@@ -89,6 +89,8 @@ def test_lists_are_those_of_the_command_line(example: Service, kejin: Program) -
     assert example.read("/v1/caps", party=FIRM)["items"] == kejin.ask("caps", "--party", FIRM)
     assert example.read("/v1/milestones")["items"] == kejin.ask("milestones")
     assert example.read("/v1/milestones", bank=BANK)["items"] == kejin.ask("milestones", "--bank", BANK)
+    day = "2024-01-31"
+    assert example.read("/v1/milestones", on=day)["items"] == kejin.ask("milestones", "--on", day)
     assert example.read("/v1/events")["items"] == kejin.events()
     assert example.read("/v1/events", tag="loan:L1", after=5)["items"] == kejin.events(
         "--tag", "loan:L1", "--after", 5
@@ -143,6 +145,9 @@ def test_documents_are_those_of_the_command_line(example: Service, kejin: Progra
     verified = without_echo(example.read("/v1/verification"))
     assert verified == kejin.ask("verify", "all")
     assert verified["ok"]
+    earlier = example.read("/v1/verification", check="books", known_position=3)
+    checkpoint = example.read("/v1/log/checkpoint", known_position=3)
+    assert (earlier["events"], earlier["root"]) == (3, checkpoint["root"])
 
 
 def test_the_log_comes_as_lines_too(example: Service, kejin: Program) -> None:
@@ -261,6 +266,18 @@ def test_replay_tells_what_each_event_changed(example: Service, kejin: Program) 
                 assert cap[side] == shown
     refusals = {step["position"]: step["refusal"]["code"] for step in steps if "refusal" in step}
     assert refusals == {8: "duplicate_claim"}
+
+
+def test_a_replay_of_nobody_is_an_error(example: Service, kejin: Program) -> None:
+    """A round or party that never was is 404, on the command line exit 2; one that moved nothing is an empty list."""
+    problem(example.get("/v1/replay", round="none"), 404, "unknown_round")
+    problem(example.get("/v1/replay", firm="91110000101623741K"), 404, "unknown_party")
+    for words in (("--round", "none"), ("--firm", "91110000101623741K")):
+        answer = kejin("replay", *words)
+        assert (answer.code, answer.out) == (2, b"")
+        assert answer.complaint
+    assert example.read("/v1/replay", bank=FIRM)["items"] == []
+    assert kejin("replay", "--bank", FIRM, "--json").lines == []
 
 
 def test_the_proofs_of_the_log_hold(example: Service) -> None:

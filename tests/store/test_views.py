@@ -11,6 +11,7 @@ from typing import Any
 import psycopg
 import pytest
 
+from ledger import codec
 from ledger.money import YI
 from projections import measures, shelves
 from projections.caps import CapRow, caps
@@ -26,6 +27,7 @@ from projections.reports.round import round_report
 from projections.rounds import life, payees, rounds
 from projections.runner import Runner, ensure, statuses
 from projections.verification import run
+from tests.cli.program import BANK, OPENING
 from tests.histories import Mix, history
 from tests.naive import Naive
 from tests.support import Ledger
@@ -199,12 +201,15 @@ def test_ladders_are_what_was_certified_and_awarded(ledger: Ledger, seed: int) -
 
 @pytest.mark.parametrize("seed", range(4))
 def test_ladders_on_a_business_date_are_what_was_effective_by_then(ledger: Ledger, seed: int) -> None:
-    """On any day, as known at any position: the awards that stood, the totals certified by then, and the mark that the
-    accounts show."""
+    """On any day, as known at any position: the awards that stood, the totals certified by then, and as the mark the
+    highest step that any of those awards reached."""
     mix = Mix(steps={**Mix().steps, "certify": 20, "claim_award": 30, "merge": 6, "void": 10})
     ledger.submit(*history(seed, 120, mix))
     newest, random = ledger.store.head().position, Random(seed)
-    days = sorted({event.effective_on for event in ledger.store.stored_events(0, newest)})
+    events = [*ledger.store.stored_events(0, newest)]
+    days = sorted({event.effective_on for event in events})
+    told = [codec.parse_object(event.data) for event in events if event.type == "CreditAwarded"]
+    reached = {data["claim"]: data["mark"] for data in told}
     for known in (newest, *(random.randint(1, newest) for _ in range(5))):
         for on in (days[0], days[-1], *random.choices(days, k=3)):
             naive, as_of = Naive(ledger.store, known, on), ledger.as_of(on, known)
@@ -222,8 +227,38 @@ def test_ladders_on_a_business_date_are_what_was_effective_by_then(ledger: Ledge
             }
             assert {key: totals for key, totals in certified.items() if totals} == naive.certified()
             for one in found:
+                standing = naive.awards().get((one.row.bank, one.row.product), {})
+                assert one.row.mark == max((reached[claim] for claim in standing), default=0)
                 account = f"milestone/credit_award.product/{one.row.bank}/{one.row.product}"
-                assert ledger.balance(account, on, known) // YI == one.row.mark
+                if on == days[-1]:
+                    assert ledger.balance(account, on, known) // YI == one.row.mark
+
+
+def test_the_mark_of_a_day_is_that_of_the_awards_that_stood_on_it(ledger: Ledger) -> None:
+    """Also where an award was claimed after a higher one that is effective later, or after a void that is: never more
+    than was certified, whatever the lines of both sum to on that day."""
+    certify = {"command": "certify-credit", "bank": BANK, "product": "P", "effective_on": "2024-01-01"}
+    award = {"command": "claim-credit-award", "round": "R1", "bank": BANK, "product": "P"}
+    ledger.submit(
+        *OPENING,
+        {**certify, "year": 2022, "total_fen": 2 * YI, "certificate": "Z1"},
+        {**certify, "year": 2023, "total_fen": 3 * YI, "certificate": "Z2"},
+        {**award, "claim": "A1", "year": 2022, "effective_on": "2024-06-01"},
+        {**award, "claim": "A2", "year": 2023, "effective_on": "2024-02-01"},
+        {"command": "void", "claim": "A2", "reason": "a mistake", "effective_on": "2024-11-01"},
+        {"command": "void", "claim": "A1", "reason": "a mistake", "effective_on": "2024-11-02"},
+        {**award, "claim": "A3", "year": 2023, "effective_on": "2024-03-01"},
+    )
+
+    def mark(on: str | None, known: int) -> int:
+        (row,) = milestones(ledger.store, ledger.as_of(on, known))
+        return row.mark
+
+    newest = ledger.store.head().position
+    before_the_voids = newest - 3
+    assert [mark(day, before_the_voids) for day in ("2024-01-31", "2024-02-15", "2024-06-30")] == [0, 3, 3]
+    days = ("2024-02-15", "2024-06-30", "2024-11-01", "2024-12-31", None)
+    assert [mark(day, newest) for day in days] == [3, 3, 3, 3, 3]
 
 
 def test_names_of_chinese_parties_are_found_in_order_of_their_sound(ledger: Ledger) -> None:
