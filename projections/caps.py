@@ -358,7 +358,11 @@ def _borrowers(store: Store, loans: Iterable[str], position: int) -> dict[str, s
     wanted = [f"loan:{loan}" for loan in loans]
     for first in range(0, len(wanted), _KEYS_AT_ONCE):
         tags = wanted[first : first + _KEYS_AT_ONCE]
-        firms.update(fold(store, "borrowers_of_loans", tags=tags, until=position))
+        rows = fold(store, "first_borrowers_of_loans", tags=tags, until=position)
+        firms |= {loan: firm for loan, firm, _ in rows}
+        again = [f"loan:{loan}" for loan, _, is_reversed in rows if is_reversed]
+        if again:
+            firms.update(fold(store, "last_borrowers_of_loans", tags=again, until=position))
     return firms
 
 

@@ -525,7 +525,19 @@ from event_tags t join events e on e.position = t.position
 where t.tag = %(tag)s and t.position <= %(until)s and e.type = 'LoanDrawn' and e.span > 0
 order by loan
 
--- name: borrowers_of_loans
+-- name: first_borrowers_of_loans
+-- Of each loan its first draw, which is nearly always its first event, and whether anybody wanted that taken back.
+select substr(wanted.tag, 6), drawn.firm,
+       exists (select from event_tags r where r.tag = 'position:' || drawn.position and r.position <= %(until)s)
+from unnest(%(tags)s::text[]) as wanted (tag)
+cross join lateral (
+    select e.position, (select substr(f.tag, 6) from unnest(e.tags) as f (tag) where f.tag like 'firm:%%') as firm
+    from event_tags t join events e on e.position = t.position
+    where t.tag = wanted.tag collate "C" and t.position <= %(until)s and e.type = 'LoanDrawn' and e.span > 0
+    order by t.position limit 1
+) as drawn
+
+-- name: last_borrowers_of_loans
 select distinct on (t.tag) substr(t.tag, 6), (select substr(f.tag, 6) from unnest(e.tags) as f (tag) where f.tag like 'firm:%%')
 from event_tags t join events e on e.position = t.position
 where t.tag = any(%(tags)s) and t.position <= %(until)s and e.type = 'LoanDrawn' and e.span > 0

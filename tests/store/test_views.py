@@ -27,7 +27,7 @@ from projections.reports.round import round_report
 from projections.rounds import life, payees, rounds
 from projections.runner import Runner, ensure, statuses
 from projections.verification import run
-from tests.cli.program import BANK, OPENING
+from tests.cli.program import BANK, FIRM, OPENING, claim, draw
 from tests.histories import Mix, history
 from tests.naive import Naive
 from tests.support import Ledger
@@ -94,6 +94,30 @@ def in_pages(ledger: Ledger, as_of: AsOf, length: int, **asked: str) -> list[Cap
     ):
         rows += page
     return rows
+
+
+def test_a_loan_that_was_drawn_again_counts_for_its_last_borrower(ledger: Ledger) -> None:
+    """As known before the first draw was taken back it is the first one's."""
+    other = "91110000600037341L"
+    ledger.submit(
+        *OPENING,
+        {"command": "register-party", "uscc": other, "kind": "firm", "name": "another"},
+        claim("C1"),
+        {"command": "void", "claim": "C1", "reason": "a mistake"},
+    )
+    first = ledger.store.head().position
+    (drawn,) = (e.position for e in ledger.store.stored_events(0, first) if e.type == "LoanDrawn")
+    ledger.submit(
+        {"command": "reverse-fact", "position": drawn, "reason": "another firm's"},
+        {**draw(), "firm": other, "key": "again"},
+        claim("C2"),
+    )
+
+    def borrowers(known: int) -> set[str | None]:
+        return {row.party for row in caps(ledger.store, ledger.as_of(None, known)) if row.key == "L1"}
+
+    assert borrowers(first) == {FIRM}
+    assert borrowers(ledger.store.head().position) == {other}
 
 
 @pytest.mark.parametrize("seed", range(3))
