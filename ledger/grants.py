@@ -89,7 +89,8 @@ class Instrument:
 
     `keys(fields, state)` names the subjects as far as they are loaded: kind of key to id; `needs` further tags.
     `find` refuses unknown subjects; `payee(fields, keys)` says whom it would pay, once all are known; `assess` refuses
-    what the clause excludes or returns the Case.
+    what the clause excludes or returns the Case; `climbed(fields, clause)` names the ladder that its grants climb, if
+    they climb one, and its key.
 
     What it asks of its clause: `terms` that have to stand there and those that `may_say` more, by name; `legs` by part,
     with their shape, and at least one leg unless the amount is `decided_by_people`. What its cases bring: `figures` to
@@ -104,6 +105,7 @@ class Instrument:
     find: Callable[[Mapping[str, Any], State], Refusal | None]
     payee: Callable[[Mapping[str, Any], Mapping[str, str]], str | None]
     assess: Callable[[Command, State, Clause, Round], Refusal | Case]
+    climbed: Callable[[Mapping[str, Any], Clause], tuple[str, str]] | None = None
     memories: MemoryKinds = field(default_factory=dict)
     terms: Mapping[str, Form] = field(default_factory=dict)
     may_say: Mapping[str, Form] = field(default_factory=dict)

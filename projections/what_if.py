@@ -13,7 +13,7 @@ from typing import Any, Final
 from ledger import codec
 from ledger.bilingual import Bilingual
 from ledger.catalogue import catalogue, discover_instruments
-from ledger.compared import Decision, Totals
+from ledger.compared import Decision, Totals, Values
 from ledger.fitting import check_rulebooks
 from ledger.redecide import UNDECIDABLE, History, as_event
 from ledger.rulebook.forms import UnusableRulebook, check_document
@@ -125,9 +125,9 @@ def _supposed(
 
 def _alone(
     store: Store, history: History, until: int, change: Change, look: Callable[[], None]
-) -> dict[int, tuple[Any, ...]]:
-    """By position the values of the decisions under the other rules alone, where these change the amount."""
-    grants = {instrument.event: key for key, instrument in discover_instruments().items()}
+) -> dict[int, Values]:
+    """By position the values of the decisions under the other rules alone, where these decide otherwise."""
+    grants = {instrument.event: instrument for instrument in discover_instruments().values()}
     alone = Alone(history, grants, renames=change.renames)
     with store.beside() as own, closing(recorded_events(own, 0, until)) as events:
         paths = {number: path for path, number in account_ids(own).items()}
@@ -136,10 +136,10 @@ def _alone(
             if history.is_decided(recorded):
                 data = codec.read_canonical(recorded.data)
                 alone.take(recorded, data, as_event(recorded, data, paths))
-    return {position: decision.values() for position, decision in alone.decisions.items()}
+    return alone.decisions
 
 
-def _document(supposed: Supposed, alone: Mapping[int, tuple[Any, ...]], until: int) -> dict[str, Any]:
+def _document(supposed: Supposed, alone: Mapping[int, Values], until: int) -> dict[str, Any]:
     claims, totals = [], Totals()
     for claim in supposed.changed.values():
         if claim.then_fen != claim.now_fen:

@@ -41,6 +41,7 @@ OTHER = (
     ("SX-1.reading.A1=round",),
     ("SX-1.reading.A1=year", "SX-1.caps.principal_cap.limit.rate=1/100"),
     ("SX-2.reading.A16=year",),
+    ("SX-2.legs.ladder.step_fen=5000000000", "SX-2.legs.ladder.further_fen=30000000"),
     ("SX-2.reading.A18=each", "SX-1.reading.A25=pay"),
     ("SX-1.terms.securities=credit", "SX-1.reading.A8=previous"),
     ("SX-1.caps.firm_cap.effective_from=2025-01-01",),
@@ -144,6 +145,27 @@ def test_a_foreign_measure_takes_the_place_of_all(ledger: Ledger) -> None:
         ("C1", 3_000_000, "EW-1"),
         ("C2", 2_000_000, "EW-1"),
     ]
+    _adds_up(found)
+
+
+def test_a_foreign_clause_that_refuses_for_another_reason_is_the_one_that_is_named(ledger: Ledger) -> None:
+    """Given a claim that was refused for its security, when another measure takes the security but its cap is used up
+    on the recorded history, that cap and that clause are the cause."""
+    for name in ("opening", "mortgage_of_one_firm"):
+        ledger.submit(*CASES["setup"][name])
+    contents = adopted(ledger.store, 10)
+    other = copy.deepcopy(dict(contents[0]))
+    other |= {"id": "elsewhere-2025", "programme": "elsewhere"}
+    clause = next(clause for clause in other["clauses"] if clause["instrument"] == "loan_interest")
+    clause |= {"id": "EW-1", "terms": {**clause["terms"], "securities": ["credit", "mortgage"]}}
+    clause["legs"][0]["rate"] = "1/4"
+    clause["caps"][1]["limit"]["amount_fen"] = 15_000_000
+    found = what_if.document(ledger.store, 10, what_if.Change(contents, [], [other]))
+    named = [
+        (row["claim"], cause["cause"], cause["clause"]) for row in found["claims"] for cause in row["causes"]
+    ]
+    assert named == [("P1", "rule", "EW-1"), ("P2", "earlier", "EW-1")]
+    assert [cause["part"] for cause in found["claims"][1]["causes"]] == ["firm_cap"]
     _adds_up(found)
 
 
