@@ -30,6 +30,29 @@ def granted_fen(event_type: str, data: Mapping[str, Any]) -> int:
     return amount_fen
 
 
+def mark_fen(data: Mapping[str, Any]) -> int:
+    """Where the mark stands that the award of a claim leaves; 0 where it leaves none."""
+    return int(data["mark"] * data["inputs"]["step_fen"]) if "mark" in data else 0
+
+
+#: What a decision is made of: the amount, the code of a refusal, the clause, the part that bound it.
+Values = tuple[int, str | None, str | None, str | None]
+
+
+def values_of(event_type: str, data: Mapping[str, Any]) -> Values:
+    """What the decision in the event of a claim is made of: cheap to keep and to compare, for every claim."""
+    bound: Mapping[str, Any] = {}
+    for leg in data.get("legs", ()):
+        if leg["binding"]:
+            bound = leg
+            break
+    clause, part = data.get("clause") or bound.get("clause"), bound.get("part")
+    if event_type != "ClaimRefused":
+        return data["amount_fen"], None, clause, part
+    code = data["code"]
+    return 0, code, clause, code if part is None or code == "budget_short" else part
+
+
 class Decision(Plain):
     """How a claim was decided: what was granted (0: refused, with its code), its clause, what bound it."""
 
@@ -44,20 +67,7 @@ class Decision(Plain):
     @classmethod
     def of(cls, event_type: str, data: Mapping[str, Any]) -> Decision:
         """Of the event of a claim."""
-        bound: Mapping[str, Any] = {}
-        for leg in data.get("legs", ()):
-            if leg["binding"]:
-                bound = leg
-                break
-        clause, part = data.get("clause") or bound.get("clause"), bound.get("part")
-        if event_type != "ClaimRefused":
-            return Decision(data["amount_fen"], None, clause, part)
-        code = data["code"]
-        return Decision(0, code, clause, code if part is None or code == "budget_short" else part)
-
-    def values(self) -> tuple[int, str | None, str | None, str | None]:
-        """What it is made of again."""
-        return self.amount_fen, self.code, self.clause, self.part
+        return Decision(*values_of(event_type, data))
 
     def document(self) -> dict[str, Any]:
         """As JSON tells it."""

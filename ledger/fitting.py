@@ -31,7 +31,13 @@ def _check_clause(at: Checked, clause: Clause, instruments: Mapping[str, Instrum
     )
     shapes = {leg.part: leg.parameters["shape"] for leg in clause.legs}
     for part, shape in instrument.legs.items():
-        at.value(f"legs.{part}.shape", shapes.get(part), one_of(shape))
+        if part not in shapes:
+            listed = ", ".join(shapes) or "-"
+            raise at.wrong(
+                f"legs.{part} is missing, of shape {shape}; there are {listed}",
+                f"缺少 legs.{part}（shape 为 {shape}）；现有 {listed}",
+            )
+        at.value(f"legs.{part}.shape", shapes[part], one_of(shape))
     if not clause.legs and not instrument.decided_by_people:
         raise at.wrong("there are no legs: nothing says how much is due", "没有 legs：未规定金额")
     for leg in clause.legs:

@@ -20,7 +20,7 @@ from ledger.plain import Plain
 from ledger.refusals import Refusal
 from ledger.rulebook import shapes
 from ledger.rulebook.clauses import Cap, Clause
-from ledger.rulebook.forms import Form
+from ledger.rulebook.forms import Form, UnusableRulebook
 from ledger.state import MemoryKinds, State, owner_of
 from ledger.subjects.claims import Claim
 from ledger.subjects.registrations import Party
@@ -89,7 +89,8 @@ class Instrument:
 
     `keys(fields, state)` names the subjects as far as they are loaded: kind of key to id; `needs` further tags.
     `find` refuses unknown subjects; `payee(fields, keys)` says whom it would pay, once all are known; `assess` refuses
-    what the clause excludes or returns the Case.
+    what the clause excludes or returns the Case; `climbed(fields, clause)` names the ladder that its grants climb, if
+    they climb one, and its key.
 
     What it asks of its clause: `terms` that have to stand there and those that `may_say` more, by name; `legs` by part,
     with their shape, and at least one leg unless the amount is `decided_by_people`. What its cases bring: `figures` to
@@ -104,6 +105,7 @@ class Instrument:
     find: Callable[[Mapping[str, Any], State], Refusal | None]
     payee: Callable[[Mapping[str, Any], Mapping[str, str]], str | None]
     assess: Callable[[Command, State, Clause, Round], Refusal | Case]
+    climbed: Callable[[Mapping[str, Any], Clause], tuple[str, str]] | None = None
     memories: MemoryKinds = field(default_factory=dict)
     terms: Mapping[str, Form] = field(default_factory=dict)
     may_say: Mapping[str, Form] = field(default_factory=dict)
@@ -259,7 +261,10 @@ class _Computation:
 
     def _take_cap(self, cap: Cap) -> tuple[int, int]:
         """Add the cap's room as a leg; remember its quota line and a limit that is not posted yet."""
-        key = "/".join([self.keys[kind] for kind in cap.kinds])
+        try:
+            key = "/".join([self.keys[kind] for kind in cap.kinds])
+        except KeyError as error:
+            raise self._not_counted(cap, error.args[0]) from None
         quota, limit = accounts.quota(cap.id, key), accounts.limit(cap.id, key)
         limit_fen = floor_to_unit(shapes.value(cap.limit, self.case.basis), 1)
         since = cap.effective_from if cap.dated_by is None else self.case.dates[cap.dated_by]
@@ -274,6 +279,14 @@ class _Computation:
         self.limits.extend(missing)
         self.quotas.append(quota)
         return limit_fen, left_fen
+
+    def _not_counted(self, cap: Cap, kind: str) -> UnusableRulebook:
+        """What is wrong with a cap that counts by what not every claim has."""
+        where, claim = f"{self.clause.id}: caps.{cap.part}", self.command.fields["claim"]
+        return UnusableRulebook(
+            f"{where} counts by {kind}, and claim {claim} has no {kind}",
+            f"{where} 按 {kind} 累计，而申请 {claim} 没有 {kind}",
+        )
 
     def _shown_legs(self) -> list[dict[str, Any]]:
         clause, shown = self.clause.id, list[dict[str, Any]]()

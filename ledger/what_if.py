@@ -13,10 +13,12 @@ from typing import Any, Final, NamedTuple
 
 from ledger import accounts
 from ledger.accounts import book_of
-from ledger.compared import Compared, Decision, granted_fen
+from ledger.compared import Compared, Decision, Values, granted_fen, mark_fen, values_of
 from ledger.events import Event, Posting
 from ledger.explain import cap_keys
+from ledger.grants import Instrument
 from ledger.redecide import ADOPTION, History, Recorded, moves_otherwise
+from ledger.rulebook.clauses import Rulebook
 from ledger.subjects.claims import Claim
 from ledger.subjects.rounds import Round, rulebook_of
 
@@ -37,14 +39,15 @@ class Alone:
     """The other rules on the recorded history: what each claim would be if nothing before it had changed.
 
     Limits are a matter of rules, so those of the other rules stand in the place of the recorded ones. Where the other
-    rules count use by other keys (`renames`), the recorded use is counted by those.
+    rules count use by other keys (`renames`), the recorded use is counted by those; so are the awards on a ladder.
     """
 
-    def __init__(self, history: History, instruments: Mapping[str, str], *, renames: bool) -> None:
+    def __init__(self, history: History, grants: Mapping[str, Instrument], *, renames: bool) -> None:
         self._history = history
-        self._grants = instruments  # key of the instrument by type of event
+        self._grants = grants  # by type of event
         self._renames = renames
-        self.decisions: dict[int, Decision] = {}  # by position, where the rule alone changes the amount
+        #: By position, where the rule alone decides otherwise than recorded: another amount, or for another reason.
+        self.decisions: dict[int, Values] = {}
 
     def take(self, recorded: Recorded, data: Mapping[str, Any], event: Event) -> None:
         """Decide a claim under the other rules, then follow what was recorded, under their limits."""
@@ -52,8 +55,9 @@ class Alone:
             self._history.hold(recorded, data)
         elif recorded.type in self._grants or recorded.type == "ClaimRefused":
             (new,) = self._history.consider(recorded, data).events
-            if granted_fen(recorded.type, data) != granted_fen(new.type, new.data):
-                self.decisions[recorded.position] = Decision.of(new.type, new.data)
+            values = values_of(new.type, new.data)
+            if values != values_of(recorded.type, data):
+                self.decisions[recorded.position] = values
             # A claim that they refuse needs no limit; who needs one next posts it.
             limits = _limits(new.postings) if new.type in self._grants else []
             self._history.follow(self._limited(event, limits))
@@ -68,6 +72,8 @@ class Alone:
             return event
         if self._renames:
             event = self._counted(event)
+        if "ladder" in event.data:
+            event = self._climbed(event)
         own = _limits(event.postings)
         if list(map(_line, own)) == list(map(_line, limits)):
             return event
@@ -76,10 +82,9 @@ class Alone:
 
     def _counted(self, event: Event) -> Event:
         """A grant with its use by the keys of the other rules' caps."""
-        data, state = event.data, self._history.state
-        round_ = state.recall(Round, f"budget:{data['round']}")
-        rulebook = rulebook_of(round_, state)
-        clause = rulebook.clause_for(self._grants[event.type])
+        data = event.data
+        round_, rulebook = self._rules(data)
+        clause = rulebook.clause_for(self._grants[event.type].key)
         keys = cap_keys(event.tags, data, round_.year, rulebook.programme)
         postings = [p for p in event.postings if book_of(p.account) != "quota"]
         for cap in clause.caps if clause else ():
@@ -87,6 +92,23 @@ class Alone:
                 quota = accounts.quota(cap.id, "/".join(keys[kind] for kind in cap.kinds))
                 postings.append(Posting(quota, data["amount_fen"], event.effective_on))
         return event.replaced(postings=tuple(postings))
+
+    def _climbed(self, event: Event) -> Event:
+        """An award on the ladder that the other rules give it."""
+        instrument, data = self._grants[event.type], event.data
+        clause = self._rules(data)[1].clause_for(instrument.key)
+        if clause is None or instrument.climbed is None:
+            return event
+        ladder, key = instrument.climbed(data, clause)
+        if (ladder, key) == (data["ladder"], data["ladder_key"]):
+            return event
+        return event.replaced(data={**data, "ladder": ladder, "ladder_key": key})
+
+    def _rules(self, data: Mapping[str, Any]) -> tuple[Round, Rulebook]:
+        """The round of a claim, and what decides in it under the other rules."""
+        state = self._history.state
+        round_ = state.recall(Round, f"budget:{data['round']}")
+        return round_, rulebook_of(round_, state)
 
 
 def _limits(postings: Iterable[Posting]) -> list[Posting]:
@@ -129,7 +151,8 @@ class Supposed:
         then_fen, now_fen = granted_fen(recorded.type, data), granted_fen(event.type, event.data)
         self.then_fen += then_fen
         self.now_fen += now_fen
-        if then_fen == now_fen and event.data.get("mark") == data.get("mark"):
+        # A mark is the same where it stands as high: later claims count it in steps of the rule that decides them.
+        if then_fen == now_fen and mark_fen(event.data) == mark_fen(data):
             return
         tags = event.tags
         if "\n".join(tags) != recorded.tags:
@@ -164,8 +187,10 @@ class Supposed:
             self.other_steps.append(
                 OtherStep(recorded.position, _shown(recorded.type, data), _shown(event.type, event.data))
             )
-        if event.type == "PartiesMerged" and moves_otherwise(event, recorded):
-            self._hand_on(event)
+        if event.type == "PartiesMerged":
+            # Also awards that leave the same mark: once one of them is undone the other marks count.
+            if moves_otherwise(event, recorded) or _heights(event.data) != _heights(data):
+                self._hand_on(event)
         elif event.type != recorded.type or ("claim" in data and moves_otherwise(event, recorded)):
             self._part((*recorded.tags.split("\n"), *event.tags), recorded.position)
 
@@ -201,6 +226,16 @@ class Supposed:
             return data
         was_all = before_fen + data["amount_fen"] == data["granted_fen"]
         return {**data, "amount_fen": left_fen if was_all else min(data["amount_fen"], left_fen)}
+
+
+def _heights(merger: Mapping[str, Any]) -> dict[str, int]:
+    """How high the awards stand that a merger moves, by claim."""
+    awards: Mapping[str, Mapping[str, Any]] = merger.get("awards", {})
+    return {
+        claim: award["reached"] * award["step_fen"]
+        for moved in awards.values()
+        for claim, award in moved.items()
+    }
 
 
 def _taken_fen(event_type: str, data: Mapping[str, Any]) -> int:

@@ -6,19 +6,27 @@ under the other rules if nothing before it had changed.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import closing
 from typing import Any, Final
 
 from ledger import codec
 from ledger.bilingual import Bilingual
 from ledger.catalogue import catalogue, discover_instruments
-from ledger.compared import Decision, Totals
+from ledger.compared import Decision, Totals, Values
 from ledger.fitting import check_rulebooks
 from ledger.redecide import UNDECIDABLE, History, as_event
 from ledger.rulebook.forms import UnusableRulebook, check_document
 from ledger.rulebook.library import Library
-from ledger.rulebook.settings import Content, Setting, UnusableSetting, with_rulebook, with_settings
+from ledger.rulebook.settings import (
+    Content,
+    Setting,
+    UnusableSetting,
+    check_places,
+    read_settings,
+    with_rulebooks,
+    with_settings,
+)
 from ledger.store import Store
 from ledger.what_if import Alone, Supposed
 from projections.adopted import rulebooks
@@ -43,25 +51,32 @@ def _not_decidable(reason: BaseException) -> NotDecidable:
 
 
 class Change:
-    """Other rules: what becomes of each adopted rulebook. Raises UnusableSetting where nothing could decide by it."""
+    """Other rules: what becomes of each adopted rulebook. `others` are foreign rulebooks, laid over the adopted ones
+    first; `settings`, as people spell them, then change what is in use. Raises UnusableSetting where nothing could
+    decide by it."""
 
     def __init__(
-        self, contents: Sequence[Content], settings: Sequence[Setting], others: Sequence[Content] = ()
+        self, contents: Sequence[Content], settings: Iterable[str] = (), others: Sequence[Content] = ()
     ) -> None:
-        self._contents, self._settings, self._others = contents, settings, others
+        self._others = others
         self._adopted = frozenset(content["id"] for content in contents)
+        self.settings: list[Setting] = []
+        instruments = discover_instruments()
         try:
             for other in others:  # first by themselves: they are laid over what was adopted under its names
                 check_document(other)
-            instruments = discover_instruments()
             check_rulebooks(Library([other for other in others if other["layer"] == "measure"]), instruments)
-            changed = [self(content) for content in contents]
-            check_rulebooks(Library(changed), instruments)
-            self.renames = _caps(contents) != _caps(changed)
+            check_places(contents, others)
+            self.in_use = [self(content) for content in contents]
+            check_rulebooks(Library(self.in_use), instruments)
+            self.settings = read_settings(settings, self.in_use, contents)
+            self.in_use = [self(content) for content in contents]
+            check_rulebooks(Library(self.in_use), instruments)
         except UnusableRulebook as error:
             raise UnusableSetting(str(error), error.zh) from None
         except _UNUSABLE as error:
             raise _cannot_decide(error) from None
+        self.renames = _caps(contents) != _caps(self.in_use)
 
     def failed(self, error: BaseException) -> UnusableSetting | NotDecidable:
         """What to tell of a decision that failed: rules from elsewhere may be why, settings are checked before."""
@@ -69,12 +84,12 @@ class Change:
 
     def __call__(self, content: Content) -> Content:
         """The document as it is under the other rules."""
-        for other in self._others:
-            content = with_rulebook(content, other, self._adopted)
-        return with_settings(content, self._settings)
+        return with_settings(with_rulebooks(content, self._others, self._adopted), self.settings)
 
 
 def _cannot_decide(error: BaseException) -> UnusableSetting:
+    if isinstance(error, UnusableRulebook):
+        return UnusableSetting(str(error), error.zh)
     what = f"{type(error).__name__} {error}"
     return UnusableSetting(f"the rulebook cannot be decided with: {what}", f"规则无法用于决定：{what}")
 
@@ -125,9 +140,9 @@ def _supposed(
 
 def _alone(
     store: Store, history: History, until: int, change: Change, look: Callable[[], None]
-) -> dict[int, tuple[Any, ...]]:
-    """By position the values of the decisions under the other rules alone, where these change the amount."""
-    grants = {instrument.event: key for key, instrument in discover_instruments().items()}
+) -> dict[int, Values]:
+    """By position the values of the decisions under the other rules alone, where these decide otherwise."""
+    grants = {instrument.event: instrument for instrument in discover_instruments().values()}
     alone = Alone(history, grants, renames=change.renames)
     with store.beside() as own, closing(recorded_events(own, 0, until)) as events:
         paths = {number: path for path, number in account_ids(own).items()}
@@ -136,10 +151,10 @@ def _alone(
             if history.is_decided(recorded):
                 data = codec.read_canonical(recorded.data)
                 alone.take(recorded, data, as_event(recorded, data, paths))
-    return {position: decision.values() for position, decision in alone.decisions.items()}
+    return alone.decisions
 
 
-def _document(supposed: Supposed, alone: Mapping[int, tuple[Any, ...]], until: int) -> dict[str, Any]:
+def _document(supposed: Supposed, alone: Mapping[int, Values], until: int) -> dict[str, Any]:
     claims, totals = [], Totals()
     for claim in supposed.changed.values():
         if claim.then_fen != claim.now_fen:

@@ -41,6 +41,7 @@ OTHER = (
     ("SX-1.reading.A1=round",),
     ("SX-1.reading.A1=year", "SX-1.caps.principal_cap.limit.rate=1/100"),
     ("SX-2.reading.A16=year",),
+    ("SX-2.legs.ladder.step_fen=5000000000", "SX-2.legs.ladder.further_fen=30000000"),
     ("SX-2.reading.A18=each", "SX-1.reading.A25=pay"),
     ("SX-1.terms.securities=credit", "SX-1.reading.A8=previous"),
     ("SX-1.caps.firm_cap.effective_from=2025-01-01",),
@@ -53,7 +54,7 @@ def ask(store: Store, *settings: str) -> dict[str, Any]:
     """As `kejin what-if --set ...`."""
     until = store.head().position
     contents = adopted(store, until)
-    return what_if.document(store, until, what_if.Change(contents, read_settings(settings, contents)))
+    return what_if.document(store, until, what_if.Change(contents, settings))
 
 
 @pytest.mark.parametrize("seed", range(12))
@@ -144,6 +145,27 @@ def test_a_foreign_measure_takes_the_place_of_all(ledger: Ledger) -> None:
         ("C1", 3_000_000, "EW-1"),
         ("C2", 2_000_000, "EW-1"),
     ]
+    _adds_up(found)
+
+
+def test_a_foreign_clause_that_refuses_for_another_reason_is_the_one_that_is_named(ledger: Ledger) -> None:
+    """Given a claim that was refused for its security, when another measure takes the security but its cap is used up
+    on the recorded history, that cap and that clause are the cause."""
+    for name in ("opening", "mortgage_of_one_firm"):
+        ledger.submit(*CASES["setup"][name])
+    contents = adopted(ledger.store, 10)
+    other = copy.deepcopy(dict(contents[0]))
+    other |= {"id": "elsewhere-2025", "programme": "elsewhere"}
+    clause = next(clause for clause in other["clauses"] if clause["instrument"] == "loan_interest")
+    clause |= {"id": "EW-1", "terms": {**clause["terms"], "securities": ["credit", "mortgage"]}}
+    clause["legs"][0]["rate"] = "1/4"
+    clause["caps"][1]["limit"]["amount_fen"] = 15_000_000
+    found = what_if.document(ledger.store, 10, what_if.Change(contents, [], [other]))
+    named = [
+        (row["claim"], cause["cause"], cause["clause"]) for row in found["claims"] for cause in row["causes"]
+    ]
+    assert named == [("P1", "rule", "EW-1"), ("P2", "earlier", "EW-1")]
+    assert [cause["part"] for cause in found["claims"][1]["causes"]] == ["firm_cap"]
     _adds_up(found)
 
 
@@ -342,7 +364,7 @@ LEG = 'shape = "share"\nof = "interest_paid_fen"\nrate = "1/2"'
             "SX-1: caps part principal_cap stands there twice",
         ),
         (changed('reset = "A16"\n', ""), "SX-2: terms.reset is missing"),
-        (changed('part = "ladder"', 'part = "stairs"'), "SX-2: legs.ladder.shape"),
+        (changed('part = "ladder"', 'part = "stairs"'), "SX-2: legs.ladder is missing"),
         (changed('interest_year = "A8"\n', ""), "SX-1: terms.interest_year is missing"),
         (changed('after_default = "A25"\n', ""), "SX-1: terms.after_default is missing"),
         (changed('securities = ["credit", "guaranteed"]\n', ""), "SX-1: terms.securities is missing"),
@@ -407,6 +429,97 @@ def test_a_foreign_call_is_judged_over_its_measure() -> None:
         with pytest.raises(UnusableSetting) as refused:
             what_if.Change(contents, [], [read_rulebook(text)])
         assert str(refused.value).startswith(named)
+
+
+ELSEWHERE = SHIPPED.replace('id = "shanxi-2022"', 'id = "elsewhere"').replace('"SX-', '"EW-')
+CALL = 'id="shanxi-2023"\nlayer="call"\nversion=2\nmeasure="shanxi-2022"\neffective_from="2023-01-01"\n'
+
+
+def test_settings_change_the_rulebooks_that_are_in_use() -> None:
+    """A foreign measure's parameters can be set, everywhere or under one call; what it does not say is not in use any
+    more, and that is the answer."""
+    contents = shipped_contents("shanxi-2022", "shanxi-2023")
+    other, rate = read_rulebook(ELSEWHERE), "EW-1.legs.interest_share.rate"
+    for setting, rates in (
+        (f"{rate}=1", {"shanxi-2022": "1"}),
+        (f"shanxi-2022:{rate}=1/3", {"shanxi-2022": "1/3"}),
+        (f"shanxi-2023:{rate}=1/4", {"shanxi-2022": "1/2", "shanxi-2023": "1/4"}),
+    ):
+        listed = parameters(what_if.Change(contents, [setting], [other]).in_use)
+        assert {p.document: p.value for p in listed if p.name == rate} == rates
+    for setting in ("SX-1.reading.A1=year", "shanxi-2023:SX-1.reading.A8=any"):
+        with pytest.raises(UnusableSetting, match=r"is not in use.* EW-1\.") as refused:
+            what_if.Change(contents, [setting], [other])
+        assert "已不在用" in refused.value.zh
+
+
+def test_a_place_is_taken_once() -> None:
+    """Two rulebooks for the place of one are refused with both names, whatever their order; a foreign measure with a
+    call for it is none of these."""
+    contents = shipped_contents("shanxi-2022", "shanxi-2023")
+    foreign, third = (read_rulebook(ELSEWHERE.replace('"elsewhere"', f'"{name}"')) for name in ("one", "two"))
+    same, call = (
+        read_rulebook(SHIPPED),
+        read_rulebook(CALL + '[[clauses]]\nid="EW-1"\n[clauses.reading]\nA8="any"\n'),
+    )
+    for pair in (
+        (foreign, third),
+        (third, foreign),
+        (foreign, foreign),
+        (foreign, same),
+        (same, same),
+        (call, call),
+    ):
+        with pytest.raises(
+            UnusableSetting, match=f"2 rulebooks .*: {pair[0]['id']}, {pair[1]['id']};"
+        ) as refused:
+            what_if.Change(contents, [], pair)
+        assert "只给出其中一份" in refused.value.zh
+    for both in ((foreign, call), (call, foreign)):
+        assert what_if.Change(contents, [], both).in_use[1] == call
+    with pytest.raises(UnusableSetting, match="shanxi-2023: it was adopted as a call"):
+        what_if.Change(contents, [], [read_rulebook(ELSEWHERE.replace('"elsewhere"', '"shanxi-2023"'))])
+
+
+def test_a_setting_of_one_document_wins_over_one_of_all() -> None:
+    """Whichever stands first."""
+    contents = shipped_contents("shanxi-2022", "shanxi-2023")
+    rate = "SX-1.legs.interest_share.rate"
+    for settings in ((f"{rate}=1/3", f"shanxi-2023:{rate}=1/4"), (f"shanxi-2023:{rate}=1/4", f"{rate}=1/3")):
+        listed = parameters(what_if.Change(contents, settings).in_use)
+        assert [p.value for p in listed if p.name == rate] == ["1/3", "1/4"]
+
+
+def test_a_cap_that_a_claim_cannot_be_counted_by_is_named(ledger: Ledger) -> None:
+    """A cap by product over a loan without one is told with the cap, the claim and what it lacks."""
+    for name in ("opening", "two_claims"):
+        ledger.submit(*CASES["setup"][name])
+    contents = adopted(ledger.store, 9)
+    other = read_rulebook(ELSEWHERE.replace('key = ["firm"]', 'key = ["product"]'))
+    with pytest.raises(UnusableSetting) as refused:
+        what_if.document(ledger.store, 9, what_if.Change(contents, [], [other]))
+    assert str(refused.value) == "EW-1: caps.firm_cap counts by product, and claim C1 has no product"
+    assert refused.value.zh == "EW-1: caps.firm_cap 按 product 累计，而申请 C1 没有 product"
+
+
+def test_a_leg_that_an_instrument_misses_is_named() -> None:
+    """A ladder of another name is told as the part that is missing, a shape that is not stated as missing."""
+    for before, after, told in (
+        (
+            'part = "ladder"',
+            'part = "rungs"',
+            "EW-2: legs.ladder is missing, of shape ladder; there are rungs",
+        ),
+        ('shape = "ladder"\n', "", "EW-2: legs.ladder.shape is missing, one of "),
+        ('shape = "fixed", ', "", "EW-1: caps.firm_cap.limit.shape is missing, one of "),
+    ):
+        assert before in ELSEWHERE
+        with pytest.raises(UnusableSetting) as refused:
+            what_if.Change(
+                shipped_contents("shanxi-2022"), [], [read_rulebook(ELSEWHERE.replace(before, after))]
+            )
+        assert str(refused.value).startswith(f"elsewhere: {told}")
+        assert "缺少" in refused.value.zh
 
 
 def test_work_that_is_ended_leaves_the_connection_as_it_was(ledger: Ledger) -> None:

@@ -12,7 +12,7 @@ from api.printing import as_of_line, print_json, print_table, show_progress
 from api.problems import Problem
 from api.session import Data, Json, KnownAt, KnownPosition, ledger, position_known
 from ledger.money import format_fen
-from ledger.rulebook.settings import Content, UnusableSetting, parameters, read_rulebook, read_settings
+from ledger.rulebook.settings import Content, UnusableSetting, parameters, read_rulebook
 
 _ROWS_MAX = 20
 
@@ -50,30 +50,31 @@ def command(
 
     Money is whole fen, a rate a fraction. A setting changes the measure and every call that states the parameter;
     DOCUMENT: before it changes one of them. A foreign measure takes the place of every measure, and calls then narrow
-    nothing. Steps are people's acts and stay: those of a grant that would be refused are dropped, a grant that would
-    be made anew stays decided, a whole recovery stays whole. A rulebook says only what Kejin carries out.
+    nothing; settings change what is in use then, which --rulebook with --list shows. Steps are people's acts and stay:
+    those of a grant that would be refused are dropped, a grant that would be made anew stays decided, a whole recovery
+    stays whole. A rulebook says only what Kejin carries out.
     """
     with ledger(data) as store:
         until = position_known(store, known_at, known_position)
         from projections import what_if
         from projections.adopted import adopted
 
-        contents = adopted(store, until)
-        if listed:
-            _list(contents, as_json)
-            return
-        if not settings and not rulebooks:
+        if not settings and not rulebooks and not listed:
             raise Problem(
                 say(
                     "give --set, --rulebook or --list; see --help",
                     "请给出 --set、--rulebook 或 --list；见 --help",
                 )
             )
-        chosen = read_settings(settings or (), contents)
-        change = what_if.Change(contents, chosen, [_read(path) for path in rulebooks or ()])
+        change = what_if.Change(
+            adopted(store, until), settings or (), [_read(path) for path in rulebooks or ()]
+        )
+        if listed:
+            _list(change.in_use, as_json)
+            return
         document = what_if.document(store, until, change, progress=show_progress)
     shown = {
-        "settings": [str(setting) for setting in chosen],
+        "settings": [str(setting) for setting in change.settings],
         "rulebooks": [str(path) for path in rulebooks or ()],
     }
     if as_json:

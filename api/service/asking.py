@@ -17,7 +17,7 @@ from ledger.accounts import DOUBLE_ENTRY_BOOKS, is_account
 from ledger.dates import Day
 from ledger.events import StoredEvent
 from ledger.explain import NothingToExplain
-from ledger.rulebook.settings import UnusableSetting, parameters, read_rulebook, read_settings
+from ledger.rulebook.settings import UnusableSetting, parameters, read_rulebook
 from ledger.store import NotKnown, Store
 from projections import differences, runner, sampling, what_if
 from projections.adopted import adopted
@@ -363,7 +363,7 @@ def supposed(
     try:
         contents = adopted(store, until)
         others = [read_rulebook(text) for text in rulebooks]
-        change = what_if.Change(contents, read_settings(settings, contents), others)
+        change = what_if.Change(contents, settings, others)
         found = what_if.document(store, until, change, walk.look)
     except UnusableSetting as error:
         raise HttpProblem("unusable_rules", str(error), error.zh) from None

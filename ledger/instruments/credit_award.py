@@ -41,17 +41,15 @@ def _find(fields: Mapping[str, Any], state: State) -> Refusal | None:
 
 def _assess(command: Command, state: State, clause: Clause, round_: Round) -> Refusal | Case:
     fields = command.fields
-    product = f"{fields['bank']}/{fields['product']}"
     certificate = state.recall(Certificates, product_tag(fields)).of_year(fields["year"])
     assert certificate is not None  # _find refused otherwise
     total_fen, certified_at = certificate
     ladder = _ladder(clause)
-    yearly = clause.terms["reset"] == "year"
-    key = f"{product}/{fields['year']}" if yearly else product
-    account_kind = "product+year" if yearly else "product"
-    mark = state.recall(Awards, product_tag(fields)).mark(key)
-    reached = total_fen // ladder["step_fen"]
-    account = accounts.milestone(f"{clause.instrument}.{account_kind}", key)
+    name, key = _climbed(fields, clause)
+    step_fen = ladder["step_fen"]
+    mark_fen = state.recall(Awards, product_tag(fields)).mark_fen(key)
+    # An award of a round with other steps counts by its height, in whole steps of this clause.
+    mark, reached = mark_fen // step_fen, total_fen // step_fen
     return Case(
         payee=fields["bank"],
         basis={"total_fen": total_fen, "mark": mark},
@@ -59,12 +57,20 @@ def _assess(command: Command, state: State, clause: Clause, round_: Round) -> Re
             "total_fen": total_fen,
             "certified_at": certified_at,
             "mark_before": mark,
-            "step_fen": ladder["step_fen"],
+            "step_fen": step_fen,
         },
-        decided={"mark": reached, "ladder": account.split("/")[1], "ladder_key": key},
-        marks=((account, (reached - mark) * ladder["step_fen"]),),
+        decided={"mark": reached, "ladder": name, "ladder_key": key},
+        marks=((accounts.milestone(name, key), reached * step_fen - mark_fen),),
         nothing_due="no_new_step",
     )
+
+
+def _climbed(fields: Mapping[str, Any], clause: Clause) -> tuple[str, str]:
+    """The ladder that an award climbs under a clause, and its key: a product's; it may begin anew each year (A16)."""
+    product = f"{fields['bank']}/{fields['product']}"
+    if clause.terms["reset"] == "year":
+        return f"{clause.instrument}.product+year", f"{product}/{fields['year']}"
+    return f"{clause.instrument}.product", product
 
 
 def _ladder(clause: Clause) -> Mapping[str, Any]:
@@ -93,6 +99,7 @@ INSTRUMENT = Instrument(
     needs=_needs,
     find=_find,
     assess=_assess,
+    climbed=_climbed,
     payee=lambda fields, keys: keys["bank"],
     memories={"product": (Awards,)},
     terms={"reset": one_of(*READINGS["A16"])},

@@ -103,7 +103,7 @@ def _clause(
     reading = {**base.get("reading", {}), **over.get("reading", {})}
     terms = _read({**base.get("terms", {}), **over.get("terms", {})}, reading)
     legs = [_read(leg, reading) for leg in _by_part(base.get("legs", ()), over.get("legs", ()))]
-    caps = [_read(cap, reading) for cap in _by_part(_dated(base, measure), _dated(over, call))]
+    caps = [_read(cap, reading) for cap in _caps(measure, base, call, over)]
     for leg in legs:
         forms.check_leg(at, leg)
     for cap in caps:
@@ -140,8 +140,25 @@ def _reading(value: Any, reading: Mapping[str, str]) -> Any:
     return reading.get(value, value) if isinstance(value, str) else value
 
 
-def _dated(clause: Mapping[str, Any], document: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    return [{"effective_from": document["effective_from"], **cap} for cap in clause.get("caps", ())]
+def dates_limit(document: Mapping[str, Any], cap: Mapping[str, Any]) -> bool:
+    """Whether the limit of a cap holds from the document's date on: a measure's, and one that a call states with its
+    shape. A call that states single values narrows the measure's limit, and leaves its date."""
+    return document["layer"] == "measure" or "shape" in cap.get("limit", ())
+
+
+def _caps(
+    measure: Mapping[str, Any], base: Mapping[str, Any], call: Mapping[str, Any], over: Mapping[str, Any]
+) -> list[Mapping[str, Any]]:
+    """The caps of a clause, as the call narrowed them."""
+    stated = [{"effective_from": measure["effective_from"], **cap} for cap in base.get("caps", ())]
+    limits = {cap["part"]: cap.get("limit", {}) for cap in stated}
+    narrowed: list[Mapping[str, Any]] = []
+    for cap in over.get("caps", ()):
+        if cap["part"] not in limits or dates_limit(call, cap):
+            narrowed.append({"effective_from": call["effective_from"], **cap})
+        else:
+            narrowed.append({**cap, "limit": {**limits[cap["part"]], **cap.get("limit", {})}})
+    return _by_part(stated, narrowed)
 
 
 def _by_part(base: Sequence[Mapping[str, Any]], over: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:

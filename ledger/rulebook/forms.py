@@ -217,11 +217,13 @@ class Checked:
                     f"there is no {shown}; there are {listed}", f"没有 {shown}；可用的有 {listed}"
                 )
             self.value(prefix + name, value, forms[name])
-        for name in said:
+        self.said(prefix, table, {name: forms[name] for name in said})
+
+    def said(self, prefix: str, table: Mapping[str, Any], forms: Mapping[str, Form]) -> None:
+        """A table holds all these. Raises UnusableRulebook."""
+        for name, form in forms.items():
             if name not in table:
-                raise self.wrong(
-                    f"{prefix}{name} is missing, {forms[name].en}", f"缺少 {prefix}{name}（{forms[name].zh}）"
-                )
+                raise self.wrong(f"{prefix}{name} is missing, {form.en}", f"缺少 {prefix}{name}（{form.zh}）")
 
     def once(self, field: str, names: Sequence[str]) -> None:
         """No name stands twice. Raises UnusableRulebook."""
@@ -276,7 +278,8 @@ def check_readings(at: Checked, reading: Mapping[str, Any]) -> None:
 
 def check_shape(at: Checked, prefix: str, parameters: Mapping[str, Any], beside: Mapping[str, Form]) -> None:
     """A shape with all its parameters, and what may stand `beside` them. Raises UnusableRulebook."""
-    at.value(f"{prefix}shape", parameters.get("shape"), _SHAPE["shape"])
+    at.said(prefix, parameters, _SHAPE)
+    at.value(f"{prefix}shape", parameters["shape"], _SHAPE["shape"])
     own = SHAPES[parameters["shape"]]
     at.table(prefix, parameters, {**beside, **_SHAPE, **own}, tuple(own))
 

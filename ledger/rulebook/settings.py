@@ -7,7 +7,7 @@ and every call that states the same parameter; `DOCUMENT:CLAUSE.PATH=VALUE` chan
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from fractions import Fraction
 from typing import Any, Final
@@ -15,6 +15,7 @@ from typing import Any, Final
 from ledger.bilingual import Bilingual
 from ledger.dates import is_day
 from ledger.money import MAX_FEN
+from ledger.rulebook.clauses import dates_limit
 from ledger.rulebook.forms import READINGS, WINDOWS, UnusableRulebook, check_document
 from ledger.rulebook.library import read_toml
 from ledger.rulebook.shapes import is_rate
@@ -93,8 +94,9 @@ def _parameters(content: Content) -> Iterator[tuple[tuple[str, ...], Any]]:
             yield from _leaves((*where, section), clause.get(section, {}))
         for section in ("legs", "caps"):
             for entry in clause.get(section, ()):
-                dated = {"effective_from": content["effective_from"]} if section == "caps" else {}
-                yield from _leaves((*where, section, entry["part"]), {**dated, **entry})
+                dated = section == "caps" and dates_limit(content, entry)
+                own = {"effective_from": content["effective_from"]} if dated else {}
+                yield from _leaves((*where, section, entry["part"]), {**own, **entry})
 
 
 def _leaves(where: tuple[str, ...], values: Mapping[str, Any]) -> Iterator[tuple[tuple[str, ...], Any]]:
@@ -110,8 +112,9 @@ def _is_reading(value: Any) -> bool:
     return isinstance(value, str) and value[:1] == "A" and value[1:].isdigit()
 
 
-def read_setting(text: str, contents: Sequence[Content]) -> Setting:
-    """A setting given by a person, for the documents at hand. Raises UnusableSetting."""
+def read_setting(text: str, contents: Sequence[Content], replaced: Sequence[Content] = ()) -> Setting:
+    """A setting given by a person, for the documents in use; `replaced` are those that were, before foreign rulebooks
+    were laid over them. Raises UnusableSetting."""
     name, equals, value = text.partition("=")
     document, colon, path = name.partition(":")
     if not colon:
@@ -136,17 +139,21 @@ def read_setting(text: str, contents: Sequence[Content]) -> Setting:
     known = [p for p in parameters(contents) if p.name == path.strip()]
     own = [p for p in known if p.document == document] or known
     if not own:
-        raise _unknown(text, path, parameters(contents))
+        gone = any(p.name == path.strip() for p in parameters(replaced))
+        raise _unknown(text, path, parameters(contents), gone=gone)
     return Setting(document or None, own[0].path, _read_value(text, own[0], value.strip()))
 
 
-def read_settings(texts: Iterable[str], contents: Sequence[Content]) -> list[Setting]:
-    """Settings given by a person. Raises UnusableSetting, also where two set one parameter to different values."""
+def read_settings(
+    texts: Iterable[str], contents: Sequence[Content], replaced: Sequence[Content] = ()
+) -> list[Setting]:
+    """Settings given by a person, as `read_setting`. Raises UnusableSetting, also where two set one parameter to
+    different values."""
     stated = [(p.document, p.path) for p in parameters(contents)]
     chosen: list[Setting] = []
     values: dict[tuple[str, tuple[str, ...]], tuple[str, Any]] = {}
     for text in texts:
-        setting = read_setting(text, contents)
+        setting = read_setting(text, contents, replaced)
         document, path = setting.document, setting.path
         for place in [(document, path)] if document else [place for place in stated if place[1] == path]:
             first, value = values.setdefault(place, (text, setting.value))
@@ -159,10 +166,15 @@ def read_settings(texts: Iterable[str], contents: Sequence[Content]) -> list[Set
     return chosen
 
 
-def _unknown(text: str, path: str, known: list[Parameter]) -> UnusableSetting:
+def _unknown(text: str, path: str, known: list[Parameter], *, gone: bool) -> UnusableSetting:
     clause = path.partition(".")[0]
     near = [p for p in known if p.path[0] == clause] or known
     listed = ", ".join(dict.fromkeys(p.name for p in near))
+    if gone:
+        return UnusableSetting(
+            f"setting {text!r}: {path!r} is not in use, another rulebook stands in its place; there are {listed}",
+            f"设定 {text!r}：{path!r} 已不在用，为另一规则所取代；可设的有 {listed}",
+        )
     return UnusableSetting(
         f"setting {text!r}: there is no parameter {path!r}; there are {listed}",
         f"设定 {text!r}：没有参数 {path!r}；可设的有 {listed}",
@@ -248,8 +260,9 @@ def read_rulebook(text: str) -> Content:
 
 def with_settings(content: Content, settings: Sequence[Setting]) -> Content:
     """A document with the settings that concern it."""
+    # What it states by itself: a setting of this document alone is not undone by one of every document.
+    stated = {path for path, _ in _parameters(content)}
     for setting in settings:
-        stated = {path for path, _ in _parameters(content)}
         if content["id"] == setting.document or (setting.document is None and setting.path in stated):
             content = _set(content, setting)
     return content
@@ -278,20 +291,50 @@ def _set(content: Content, setting: Setting) -> Content:
     return changed
 
 
-def with_rulebook(content: Content, other: Content, adopted: Iterable[str]) -> Content:
-    """A document as it is once another rulebook is laid over it. One of the same id takes its place; another measure
-    takes the place of every measure, and the calls, which narrow a text that is not there any more, narrow nothing.
+def with_rulebooks(content: Content, others: Sequence[Content], adopted: Collection[str]) -> Content:
+    """A document as it is once other rulebooks are laid over it. One of the same id takes its place; another measure
+    takes the place of every measure, and the calls, which narrow a text that is not there any more, narrow nothing."""
+    own = next((other for other in others if other["id"] == content["id"]), None)
+    if own is not None:
+        return own
+    foreign = next((other for other in others if other["id"] not in adopted), None)
+    if foreign is None:
+        return content
+    if content["layer"] == "measure":
+        return {**foreign, "id": content["id"]}
+    return {**content, "clauses": []}
 
-    Raises UnusableSetting for a call that no round was opened under.
-    """
-    if other["id"] in adopted:
-        return other if content["id"] == other["id"] else content
-    if other["layer"] != "measure":
+
+def check_places(contents: Iterable[Content], others: Sequence[Content]) -> None:
+    """Whether each of other rulebooks takes a place, and no place is taken twice. Raises UnusableSetting."""
+    adopted = {content["id"]: content["layer"] for content in contents}
+    for other in others:
+        _check_place(other, adopted)
+    for name, layer in adopted.items():
+        takers = [other["id"] for other in others if _takes(other, name, layer, adopted)]
+        if len(takers) > 1:
+            listed = ", ".join(takers)
+            raise UnusableSetting(
+                f"{len(takers)} rulebooks would take the place of {name}: {listed}; give one of them",
+                f"有 {len(takers)} 份规则将取代 {name}：{listed}；请只给出其中一份",
+            )
+
+
+def _check_place(other: Content, adopted: Mapping[str, str]) -> None:
+    name, layer = other["id"], other["layer"]
+    if adopted.get(name, layer) != layer:
+        raise UnusableSetting(
+            f"{name}: it was adopted as a {adopted[name]}, so a {layer} cannot take its place",
+            f"{name}：已采用的是 {adopted[name]}，不能由 {layer} 取代",
+        )
+    if layer == "call" and name not in adopted:
         listed = ", ".join(sorted(adopted))
         raise UnusableSetting(
-            f"no round was opened under the call {other['id']}; adopted are {listed}",
-            f"没有轮次依据通知 {other['id']} 开立；已采用的有 {listed}",
+            f"no round was opened under the call {name}; adopted are {listed}",
+            f"没有轮次依据通知 {name} 开立；已采用的有 {listed}",
         )
-    if content["layer"] == "measure":
-        return {**other, "id": content["id"]}
-    return {**content, "clauses": []}
+
+
+def _takes(other: Content, name: str, layer: str, adopted: Collection[str]) -> bool:
+    """Whether a rulebook takes the place of an adopted one: of the same id, or as a measure of none of any measure."""
+    return other["id"] == name or (layer == "measure" and other["id"] not in adopted)

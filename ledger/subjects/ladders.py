@@ -23,6 +23,11 @@ class Award:
     amount_fen: int
     recovered_error_fen: int = 0
 
+    @property
+    def height_fen(self) -> int:
+        """Where the step that it reached begins."""
+        return self.reached * self.step_fen
+
 
 class Awards(Memory):
     """The standing awards of a bank's product (tag `product:<bank>/<product>`) by claim."""
@@ -64,10 +69,11 @@ class Awards(Memory):
             moved.key = moved.key.replace(data["absorbed"], data["survivor"], 1)
             self.by_claim[claim] = moved
 
-    def mark(self, key: str, without: str | None = None) -> int:
-        """The highest step of a standing award under a ladder's key; 0 where none stands."""
-        steps = [a.reached for claim, a in self.by_claim.items() if a.key == key and claim != without]
-        return max(steps, default=0)
+    def mark_fen(self, key: str, without: str | None = None) -> int:
+        """The height of the highest step of a standing award under a ladder's key; 0 where none stands. In fen: a
+        clause with other steps counts it in its own."""
+        heights = [a.height_fen for claim, a in self.by_claim.items() if a.key == key and claim != without]
+        return max(heights, default=0)
 
     def document(self) -> dict[str, Any]:
         """The standing awards as a merger's event keeps them."""
@@ -78,20 +84,20 @@ def released_mark(state: State, tag: str, claim: str, on: Day) -> Iterator[Posti
     """When an award is undone its ladder's mark falls to the highest one that still stands."""
     awards = state.recall(Awards, tag)
     award = awards.by_claim[claim]
-    fall = awards.mark(award.key) - awards.mark(award.key, without=claim)
-    if fall:
-        yield Posting(accounts.milestone(award.ladder, award.key), -fall * award.step_fen, on)
+    fall_fen = awards.mark_fen(award.key) - awards.mark_fen(award.key, without=claim)
+    if fall_fen:
+        yield Posting(accounts.milestone(award.ladder, award.key), -fall_fen, on)
 
 
 def moved_marks(state: State, survivor_tag: str, gone_tag: str, on: Day) -> Iterator[Posting]:
     """At a merger the absorbed product's marks end, and of two marks the higher counts on."""
     theirs, ours = state.recall(Awards, gone_tag), state.recall(Awards, survivor_tag)
-    ladders = {(a.ladder, a.key): a.step_fen for a in theirs.by_claim.values()}
+    ladders = {(a.ladder, a.key) for a in theirs.by_claim.values()}
     gone, survivor = (tag.removeprefix("product:").partition("/")[0] for tag in (gone_tag, survivor_tag))
-    for (ladder, key), step_fen in sorted(ladders.items()):
+    for ladder, key in sorted(ladders):
         inherited = key.replace(gone, survivor, 1)
-        mark = theirs.mark(key)
-        yield Posting(accounts.milestone(ladder, key), -mark * step_fen, on)
-        rise = mark - ours.mark(inherited)
-        if rise > 0:
-            yield Posting(accounts.milestone(ladder, inherited), rise * step_fen, on)
+        mark_fen = theirs.mark_fen(key)
+        yield Posting(accounts.milestone(ladder, key), -mark_fen, on)
+        rise_fen = mark_fen - ours.mark_fen(inherited)
+        if rise_fen > 0:
+            yield Posting(accounts.milestone(ladder, inherited), rise_fen, on)

@@ -5,9 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
+from api.http.what_if import _TENTH as A_TENTH
 from tests.cli.program import FIRM, OPENING, ROOT, Program, claim, draw
 from tests.cli.test_contract import tamper
 from tests.support import fresh_database
@@ -109,6 +111,21 @@ def test_what_if_writes_nothing(told: Program) -> None:
     )
     listed = told.ask("what-if", "--list")
     assert {"document": "shanxi-2022", "set": "SX-1.legs.interest_share.rate", "value": "1/2"} in listed
+
+
+def test_settings_beside_a_foreign_rulebook_are_of_its_clauses(told: Program, tmp_path: Path) -> None:
+    """--list shows them; one of a clause that is not in use any more is one line, in two languages, exit 2."""
+    (file := tmp_path / "other.toml").write_text(A_TENTH, "utf-8")
+    listed = told.ask("what-if", "--rulebook", file, "--list")
+    assert {"document": "shanxi-2022", "set": "O-1.legs.share.rate", "value": "1/10"} in listed
+    half = told.ask("what-if", "--rulebook", file, "--set", "O-1.legs.share.rate=1/2")
+    assert half["settings"] == ["O-1.legs.share.rate=1/2"]
+    assert half["now_fen"] > told.ask("what-if", "--rulebook", file)["now_fen"]
+    for words, zh in ((("--set", RATE), "已不在用"), (("--rulebook", file), "只给出其中一份")):
+        answer = told("what-if", "--rulebook", file, *words)
+        assert (answer.code, answer.out) == (2, b"")
+        assert answer.complaint
+        assert zh in told("what-if", "--rulebook", file, *words, KEJIN_LANG="zh").complaint
 
 
 def test_sample_keeps_its_seed(told: Program) -> None:

@@ -192,6 +192,8 @@ def test_what_if_shows_the_first_rows_and_says_how_many_it_left_out(service: Ser
         {"settings": [CUT, 1]},
         {"settings": ["SX-1.legs.interest_share.rate=1e999999999"]},
         {"rulebooks": ["id = 1"]},
+        {"rulebooks": [A_TENTH], "settings": [CUT]},
+        {"rulebooks": [A_TENTH, A_TENTH.replace('"other"', '"third"')]},
         {"rulebooks": [A_TENTH.replace("securities", "colours")]},
         {"rulebooks": [A_TENTH.replace("1/10", "1e999999999")]},
         {"rulebooks": [f"a{'.a' * 200_000} = 1"]},
