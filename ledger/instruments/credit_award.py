@@ -13,7 +13,7 @@ from ledger.rulebook.clauses import Clause
 from ledger.rulebook.forms import READINGS, one_of
 from ledger.state import State
 from ledger.subjects.certificates import Certificates, product_tag
-from ledger.subjects.ladders import Awards
+from ledger.subjects.ladders import Awards, ladder_key
 from ledger.subjects.registrations import unknown_as
 from ledger.subjects.rounds import Round
 
@@ -41,14 +41,12 @@ def _find(fields: Mapping[str, Any], state: State) -> Refusal | None:
 
 def _assess(command: Command, state: State, clause: Clause, round_: Round) -> Refusal | Case:
     fields = command.fields
-    product = f"{fields['bank']}/{fields['product']}"
     certificate = state.recall(Certificates, product_tag(fields)).of_year(fields["year"])
     assert certificate is not None  # _find refused otherwise
     total_fen, certified_at = certificate
     ladder = _ladder(clause)
-    yearly = clause.terms["reset"] == "year"
-    key = f"{product}/{fields['year']}" if yearly else product
-    account_kind = "product+year" if yearly else "product"
+    key = ladder_key(fields, clause.terms)
+    account_kind = "product+year" if clause.terms["reset"] == "year" else "product"
     mark = state.recall(Awards, product_tag(fields)).mark(key)
     reached = total_fen // ladder["step_fen"]
     account = accounts.milestone(f"{clause.instrument}.{account_kind}", key)
@@ -98,5 +96,11 @@ INSTRUMENT = Instrument(
     terms={"reset": one_of(*READINGS["A16"])},
     legs={_LADDER: "ladder"},
     figures=("total_fen", "mark"),
+    sources={
+        "total_fen": "certificate",
+        "certified_at": "certificate",
+        "mark_before": "awards",
+        "step_fen": "rules",
+    },
     counted_by=("bank", "product"),
 )

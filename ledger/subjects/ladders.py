@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +10,12 @@ from ledger import accounts
 from ledger.dates import Day
 from ledger.events import Event, Posting
 from ledger.state import Memory, State
+
+
+def ladder_key(fields: Mapping[str, Any], terms: Mapping[str, Any]) -> str:
+    """Under what a claim's ladder counts: the bank's product, or each year of it where it begins anew (A16)."""
+    product = f"{fields['bank']}/{fields['product']}"
+    return f"{product}/{fields['year']}" if terms["reset"] == "year" else product
 
 
 @dataclass(slots=True)
@@ -68,6 +74,11 @@ class Awards(Memory):
         """The highest step of a standing award under a ladder's key; 0 where none stands."""
         steps = [a.reached for claim, a in self.by_claim.items() if a.key == key and claim != without]
         return max(steps, default=0)
+
+    def at_mark(self, key: str) -> list[str]:
+        """The claims of the standing awards that reached the mark."""
+        mark = self.mark(key)
+        return [claim for claim, award in self.by_claim.items() if award.key == key and award.reached == mark]
 
     def document(self) -> dict[str, Any]:
         """The standing awards as a merger's event keeps them."""
