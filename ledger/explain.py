@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ledger.bilingual import Bilingual
 from ledger.rulebook.clauses import KEY_KINDS
 
 
-class NothingToExplain(LookupError):
+class NothingToExplain(Bilingual, LookupError):
     """The event decided no claim and refused nothing."""
 
 
@@ -22,7 +23,10 @@ def explain(position: int, event_type: str, data: Mapping[str, Any]) -> dict[str
         refusal = {name: data[name] for name in ("code", "clause", "arithmetic") if name in data}
         return {**_computation(position, data), "amount_fen": 0, **refusal}
     if "legs" not in data:
-        raise NothingToExplain(f"position {position} is a {event_type}: it computed no amount")
+        raise NothingToExplain(
+            f"position {position} is a {event_type}: it computed no amount",
+            f"第 {position} 条为 {event_type}，未计算金额",
+        )
     return {**_computation(position, data), "clause": data["clause"]}
 
 

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 from ledger import accounts
 from ledger.commands import ID, Command, CommandSpec, Field
@@ -31,6 +31,11 @@ CLAIM_FIELDS = (
     Field("claim", ID, "id of the new claim; used once, accepted or refused", "新申请编号；无论结果只用一次"),
     Field("round", ID, "the round that pays", "支付的轮次"),
 )
+
+
+#: What may say an input of a claim that the claim does not bring itself: the draw of its loan, its payout and what was
+#: recovered on that, the certificate of its year, the awards that reached the mark, the rules of its round.
+Source = Literal["draw", "payout", "recoveries", "certificate", "awards", "rules"]
 
 
 class Case(Plain):
@@ -94,7 +99,8 @@ class Instrument:
 
     What it asks of its clause: `terms` that have to stand there and those that `may_say` more, by name; `legs` by part,
     with their shape, and at least one leg unless the amount is `decided_by_people`. What its cases bring: `figures` to
-    compute with, `dates` of facts, and what caps may be `counted_by`.
+    compute with, `dates` of facts, and what caps may be `counted_by`. `sources` names what says each input that the
+    claim does not bring itself.
     """
 
     key: str
@@ -112,6 +118,7 @@ class Instrument:
     legs: Mapping[str, str] = field(default_factory=dict)
     figures: tuple[str, ...] = ()
     dates: tuple[str, ...] = ()
+    sources: Mapping[str, Source] = field(default_factory=dict)
     counted_by: tuple[str, ...] = ()
     decided_by_people: bool = False
 

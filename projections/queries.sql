@@ -608,8 +608,14 @@ select position, data from events where position = any(%(positions)s)
 
 -- Samples.
 
--- name: positions_of_tag
-select position from events
+-- The facts of a type that stand (as ledger/subjects/reversals.py has it): a reversal carries the tag of the position.
+-- name: facts_in_force
+select position from events as fact
 where position in (select position from event_tags where tag = %(tag)s and position <= %(until)s) and type = %(type)s
   and span > 0
+  and not exists (
+    select from event_tags join events as reversal using (position)
+    where event_tags.tag = 'position:' || fact.position and event_tags.position <= %(until)s
+      and reversal.type = 'FactReversed' and reversal.span > 0
+  )
 order by position

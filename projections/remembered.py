@@ -9,7 +9,7 @@ from ledger.catalogue import Catalogue
 from ledger.day_sums import DaySums
 from ledger.events import Event
 from ledger.state import Memory, MemoryT, State
-from ledger.store import Store
+from ledger.store import NO_COMMAND, KeyedEvent, Store
 from projections.balances import PROJECTION, account_pages, accounts_of
 from projections.shelves import reaching
 
@@ -53,11 +53,10 @@ class StateAt(State):
         raise NotImplementedError(tag)
 
     def _load(self, tag: str) -> None:
-        read = [keyed.event for keyed in self._store.events_of_tags([tag], self.position)]
+        read = self._store.events_of_tags([tag], self.position)
         if tag.startswith("position:"):
-            at = [int(tag.partition(":")[2])]
-            read = [k.event for k in self._store.events_at(at, self.position)] + read
-        kept = [event for event in read if self._counts(event)]
+            read = self._store.events_at([int(tag.partition(":")[2])], self.position) + read
+        kept = [keyed.event for keyed in read if self._counts(keyed)]
         memories: tuple[Memory, ...] = tuple(
             memory() for memory in self._kinds.get(tag.partition(":")[0], ())
         )
@@ -66,7 +65,10 @@ class StateAt(State):
                 memory.apply(event, tag)
         self._memories[tag], self.events[tag] = memories, kept
 
-    def _counts(self, event: Event) -> bool:
+    def _counts(self, keyed: KeyedEvent) -> bool:
+        event = keyed.event
+        if keyed.span == NO_COMMAND:  # a recorder's, whatever its type and tags
+            return False
         if self._reopened and event.type == "RoundClosed":
             return False
         return self._without is None or self._without not in event.tags

@@ -101,7 +101,7 @@ def document(
         "round": round_id,
         "population": {"claims": len(items), "total_fen": total_fen},
         "interval_fen": _interval_fen(items, size) if method == "amount" else None,
-        "claims": [_row(store, until, item, hits, look) for item, hits in drawn(items, size, seed)],
+        "claims": [_row(store, item, hits, look) for item, hits in drawn(items, size, seed)],
     }
 
 
@@ -211,7 +211,7 @@ def _by_amount(items: Sequence[Item], size: int, seed: str) -> list[tuple[Item, 
     return chosen
 
 
-def _row(store: Store, until: int, item: Item, hits: int, look: Callable[[], None]) -> dict[str, Any]:
+def _row(store: Store, item: Item, hits: int, look: Callable[[], None]) -> dict[str, Any]:
     look()
     return {
         "claim": item.claim,
@@ -223,16 +223,17 @@ def _row(store: Store, until: int, item: Item, hits: int, look: Callable[[], Non
         "amount_fen": item.amount_fen,
         "hits": hits,
         "risks": item.risks,
-        "positions": sorted({*item.positions, *_facts(store, until, item)}),
+        "positions": sorted({*item.positions, *_facts(store, item)}),
     }
 
 
-def _facts(store: Store, until: int, item: Item) -> Iterator[int]:
-    """Where the facts stand that the claim rests on: its draw, its payout, its certificate."""
+def _facts(store: Store, item: Item) -> Iterator[int]:
+    """Where the facts stand that the claim rests on, as they stood when it was decided: its draw, its payout, its
+    certificate."""
     if "certified_at" in item.facts:
         yield item.facts["certified_at"]
     for kind, event_type in (("loan", "LoanDrawn"), ("payout", "GuaranteePaidOut")):
         if kind in item.facts:
             tag = f"{kind}:{item.facts[kind]}"
-            rows = fold(store, "positions_of_tag", tag=tag, type=event_type, until=until)
+            rows = fold(store, "facts_in_force", tag=tag, type=event_type, until=item.position)
             yield from (row[0] for row in rows)

@@ -21,7 +21,10 @@ from projections.verification import CHECKS, run
 from tests.cli.program import BANK, FIRM, OPENING, claim, pay, publicise
 from tests.support import Ledger
 
-KINDS = ("GrantPaid", "ClaimRefused", "LoanInterestGranted", "GrantVoided", "FactReversed", "CommandRefused")
+KINDS = (
+    *("GrantPaid", "ClaimRefused", "LoanInterestGranted", "GrantVoided"),
+    *("FactReversed", "CommandRefused", "LoanDrawn", "RoundClosed"),
+)
 TAGS = (f"firm:{FIRM}", f"bank:{BANK}", "claim:C1", "loan:L1", "round:R1", f"party:{FIRM}")
 
 
@@ -56,3 +59,11 @@ def test_no_report_looks_at_them(data: bytes, ledger: Ledger) -> None:
         with pytest.raises(NothingToExplain):
             explanation.document(ledger.store, ledger.store.events_at([position], newest)[0].event, newest)
     assert run(ledger.store, list(CHECKS)).findings == []
+    (outcome,) = ledger.submit(claim("C2", 1_000, "2023-04-01"))
+    for position, to_the_claim in ((6, 6), (outcome["positions"][0], newest + 1)):
+        ensure(ledger.store, newest + 1)
+        event = ledger.store.events_at([position], newest + 1)[0].event
+        tree = explanation.document(ledger.store, event, newest + 1)["tree"]
+        came_from = {given["name"]: given["positions"] for given in tree["inputs"]}
+        assert (came_from["principal_fen"], came_from["interest_paid_fen"]) == ([5], [to_the_claim])
+        assert not {told["position"] for told in tree["events"]} & set(range(last + 1, newest + 1))

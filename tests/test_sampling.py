@@ -102,3 +102,16 @@ def test_the_working_list_names_what_to_prove(ledger: Ledger) -> None:
     assert found["population"] == {"claims": 1, "total_fen": 6_000_000}
     with pytest.raises(UnknownRound):
         sampling.document(ledger.store, 8, "random", 5, "s", "R2")
+
+
+def test_the_facts_to_prove_stood_when_the_claim_was_decided(ledger: Ledger) -> None:
+    """Given a draw reversed before the claim, the claim voided, and the second draw reversed for a third: the claim
+    rests on the second draw alone."""
+    reverse = {"command": "reverse-fact", "reason": "错"}
+    ledger.submit(open_round(), register(), register(BANK, "bank"), draw())
+    ledger.submit({**reverse, "position": 5}, draw(key="second"), claim())
+    ledger.submit({"command": "void", "claim": "C1", "reason": "错", "effective_on": "2024-07-02"})
+    ledger.submit({**reverse, "position": 7}, draw(key="third"))
+    ledger.submit(claim("C2", effective_on="2024-07-02"))
+    found = sampling.document(ledger.store, ledger.store.head().position, "random", 9, "s")
+    assert {row["claim"]: row["positions"] for row in found["claims"]} == {"C1": [7, 8, 9], "C2": [11, 12]}

@@ -43,7 +43,8 @@ def command(
         try:
             document = explanation.document(store, event, newest)
         except NothingToExplain as error:
-            raise Problem(str(error) + say("; name a claim's event", "；请给出申请的事件序号")) from None
+            told = say(f"{error}; name a claim's event", f"{error.zh}；请给出申请的事件序号")
+            raise Problem(told) from None
     if as_json:
         print_json(document)
         return
@@ -108,13 +109,13 @@ def _show_tree(tree: dict[str, Any]) -> None:
             )
         )
         if users:
-            print(
-                "│    "
-                + say(f"{cap['uses']} uses, the last {users}", f"共使用 {cap['uses']} 次，最近 {users}")
-            )
+            uses = "1 use" if cap["uses"] == 1 else f"{cap['uses']} uses"
+            print("│    " + say(f"{uses}, the last {users}", f"共使用 {cap['uses']} 次，最近 {users}"))
     for given in tree["inputs"]:
         came_from = ", ".join(f"@{position}" for position in given["positions"])
-        print(f"├─ {given['name']} {_value(given['name'], given['value'])} ← {came_from}")
+        # No arrow where nothing is counted: a mark of 0, no recovery so far.
+        arrow = f" ← {came_from}" if came_from else ""
+        print(f"├─ {given['name']} {_value(given['name'], given['value'])}{arrow}")
     print("└─ " + say("the round had", "当时轮次可用") + f" {format_fen(tree['available_fen'])}")
 
 

@@ -235,7 +235,7 @@ def explanation(store: Store, as_of: AsOf, position: int) -> dict[str, Any]:
     try:
         return explanations.document(store, found, newest)
     except NothingToExplain as error:
-        raise HttpProblem("nothing_to_explain", str(error), f"第 {position} 条未计算金额") from None
+        raise HttpProblem("nothing_to_explain", str(error), error.zh) from None
 
 
 def round_document(store: Store, as_of: AsOf, round_id: str) -> Mapping[str, Any]:

@@ -13,7 +13,7 @@ from ledger.rulebook.clauses import Clause
 from ledger.rulebook.forms import READINGS, one_of
 from ledger.state import State
 from ledger.subjects.certificates import Certificates, product_tag
-from ledger.subjects.ladders import Awards
+from ledger.subjects.ladders import Awards, ladder_key
 from ledger.subjects.registrations import unknown_as
 from ledger.subjects.rounds import Round
 
@@ -66,11 +66,9 @@ def _assess(command: Command, state: State, clause: Clause, round_: Round) -> Re
 
 
 def _climbed(fields: Mapping[str, Any], clause: Clause) -> tuple[str, str]:
-    """The ladder that an award climbs under a clause, and its key: a product's; it may begin anew each year (A16)."""
-    product = f"{fields['bank']}/{fields['product']}"
-    if clause.terms["reset"] == "year":
-        return f"{clause.instrument}.product+year", f"{product}/{fields['year']}"
-    return f"{clause.instrument}.product", product
+    """The ladder that an award climbs under a clause, and its key."""
+    kind = "product+year" if clause.terms["reset"] == "year" else "product"
+    return f"{clause.instrument}.{kind}", ladder_key(fields, clause.terms)
 
 
 def _ladder(clause: Clause) -> Mapping[str, Any]:
@@ -105,5 +103,11 @@ INSTRUMENT = Instrument(
     terms={"reset": one_of(*READINGS["A16"])},
     legs={_LADDER: "ladder"},
     figures=("total_fen", "mark"),
+    sources={
+        "total_fen": "certificate",
+        "certified_at": "certificate",
+        "mark_before": "awards",
+        "step_fen": "rules",
+    },
     counted_by=("bank", "product"),
 )

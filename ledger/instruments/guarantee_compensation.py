@@ -70,6 +70,7 @@ INSTRUMENT = Instrument(
     payee=lambda fields, keys: keys.get("guarantor"),
     assess=_assess,
     may_say=DECIDED_TERMS,
+    sources={"payout_fen": "payout", "loan": "payout", "recovered_fen": "recoveries"},
     counted_by=("loan",),
     decided_by_people=True,
 )

@@ -204,5 +204,6 @@ INSTRUMENT = Instrument(
     },
     figures=("interest_paid_fen", "principal_fen", "period_days"),
     dates=("drawn_on",),
+    sources=dict.fromkeys(("principal_fen", "bank", "drawn_on", "security"), "draw"),
     counted_by=("loan", "firm", "bank", "product"),
 )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -10,6 +10,12 @@ from ledger import accounts
 from ledger.dates import Day
 from ledger.events import Event, Posting
 from ledger.state import Memory, State
+
+
+def ladder_key(fields: Mapping[str, Any], terms: Mapping[str, Any]) -> str:
+    """Under what a claim's ladder counts: the bank's product, or each year of it where it begins anew (A16)."""
+    product = f"{fields['bank']}/{fields['product']}"
+    return f"{product}/{fields['year']}" if terms["reset"] == "year" else product
 
 
 @dataclass(slots=True)
@@ -74,6 +80,11 @@ class Awards(Memory):
         clause with other steps counts it in its own."""
         heights = [a.height_fen for claim, a in self.by_claim.items() if a.key == key and claim != without]
         return max(heights, default=0)
+
+    def at_mark(self, key: str) -> list[str]:
+        """The claims of the standing awards that reached the mark."""
+        mark_fen = self.mark_fen(key)
+        return [claim for claim, a in self.by_claim.items() if a.key == key and a.height_fen == mark_fen]
 
     def document(self) -> dict[str, Any]:
         """The standing awards as a merger's event keeps them."""

@@ -28,6 +28,13 @@ FACTS: Final[Mapping[str, str | None]] = {
 _AFTER_DEFAULT: Final = ("guarantee_compensation", "risk_compensation")
 
 
+def in_force(facts: Iterable[Event], event_type: str) -> list[Event]:
+    """The facts of a type that stand: those that no reversal among the events took back."""
+    facts = list(facts)
+    taken_back = {event.data["position"] for event in facts if event.type == "FactReversed"}
+    return [event for event in facts if event.type == event_type and event.position not in taken_back]
+
+
 class Fact(Memory):
     """The event at one position (tag `position:<n>`), and whether it was reversed."""
 

@@ -3,7 +3,7 @@ known at that time; and what the same claim would come to today."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from ledger import accounts, codec
@@ -20,10 +20,11 @@ from ledger.rulebook.clauses import Cap
 from ledger.state import State
 from ledger.store import Store
 from ledger.subjects.loans import Loan
-from ledger.subjects.rounds import Adoptions, Round, rulebook_of
+from ledger.subjects.rounds import Round, rulebook_of
 from projections.balances import statement
 from projections.clocks import AsOf
 from projections.remembered import StateAt
+from projections.reports.sources import Asked, adopted, inputs
 
 #: Of the events that used a cap so many are named, the newest.
 USES_MAX: Final = 20
@@ -58,9 +59,9 @@ def _recorded(event: Event) -> Recorded:
 def _tree(store: Store, event: Event, state: StateAt, found: Mapping[str, Any]) -> dict[str, Any] | None:
     data = event.data
     round_ = state.recall(Round, f"budget:{data['round']}")
-    instrument = catalogue().instruments
+    instruments = catalogue().instruments
     key = data.get("instrument") or next(
-        (i.key for i in instrument.values() if i.spec.name == data.get("command")), ""
+        (i.key for i in instruments.values() if i.spec.name == data.get("command")), ""
     )
     if not round_.opened:
         return None
@@ -68,17 +69,16 @@ def _tree(store: Store, event: Event, state: StateAt, found: Mapping[str, Any]) 
     clause = rulebook.clause_for(key)
     if clause is None:
         return None
-    texts = _texts(round_, state, clause.id)
     keys = cap_keys(event.tags, data, round_.year, rulebook.programme)
     caps = [cap for c in clause.caps if (cap := _cap(store, event, state, c, keys)) is not None]
     legs = [_leg(leg, clause.legs, caps) for leg in found["legs"]]
     return {
         "amount_fen": found["amount_fen"],
-        "clause": texts,
+        "clause": _texts(round_, state, clause.id),
         "legs": legs,
         "caps": caps,
         "available_fen": max(0, _available(state, data["round"], event)),
-        "inputs": list(_inputs(event, state)),
+        "inputs": list(inputs(event, Asked(data, clause, state), instruments[key].sources)),
         "events": _events(state),
     }
 
@@ -89,25 +89,17 @@ def _available(state: State, round_id: str, event: Event) -> int:
 
 def _texts(round_: Round, state: StateAt, clause_id: str) -> dict[str, Any]:
     """A clause in our own words, by measure and call, with the source and where it was adopted."""
-    found = []
-    for frozen in (round_.measure, round_.call):
-        if frozen is None:
-            continue
-        tag = f"rulebook:{frozen[0]}"
-        content = state.recall(Adoptions, tag).contents[frozen[1]]
-        clause = next((c for c in content.get("clauses", ()) if c["id"] == clause_id), None)
-        adopted = [e.position for e in state.events[tag] if e.data.get("sha256") == frozen[1]]
-        if clause is not None:
-            found.append(
-                {
-                    "rulebook": frozen[0],
-                    "title": clause.get("title"),
-                    "text": clause.get("text"),
-                    "source": content.get("source"),
-                    "position": adopted[0] if adopted else None,
-                }
-            )
-    return {"id": clause_id, "texts": found}
+    said = [
+        {
+            "rulebook": document.rulebook,
+            "title": document.clause.get("title"),
+            "text": document.clause.get("text"),
+            "source": document.content.get("source"),
+            "position": document.position,
+        }
+        for document in adopted(round_, clause_id, state)
+    ]
+    return {"id": clause_id, "texts": said}
 
 
 def _cap(
@@ -159,36 +151,6 @@ def _leg(leg: Mapping[str, Any], rules: Sequence[Any], caps: Sequence[Mapping[st
     rule = next((dict(rule.parameters) for rule in rules if rule.part == leg["part"]), None)
     cap = next((cap["cap"] for cap in caps if cap["part"] == leg["part"]), None)
     return {**leg, **({"rule": rule} if rule else {}), **({"cap": cap} if cap else {})}
-
-
-def _inputs(event: Event, state: StateAt) -> Iterator[dict[str, Any]]:
-    """Each input with the events that say it: the claim itself, or the facts recorded before."""
-    data, facts = event.data, [e for events in state.events.values() for e in events]
-    for name, value in data.get("inputs", {}).items():
-        if name in data and data[name] == value:
-            came_from = [event.position]
-        elif name.endswith("_at"):
-            came_from = [value]
-        else:
-            came_from = sorted({e.position for e in facts if _says(e, name, value)})
-        yield {"name": name, "value": value, "positions": came_from}
-
-
-#: Inputs that go by another name in the fact that says them, or that several facts add up to.
-_OTHER_NAMES: Final = {
-    "payout_fen": ("GuaranteePaidOut", "amount_fen"),
-    "step_fen": ("RulebookAdopted", None),
-}
-_SUMS: Final = {"recovered_fen": "RecoveryReceived", "mark_before": "CreditAwarded"}
-
-
-def _says(event: Event, name: str, value: Any) -> bool:
-    if name in _SUMS:
-        return event.type == _SUMS[name]
-    if name in _OTHER_NAMES:
-        kind, field = _OTHER_NAMES[name]
-        return event.type == kind and (field is None or event.data.get(field) == value)
-    return event.type != "FactReversed" and "legs" not in event.data and event.data.get(name) == value
 
 
 def _events(state: StateAt) -> list[dict[str, Any]]:

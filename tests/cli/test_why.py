@@ -79,6 +79,15 @@ def test_explain_keeps_its_contract_beside_the_tree(told: Program) -> None:
     shown = told("explain", 7).out.decode()
     assert "principal_cap" in shown
     assert "today" in shown
+    assert "1 use, the last @6" in shown
+
+
+def test_what_has_nothing_to_explain_is_told_in_either_language(told: Program) -> None:
+    """A fact computed no amount: one line, all of it in the reader's language."""
+    english, chinese = told("explain", 5), told("explain", 5, KEJIN_LANG="zh")
+    assert (english.code, chinese.code) == (2, 2)
+    assert english.complaint == "position 5 is a LoanDrawn: it computed no amount; name a claim's event"
+    assert chinese.complaint == "第 5 条为 LoanDrawn，未计算金额；请给出申请的事件序号"
 
 
 def test_diff_between_two_positions(told: Program) -> None:

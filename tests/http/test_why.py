@@ -65,6 +65,17 @@ def test_a_difference_is_that_of_the_command_line(
     assert without_echo(answer) == kejin.ask("diff", *words)
 
 
+@pytest.mark.parametrize(
+    ("language", "said"), [("en", "is a PartyRegistered"), ("zh", "第 3 条为 PartyRegistered")]
+)
+def test_what_has_nothing_to_explain_is_told_in_either_language(
+    example: Service, language: str, said: str
+) -> None:
+    """A fact computed no amount: 404 `nothing_to_explain`, which says what stands there."""
+    answer = example.get("/v1/events/3/explanation", {"Accept-Language": language})
+    assert said in problem(answer, 404, "nothing_to_explain")["detail"]
+
+
 def test_pages_of_a_difference_are_the_whole(example: Service) -> None:
     """One line at a time, with the whole sums of the account that it is on, and the points of the first page."""
     whole = example.read("/v1/diff", round="R1", from_position=2)
