@@ -80,7 +80,7 @@ class Alone:
         round_ = state.recall(Round, f"budget:{data['round']}")
         rulebook = rulebook_of(round_, state)
         clause = rulebook.clause_for(self._grants[event.type])
-        keys = cap_keys(event.tags, data, round_.year, rulebook.programme)
+        keys = cap_keys(event.tags, data, round_.year, rulebook.programme, state)
         postings = [p for p in event.postings if book_of(p.account) != "quota"]
         for cap in clause.caps if clause else ():
             if keys.keys() >= set(cap.kinds):
