@@ -7,6 +7,8 @@ from typing import Any
 
 from ledger.bilingual import Bilingual
 from ledger.rulebook.clauses import KEY_KINDS
+from ledger.state import State
+from ledger.subjects.loans import Loan
 
 
 class NothingToExplain(Bilingual, LookupError):
@@ -41,10 +43,18 @@ def _computation(position: int, data: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def cap_keys(tags: Iterable[str], data: Mapping[str, Any], year: int, programme: str) -> dict[str, str]:
-    """What caps may count a claim by, read off its event: kind of key to id. Kinds that it says nothing of are
-    missing."""
-    keys = {kind: key for kind, _, key in (tag.partition(":") for tag in tags) if kind in KEY_KINDS}
-    inputs = data.get("inputs", {})
-    keys |= {name: inputs[name] for name in ("bank",) if name in inputs}
+def cap_keys(
+    tags: Iterable[str], data: Mapping[str, Any], year: int, programme: str, state: State
+) -> dict[str, str]:
+    """What caps may count a claim by, read off its event and its loan: kind of key to id. Kinds that they say nothing
+    of are missing."""
+    # An event carries the loan's bank and product as tags only where a cap of its own rules counted by them.
+    keys = _keys_of_loan(state.recall(Loan, f"loan:{data['loan']}")) if "loan" in data else {}
+    keys |= {kind: key for kind, _, key in (tag.partition(":") for tag in tags) if kind in KEY_KINDS}
     return keys | {"round": data["round"], "year": str(year), "programme": programme}
+
+
+def _keys_of_loan(loan: Loan) -> dict[str, str]:
+    if not loan.drawn:
+        return {}
+    return {"bank": loan.bank, **({"product": f"{loan.bank}/{loan.product}"} if loan.product else {})}

@@ -85,7 +85,7 @@ class Alone:
         data = event.data
         round_, rulebook = self._rules(data)
         clause = rulebook.clause_for(self._grants[event.type].key)
-        keys = cap_keys(event.tags, data, round_.year, rulebook.programme)
+        keys = cap_keys(event.tags, data, round_.year, rulebook.programme, self._history.state)
         postings = [p for p in event.postings if book_of(p.account) != "quota"]
         for cap in clause.caps if clause else ():
             if keys.keys() >= set(cap.kinds):

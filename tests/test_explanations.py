@@ -102,6 +102,20 @@ def test_a_refusal_shows_the_room_that_was_left(ledger: Ledger) -> None:
     assert caps["firm_cap"]["key"] == FIRM
 
 
+def test_a_refusal_by_a_cap_per_product_shows_the_cap(database: str) -> None:
+    """Where a cap counts by the loan's product, the refusal shows it with a room of 0, as the grant shows its own."""
+    content = read_toml(MEASURE)
+    content["clauses"][0]["caps"][0] |= {"key": ["product"], "limit": {"shape": "fixed", "amount_fen": 3_000}}
+    ledger = Ledger(database, known=catalogue(Library([content])))
+    accepted(ledger, open_round(rulebook="example-2025"), register(), register(BANK, "bank"))
+    _, granted = accepted(ledger, draw(product="P"), claim())
+    (refused,) = ledger.submit(claim("C2", day="2023-04-01"))
+    assert refused["code"] == "firm_cap_reached"
+    for position, room_fen in ((granted, 3_000), (refused["positions"][0], 0)):
+        (cap,) = explained(ledger, position)["tree"]["caps"]
+        assert (cap["key"], cap["room_fen"]) == (f"{BANK}/P/2024", room_fen)
+
+
 def test_today_is_decided_on_what_is_known_today(ledger: Ledger) -> None:
     """Given a claim refused for want of room, when the earlier grant is voided, then today it would be granted; a grant
     that was itself voided still shows what it would be."""
@@ -298,7 +312,7 @@ def test_a_step_comes_from_the_document_that_sets_it(database: str) -> None:
     accepted(silent, open_round("R1", call="shanxi-2024"), register(BANK, "bank"), certify(2 * YI))
     (granted,) = accepted(silent, award("A1"))
     assert came_from(silent, granted)["step_fen"] == [1]
-    for round_id, reached, step_fen in (("R2", 3, YI), ("R3", 4, YI // 2)):
+    for round_id, reached, step_fen in (("R2", 3, YI), ("R3", 8, YI // 2)):
         ledger = Ledger(database, known=catalogue(narrowed(step_fen)))
         (opened,) = accepted(ledger, open_round(round_id, call="shanxi-2024"))
         *_, granted = accepted(ledger, certify(reached * step_fen), award(f"A-{round_id}", round=round_id))

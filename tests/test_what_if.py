@@ -25,6 +25,7 @@ from ledger.store import Store
 from ledger.subjects import rounds
 from projections import what_if
 from projections.adopted import adopted
+from tests.cli.program import BANK, claim, draw, open_round, register
 from tests.histories import history
 from tests.support import Ledger, fresh_database
 
@@ -166,6 +167,22 @@ def test_a_foreign_clause_that_refuses_for_another_reason_is_the_one_that_is_nam
     ]
     assert named == [("P1", "rule", "EW-1"), ("P2", "earlier", "EW-1")]
     assert [cause["part"] for cause in found["claims"][1]["causes"]] == ["firm_cap"]
+    _adds_up(found)
+
+
+def test_a_cap_by_product_counts_what_was_granted_without_one(ledger: Ledger) -> None:
+    """Given two grants on loans of one product, when a foreign measure caps the product, the second loses what the
+    first took, by the rule itself: recorded grants count by their loan's product though nothing had counted it."""
+    ledger.submit(open_round(), register(), register(BANK, "bank"))
+    ledger.submit(draw("L1", product="P"), draw("L2", product="P"))
+    ledger.submit(claim("C1", 100_000), claim("C2", 100_000, loan="L2"))
+    other = SHIPPED.replace('key = ["firm"]', 'key = ["product"]').replace("20_000_000 }", "60_000 }")
+    until = ledger.store.head().position
+    change = what_if.Change(adopted(ledger.store, until), [], [read_rulebook(other)])
+    found = what_if.document(ledger.store, until, change)
+    (lost,) = found["claims"]
+    assert (lost["claim"], lost["then_fen"], lost["now_fen"]) == ("C2", 50_000, 10_000)
+    assert [cause["cause"] for cause in found["causes"]] == ["rule"]
     _adds_up(found)
 
 

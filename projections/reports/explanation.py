@@ -69,7 +69,7 @@ def _tree(store: Store, event: Event, state: StateAt, found: Mapping[str, Any]) 
     clause = rulebook.clause_for(key)
     if clause is None:
         return None
-    keys = cap_keys(event.tags, data, round_.year, rulebook.programme)
+    keys = cap_keys(event.tags, data, round_.year, rulebook.programme, state)
     caps = [cap for c in clause.caps if (cap := _cap(store, event, state, c, keys)) is not None]
     legs = [_leg(leg, clause.legs, caps) for leg in found["legs"]]
     return {
