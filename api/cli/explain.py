@@ -9,7 +9,7 @@ import typer
 from api.language import language, say
 from api.printing import print_json, print_table
 from api.problems import Problem
-from api.session import Data, Json, as_of, ledger
+from api.session import Data, Json, KnownAt, KnownPosition, as_of, ledger, position_known
 from ledger.explain import NothingToExplain
 from ledger.money import format_fen
 from ledger.refusals import detail
@@ -17,27 +17,30 @@ from ledger.refusals import detail
 
 def command(
     position: Annotated[int, typer.Argument(metavar="POSITION", help="A claim's event, granted or refused.")],
+    known_at: KnownAt = None,
+    known_position: KnownPosition = None,
     data: Data = None,
     as_json: Json = False,
 ) -> None:
     """Why this amount, or why not: legs, clauses, rooms, inputs and the events they came from. 解释一项决定。
 
-    As known at that time; beside it what the same claim would come to today, without itself and in a round that still
-    takes claims. Other commands that were refused are explained by their stored arithmetic.
+    As known at that time. Beside it what the same claim would come to today, or as known at an instant or position,
+    without itself and in a round that still takes claims. Other commands that were refused are explained by their
+    stored arithmetic.
     """
     with ledger(data) as store:
-        newest = store.head().position
+        newest = position_known(store, known_at, known_position)
         if not 1 <= position <= newest:
             raise Problem(
                 "not_known: "
                 + say(
-                    f"position {position} is not between 1 and the newest, {newest}",
-                    f"序号 {position} 不在 1 与最新序号 {newest} 之间",
+                    f"position {position} is not between 1 and the newest known, {newest}",
+                    f"序号 {position} 不在 1 与所知最新序号 {newest} 之间",
                 )
             )
         event = store.events_at([position], newest)[0].event
         if event.type != "CommandRefused":
-            as_of(store, None, None)
+            as_of(store, None, None, newest)
         from projections.reports import explanation
 
         try:

@@ -90,6 +90,13 @@ def test_what_has_nothing_to_explain_is_told_in_either_language(told: Program) -
     assert chinese.complaint == "第 5 条为 LoanDrawn，未计算金额；请给出申请的事件序号"
 
 
+def test_explain_as_known_at_a_position_is_what_http_tells(told: Program) -> None:
+    """What the claim would be "today" is as known then: nothing of what was recorded since."""
+    then, now = (told.ask("explain", 6, *known) for known in (("--known-position", 6), ()))
+    assert then["today"]["known_position"] == 6 < now["today"]["known_position"]
+    assert {**then, "today": None} == {**now, "today": None}
+
+
 def test_diff_between_two_positions(told: Program) -> None:
     """The line of the grant alone makes up what became less available."""
     answer = told.ask("diff", "public/round/R1/available", "--from-position", 5)
@@ -150,6 +157,8 @@ def test_sample_keeps_its_seed(told: Program) -> None:
     "words",
     [
         ("explain", "99"),
+        ("explain", "7", "--known-position", "6"),
+        ("explain", "1", "--known-position", "99"),
         ("diff", "public/treasury", "--from-position", "99"),
         ("diff", "public/treasury", "--to-position", "0"),
         ("what-if", "--list", "--known-position", "99"),
