@@ -172,6 +172,11 @@ def unknown_round(name: str) -> Problem:
     return Problem(say(f"there is no round {name!r}", f"轮次 {name!r} 不存在"))
 
 
+def unknown_party(uscc: str) -> Problem:
+    """What to tell of a code under which nobody was registered, as known then."""
+    return Problem(say(f"nobody is registered as {uscc}", f"{uscc} 未登记"))
+
+
 def read_instant(text: str) -> datetime:
     """An instant given by a person; without a zone it is Shanghai's. Raises Problem."""
     try:

@@ -15,7 +15,7 @@ from ledger.store import Store
 from projections.balances import PROJECTION, UnknownAccount, account_pages, balance_fen
 from projections.clocks import AsOf
 from projections.columns import day_number
-from projections.existing import check_party, check_round
+from projections.existing import check_subject
 from projections.fold import fold
 from projections.shelves import begins_again, reaching
 
@@ -50,8 +50,7 @@ def document(
     registered or opened by either point UnknownParty, UnknownRound.
     """
     if name is not None:
-        check = check_round if what == "round" else check_party
-        check(store, max(earlier.known_position, later.known_position), name)
+        check_subject(store, max(earlier.known_position, later.known_position), what, name)
     accounts = _accounts(store, what, name)
     lines, sums = _lines(store, accounts.values(), earlier, later, after, limit)
     if limit is not None:

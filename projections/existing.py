@@ -29,12 +29,10 @@ def check_party(store: Store, until: int, uscc: str) -> None:
         raise UnknownParty(uscc)
 
 
-def check_subject(store: Store, until: int, uscc: str | None, round_id: str | None) -> None:
-    """As both, of whichever is named."""
-    if uscc is not None:
-        check_party(store, until, uscc)
-    if round_id is not None:
-        check_round(store, until, round_id)
+def check_subject(store: Store, until: int, kind: str, name: str) -> None:
+    """As both: of a `round`, or of anybody else."""
+    check = check_round if kind == "round" else check_party
+    check(store, until, name)
 
 
 def _is_there(store: Store, until: int, tag: str, event_type: str) -> bool:

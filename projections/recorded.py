@@ -4,29 +4,20 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
-from typing import Final
-
-from psycopg.rows import tuple_row
+from contextlib import closing, contextmanager
 
 from ledger.redecide import Recorded
 from ledger.store import Store
-from projections.fold import fold, query
+from projections.fold import fold, walk
 from projections.progress import Progress, silent
-
-_ROWS_AT_ONCE: Final = 4_000
 
 
 def recorded_events(
     store: Store, after: int, until: int, progress: Progress = silent
 ) -> Generator[Recorded, None, None]:
     """The events with after < position <= until, in order, streamed in constant memory."""
-    with (
-        store.connection.transaction(),
-        store.connection.cursor(name="recorded_events", row_factory=tuple_row, binary=True) as cursor,
-    ):
-        cursor.execute(query("recorded_events"), {"after": after, "until": until})
-        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+    with closing(walk(store, "recorded_events", after=after, until=until)) as parts:
+        for rows in parts:
             for row in rows:
                 yield Recorded(*row)
             progress("log", rows[-1][0], until)

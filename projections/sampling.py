@@ -37,8 +37,6 @@ BACK_DATED_DAYS: Final = 30
 QUICK_DAYS: Final = 3
 
 _CORRECTIONS: Final = {"GrantVoided": "voided", "GrantRecovered": "recovered", "PaymentReturned": "returned"}
-#: The work may be ended after so many events.
-_EVENTS_AT_ONCE: Final = 4_000
 
 
 @dataclass(slots=True)
@@ -114,10 +112,8 @@ def _population(store: Store, until: int, on: Day | None, look: Callable[[], Non
     items: dict[str, Item] = {}
     newest_day: dict[str, Day] = {}  # by round, of the grants so far
     # Closed at once, whatever ends the work: the connection is somebody else's next.
-    with closing(grant_events(store, until, on or END_OF_TIME)) as events:
-        for number, (position, kind, day, raw, _) in enumerate(events):
-            if number % _EVENTS_AT_ONCE == 0:
-                look()
+    with closing(grant_events(store, until, on or END_OF_TIME, look)) as events:
+        for position, kind, day, raw, _ in events:
             data = codec.read_canonical(raw)
             if kind in STEPS:
                 if data["claim"] in items:

@@ -115,3 +115,20 @@ def test_the_facts_to_prove_stood_when_the_claim_was_decided(ledger: Ledger) -> 
     ledger.submit(claim("C2", effective_on="2024-07-02"))
     found = sampling.document(ledger.store, ledger.store.head().position, "random", 9, "s")
     assert {row["claim"]: row["positions"] for row in found["claims"]} == {"C1": [7, 8, 9], "C2": [11, 12]}
+
+
+def test_the_work_may_be_ended_where_nothing_is_effective_yet(ledger: Ledger) -> None:
+    """Whoever asks about an early day waits no longer than they allowed: the log is gone through all the same."""
+
+    class Ended(Exception):
+        pass
+
+    def look() -> None:
+        raise Ended
+
+    ledger.submit(open_round(), register(), register(BANK, "bank"), draw(), claim())
+    with pytest.raises(Ended):
+        sampling.document(
+            ledger.store, ledger.store.head().position, "random", 5, "7", None, "2000-01-01", look
+        )
+    assert ledger.store.head().position == 6  # and the connection is free again

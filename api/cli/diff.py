@@ -9,7 +9,7 @@ import typer
 from api.language import say
 from api.printing import print_json, print_table
 from api.problems import Problem
-from api.session import Data, Json, as_of, ledger, read_uscc, unknown_round
+from api.session import Data, Json, as_of, ledger, read_uscc, unknown_party, unknown_round
 from ledger.money import format_fen
 from ledger.store import Store
 from projections.clocks import AsOf
@@ -89,8 +89,8 @@ def command(
             ) from None
         except UnknownRound as unknown:
             raise unknown_round(str(unknown)) from None
-        except UnknownParty:
-            raise Problem(say(f"nobody is registered as {name}", f"{name} 未登记")) from None
+        except UnknownParty as unknown:
+            raise unknown_party(str(unknown)) from None
     if as_json:
         print_json(document)
     else:

@@ -12,7 +12,18 @@ import typer
 from api.language import language, say
 from api.printing import as_of_line
 from api.problems import Problem
-from api.session import Data, Json, KnownAt, KnownPosition, On, as_of, ledger, read_uscc, unknown_round
+from api.session import (
+    Data,
+    Json,
+    KnownAt,
+    KnownPosition,
+    On,
+    as_of,
+    ledger,
+    read_uscc,
+    unknown_party,
+    unknown_round,
+)
 from ledger.money import format_fen
 from ledger.refusals import detail
 from ledger.store import Store
@@ -50,13 +61,13 @@ def command(
     read_uscc("--firm", firm)
     read_uscc("--bank", bank)
     named = {"firm": firm, "bank": bank, "round": round_id}
-    tags = [f"{kind}:{name}" for kind, name in named.items() if name is not None]
-    if len(tags) > 1:
+    subjects = [(kind, name) for kind, name in named.items() if name is not None]
+    if len(subjects) > 1:
         raise Problem(say("give one of --firm, --bank and --round", "--firm、--bank、--round 只能给出一个"))
     with ledger(data) as store:
         clocks = as_of(store, on, known_at, known_position)
         last = clocks.known_position if until is None else min(until, clocks.known_position)
-        stream = store.stored_events(after, last, tag=tags[0] if tags else None)
+        stream = store.stored_events(after, last, tag=":".join(subjects[0]) if subjects else None)
         effective = (event for event in stream if event.effective_on <= clocks.last_day)
         empty = True
         while events := list(islice(effective, _PAGE)):
@@ -66,21 +77,21 @@ def command(
                     sys.stdout.buffer.write(orjson.dumps(step) + b"\n")
                 else:
                     _show(step)
-        if empty:
-            _check(store, clocks.known_position, firm or bank, round_id)
+        if empty and subjects:
+            _check(store, clocks.known_position, *subjects[0])
     if not as_json:
         print(as_of_line(clocks.on, clocks.known_position))
     sys.stdout.flush()
 
 
-def _check(store: Store, until: int, uscc: str | None, round_id: str | None) -> None:
+def _check(store: Store, until: int, kind: str, name: str) -> None:
     """Nothing to show of somebody or a round that was never there is a mistake. Raises Problem."""
     try:
-        check_subject(store, until, uscc, round_id)
+        check_subject(store, until, kind, name)
     except UnknownRound as unknown:
         raise unknown_round(str(unknown)) from None
     except UnknownParty as unknown:
-        raise Problem(say(f"nobody is registered as {unknown}", f"{unknown} 未登记")) from None
+        raise unknown_party(str(unknown)) from None
 
 
 def _show(step: dict[str, Any]) -> None:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import Any
 
 from api.service import asking, schemas
@@ -11,7 +12,7 @@ from api.service.limits import Limits
 from api.service.operations import Operation, Try
 from api.service.paging import Cursor
 from api.service.parameters import uscc
-from api.service.reads import document, rows, whole
+from api.service.reads import ReadPage, document, rows, whole
 from ledger.catalogue import Catalogue
 from ledger.store import Store
 from projections.clocks import AsOf
@@ -31,8 +32,9 @@ _REPORTS = {
 
 def operations(known: Catalogue, limits: Limits) -> list[Operation]:
     """One operation per report."""
+    reads = _reads()
     return [
-        *[_operation(name, limits) for name in _REPORTS],
+        *[_operation(name, reads[name], limits) for name in _REPORTS],
         document(
             "report-portfolio",
             "/v1/reports/portfolio",
@@ -61,21 +63,33 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
     ]
 
 
-def _operation(name: str, limits: Limits) -> Operation:
-    def read(store: Store, as_of: AsOf, given: Mapping[str, Any]) -> Sequence[Any]:
-        return asking.WHOLE_REPORTS[name](store, as_of)
+def _reads() -> dict[str, ReadPage]:
+    """The lists by name: read whole, or page by page."""
+    return {
+        **{name: whole(partial(_whole, report)) for name, report in asking.WHOLE_REPORTS.items()},
+        "duties": _duties,
+    }
 
-    def duties(
-        store: Store, as_of: AsOf, given: Mapping[str, Any], page: Cursor | None, count: int
-    ) -> tuple[Sequence[Any], int | None]:
-        return asking.DUTIES(store, as_of, 0 if page is None else page.after, count)
 
+def _whole(
+    report: Callable[[Store, AsOf], Sequence[Any]], store: Store, as_of: AsOf, given: Mapping[str, Any]
+) -> Sequence[Any]:
+    return report(store, as_of)
+
+
+def _duties(
+    store: Store, as_of: AsOf, given: Mapping[str, Any], page: Cursor | None, count: int
+) -> tuple[Sequence[Any], int | None]:
+    return asking.DUTIES(store, as_of, 0 if page is None else page.after, count)
+
+
+def _operation(name: str, read: ReadPage, limits: Limits) -> Operation:
     return rows(
         f"report-{name}",
         f"/v1/reports/{name}",
         *_REPORTS[name],
         schemas.ANY,
-        duties if name == "duties" else whole(read),
+        read,
         limits,
         tries=(Try(200),),
         projected=True,

@@ -187,13 +187,12 @@ def replayed(
     tag = None if subject is None else ":".join(subject)
     found = replay(store, _stored(store, after, until, limit, tag, None, as_of.on), as_of.on)
     if not found and subject is not None:
-        kind, name = subject
         try:
-            check_subject(store, as_of.known_position, *((None, name) if kind == "round" else (name, None)))
-        except UnknownRound:
-            raise _unknown_round(name) from None
-        except UnknownParty:
-            raise _unknown_party(name, kind) from None
+            check_subject(store, as_of.known_position, *subject)
+        except UnknownRound as unknown:
+            raise _unknown_round(str(unknown)) from None
+        except UnknownParty as unknown:
+            raise _nobody(str(unknown)) from None
     return found
 
 
@@ -276,6 +275,12 @@ def _unknown_party(uscc: str, kind: str) -> HttpProblem:
     )
 
 
+def _nobody(uscc: str) -> HttpProblem:
+    return HttpProblem(
+        "unknown_party", f"nobody is registered as {uscc} as known then", f"当时 {uscc} 未登记"
+    )
+
+
 #: Reports over the whole ledger: lists, of which one is read page by page, and one document.
 WHOLE_REPORTS = {"near-caps": near_caps, "duplicates": duplicates}
 DUTIES = duties_page
@@ -312,9 +317,7 @@ def difference(
     except UnknownRound as unknown:
         raise _unknown_round(str(unknown)) from None
     except UnknownParty as unknown:
-        raise HttpProblem(
-            "unknown_party", f"nobody is registered as {unknown} as known then", f"当时 {unknown} 未登记"
-        ) from None
+        raise _nobody(str(unknown)) from None
 
 
 class Walk:

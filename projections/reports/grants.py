@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Generator, Iterable
+from collections.abc import Callable, Generator, Iterable
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any, Final
-
-from psycopg.rows import tuple_row
 
 from ledger import codec
 from ledger.catalogue import discover_instruments
 from ledger.dates import Day
 from ledger.store import Store
 from projections.clocks import AsOf
-from projections.fold import fold, query
+from projections.fold import fold, walk
+from projections.recorded import go_on
 
 GRANTS: Final = tuple(instrument.event for instrument in discover_instruments().values())
 STEPS: Final = {
@@ -26,7 +25,6 @@ STEPS: Final = {
     "GrantVoided": "voided",
     "GrantRecovered": "recovered",
 }
-_ROWS_AT_ONCE: Final = 4_000
 
 
 @dataclass(slots=True)
@@ -98,14 +96,14 @@ class Grant:
 GrantEvent = tuple[int, str, Day, bytes, str]
 
 
-def grant_events(store: Store, until: int, last_day: Day) -> Generator[GrantEvent, None, None]:
-    """Every grant and every step up to a position, effective on or before a day; in order, in constant memory."""
-    with (
-        store.connection.transaction(),
-        store.connection.cursor(name="grants", row_factory=tuple_row, binary=True) as cursor,
-    ):
-        cursor.execute(query("grants_and_steps"), {"until": until, "types": [*GRANTS, *STEPS]})
-        while rows := cursor.fetchmany(_ROWS_AT_ONCE):
+def grant_events(
+    store: Store, until: int, last_day: Day, look: Callable[[], None] = go_on
+) -> Generator[GrantEvent, None, None]:
+    """Every grant and every step up to a position, effective on or before a day; in order, in constant memory. `look`
+    is called now and then, on whatever day events are effective, and may raise what ends the work."""
+    with closing(walk(store, "grants_and_steps", until=until, types=[*GRANTS, *STEPS])) as parts:
+        for rows in parts:
+            look()
             yield from (row for row in rows if row[2] <= last_day)
 
 
