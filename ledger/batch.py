@@ -111,13 +111,18 @@ class Batch:
 
 
 def absent(
-    commands: Iterable[Command], catalogue: Catalogue, state: State
+    commands: Iterable[Command], catalogue: Catalogue, state: State, named: set[str]
 ) -> list[tuple[Command, list[str]]]:
-    """The commands that need tags which are not loaded, as far as can be told yet, each with these tags."""
+    """The commands that need tags which are not loaded, as far as can be told yet, each with these tags. Those that
+    are loaded are added to `named`."""
     handlers, found = catalogue.handlers, []
     for command in commands:
-        needed = handlers[command.name].needs(command.fields, state)
-        tags = [tag for tag in needed if tag not in state]
+        tags = []
+        for tag in handlers[command.name].needs(command.fields, state):
+            if tag in state:
+                named.add(tag)
+            else:
+                tags.append(tag)
         if tags:
             found.append((command, tags))
     return found

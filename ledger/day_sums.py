@@ -5,7 +5,7 @@ An account's value on day d, as known now, is the sum of its postings effective 
 
 from __future__ import annotations
 
-from bisect import bisect_left, bisect_right, insort
+from bisect import bisect_left, bisect_right
 from sys import intern
 from typing import Final
 
@@ -14,19 +14,24 @@ from ledger.dates import Day
 #: Of a run of days, in fen: the sum, and the least and the most that the last of them (or none) add up to.
 _Run = tuple[int, int, int]
 
+#: Days joined to one text, the sum of each, the total; the last days with a sum below and above 0.
+_Kept = tuple[str, list[int], int, Day, Day]
+_DAY_LENGTH: Final = len("2024-01-31")
+
 #: Up to so many days are walked one by one.
 _FEW_DAYS: Final = 32
 
 
 class DaySums:
-    """`{day: sum}`, the sorted days and the total, all in fen. Adding in date order is O(1). So is asking about a
+    """The sorted days, the sum of each and the total, in fen. Adding in date order is O(1). So is asking about a
     day after which nothing fell (for the highest value) or rose (for the lowest); else months are walked."""
 
-    __slots__ = ("_falls_until", "_months", "_rises_until", "by_day", "days", "total_fen")
+    __slots__ = ("_falls_until", "_months", "_rises_until", "amounts_fen", "days", "total_fen")
 
     def __init__(self) -> None:
-        self.by_day: dict[Day, int] = {}
+        # Two lists and no dictionary: half the memory, and half the bytes where they are set aside.
         self.days: list[Day] = []
+        self.amounts_fen: list[int] = []
         self.total_fen = 0
         self._falls_until: Day = ""  # no day after this one has a sum below 0
         self._rises_until: Day = ""  # nor after this one a sum above 0
@@ -37,13 +42,16 @@ class DaySums:
     def add(self, day: Day, amount_fen: int) -> None:
         """Post `amount_fen` (signed) on `day`."""
         self.total_fen += amount_fen
-        known = self.by_day.get(day)
-        if known is None:
-            day = intern(day)  # many accounts have the same days
-            self._begin(day)
+        days = self.days
+        at = len(days) if not days or day > days[-1] else bisect_left(days, day)
+        if at < len(days) and days[at] == day:
+            amount_fen += self.amounts_fen[at]
+            self.amounts_fen[at] = amount_fen
         else:
-            amount_fen += known
-        self.by_day[day] = amount_fen
+            days.insert(at, intern(day))  # many accounts have the same days
+            self.amounts_fen.insert(at, amount_fen)
+            if self._months is not None and day[:7] not in self._months:
+                self._months = None  # a new month stands in order only when all are listed again
         if amount_fen < 0:
             self._falls_until = max(self._falls_until, day)
         elif day > self._rises_until:
@@ -51,20 +59,15 @@ class DaySums:
         if self._months is not None:
             self._months[day[:7]] = None
 
-    def _begin(self, day: Day) -> None:
-        if self.days and day < self.days[-1]:
-            insort(self.days, day)
-        else:
-            self.days.append(day)
-        if self._months is not None and day[:7] not in self._months:
-            self._months = None  # a new month stands in order only when all are listed again
+    def items(self) -> list[tuple[Day, int]]:
+        """Each day with its sum, in order."""
+        return list(zip(self.days, self.amounts_fen, strict=True))
 
     def at(self, day: Day) -> int:
         """The value on `day`: everything effective on or before it."""
         if not self.days or day >= self.days[-1]:
             return self.total_fen
-        later = bisect_right(self.days, day)
-        return self.total_fen - sum(self.by_day[d] for d in self.days[later:])
+        return self.total_fen - sum(self.amounts_fen[bisect_right(self.days, day) :])
 
     def highest_from(self, day: Day) -> int:
         """max over d >= day of the value on d."""
@@ -83,19 +86,19 @@ class DaySums:
         days, month, run = self.days, day[:7], (0, 0, 0)
         first = bisect_right(days, day)
         if len(days) - first <= _FEW_DAYS:
-            return self._before(run, days[first:])
+            return self._before(run, first, len(days))
         for later, known in reversed(self._listed_months().items()):
             if later <= month:
                 break
             fen, least_fen, most_fen = known or self._summed(later)
             run = (run[0] + fen, min(run[1], run[0] + least_fen), max(run[2], run[0] + most_fen))
-        return self._before(run, days[first : bisect_left(days, month + "~")])
+        return self._before(run, first, bisect_left(days, month + "~"))
 
-    def _before(self, run: _Run, days: list[Day]) -> _Run:
-        """A run of days with these before it."""
-        (fen, least_fen, most_fen), by_day = run, self.by_day
-        for day in reversed(days):
-            fen += by_day[day]
+    def _before(self, run: _Run, first: int, end: int) -> _Run:
+        """A run of days with those from `first` to before `end` in front of it."""
+        fen, least_fen, most_fen = run
+        for amount_fen in reversed(self.amounts_fen[first:end]):
+            fen += amount_fen
             if fen < least_fen:
                 least_fen = fen
             elif fen > most_fen:
@@ -108,16 +111,29 @@ class DaySums:
         return self._months
 
     def _summed(self, month: str) -> _Run:
-        first, last = bisect_left(self.days, month), bisect_left(self.days, month + "~")
-        run = self._listed_months()[month] = self._before((0, 0, 0), self.days[first:last])
+        first, end = bisect_left(self.days, month), bisect_left(self.days, month + "~")
+        run = self._listed_months()[month] = self._before((0, 0, 0), first, end)
         return run
+
+    def kept(self) -> _Kept:
+        """All that `day_sums_of` needs to make it again: what else is remembered is computed again."""
+        days = "".join(self.days)
+        return days, self.amounts_fen, self.total_fen, self._falls_until, self._rises_until
 
     def copy(self) -> DaySums:
         """An independent copy."""
         twin = DaySums()
-        twin.by_day, twin.days, twin.total_fen = dict(self.by_day), list(self.days), self.total_fen
+        twin.days, twin.amounts_fen, twin.total_fen = list(self.days), list(self.amounts_fen), self.total_fen
         twin._falls_until, twin._rises_until = self._falls_until, self._rises_until
         return twin
+
+
+def day_sums_of(kept: _Kept) -> DaySums:
+    """What `kept` told."""
+    sums = DaySums()
+    days, sums.amounts_fen, sums.total_fen, sums._falls_until, sums._rises_until = kept
+    sums.days = [intern(days[at : at + _DAY_LENGTH]) for at in range(0, len(days), _DAY_LENGTH)]
+    return sums
 
 
 def room_fen(limit: DaySums, used: DaySums, on: Day) -> int:
@@ -127,9 +143,17 @@ def room_fen(limit: DaySums, used: DaySums, on: Day) -> int:
     """
     if not limit.days or on >= limit.days[-1]:
         return max(0, limit.total_fen - used.highest_from(on))
-    first_of_limit, first_of_use = bisect_right(limit.days, on), bisect_right(used.days, on)
+    grew_fen = dict(_since(limit, on))
+    for day, fen in _since(used, on):
+        grew_fen[day] = grew_fen.get(day, 0) - fen
     left_fen = least_fen = limit.total_fen - used.total_fen
-    for day in sorted({*limit.days[first_of_limit:], *used.days[first_of_use:]}, reverse=True):
-        left_fen -= limit.by_day.get(day, 0) - used.by_day.get(day, 0)
+    for day in sorted(grew_fen, reverse=True):
+        left_fen -= grew_fen[day]
         least_fen = min(least_fen, left_fen)
     return max(0, least_fen)
+
+
+def _since(sums: DaySums, on: Day) -> list[tuple[Day, int]]:
+    """The days after `on`, each with its sum."""
+    first = bisect_right(sums.days, on)
+    return list(zip(sums.days[first:], sums.amounts_fen[first:], strict=True))

@@ -15,6 +15,6 @@ def missing_limit(account: str, posted: DaySums, limit_fen: int, since: Day) -> 
     change_fen = limit_fen - posted.at(since)
     if change_fen == 0:
         return ()
-    later = next((day for day in posted.days if day > since and posted.by_day[day]), None)
+    later = next((day for day, fen in posted.items() if day > since and fen), None)
     first = Posting(account, change_fen, since)
     return (first,) if later is None else (first, Posting(account, -change_fen, later))

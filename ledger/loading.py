@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -10,16 +9,12 @@ from ledger.batch import Known, absent
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
 from ledger.events import Event
+from ledger.forgetting import LIMITS, Forgetting
 from ledger.outcomes import recorded_outcome
 from ledger.state import State, evolve
 from ledger.store import Head, KeyedEvent, Store
 from ledger.swap import Swap
 
-#: Beyond this many remembered tags (some 70 MB) those are forgotten that are named once, when they are made, and again
-#: days later if at all; of the others five eighths as many, the youngest, are kept, and the rest set aside. What the
-#: commands at hand need stays.
-REMEMBERED_TAGS_MAX: Final = 40_000
-_NAMED_ONCE: Final = frozenset({"claim", "slip", "position"})
 #: Further behind the log than this, remembering afresh is cheaper than taking in all that others appended.
 CATCH_UP_MAX: Final = 20_000
 
@@ -39,7 +34,7 @@ class Loader:
     def forget(self) -> None:
         """Remember nothing."""
         self.state = State(self._catalogue.memories)
-        self._tags_max = REMEMBERED_TAGS_MAX
+        self._forgetting = Forgetting(LIMITS)
         self.tails: dict[str, int] = {}  # by owner: events since its day sums were last stored
         self.unwritten: Sequence[Event] = ()  # taken in, but perhaps not in the log yet
         self._drop_swap()
@@ -94,16 +89,14 @@ class Loader:
         loaded: list[str] = []
         pending = list(commands)
         while pending:
-            lacking = absent(pending, self._catalogue, state)
+            lacking = absent(pending, self._catalogue, state, self._forgetting.named)
             missing = dict.fromkeys([tag for _, tags in lacking for tag in tags])
             # A tag of which the log says nothing leads nowhere: most claims are ready once their own new id is.
             told = self._load_tags(list(missing), position)
             loaded += missing
             pending = [command for command, tags in lacking if not told.isdisjoint(tags)]
-        if forget_others and len(state) > self._tags_max:
-            self._forget_others(commands)
-            # Where what the commands need is that many already, not again with every batch.
-            self._tags_max = max(REMEMBERED_TAGS_MAX, len(state) + REMEMBERED_TAGS_MAX // 4)
+        if forget_others:
+            self._forget_others()
         return loaded
 
     def _drop_swap(self) -> None:
@@ -111,21 +104,19 @@ class Loader:
             self._swap.close()
         self._swap, self.state.concerns_forgotten = None, None
 
-    def _forget_others(self, commands: Sequence[Command]) -> None:
-        """Remember no tags but those that the commands need, and the youngest of those that may be named again; set the
-        others of these aside."""
-        handlers, state = self._catalogue.handlers, self.state
-        kept = {tag for command in commands for tag in handlers[command.name].needs(command.fields, state)}
-        lasting = [tag for tag in state if tag.partition(":")[0] not in _NAMED_ONCE]
-        kept.update(lasting[max(0, len(lasting) - REMEMBERED_TAGS_MAX * 5 // 8) :])
-        forgotten, tails = state.keep(kept), self.tails
-        aside = {tag: (forgotten[tag], tails.get(tag)) for tag in lasting if tag in forgotten}
-        self.tails = {tag: count for tag, count in self.tails.items() if tag in kept}
+    def _forget_others(self) -> None:
+        """Forget tags that are too many, none that the commands at hand need; set aside what may be named again."""
+        once, others = self._forgetting.surplus()
+        state, tails = self.state, self.tails
+        state.forget(once)
+        if not others:
+            return
+        aside = {tag: (one, tails.pop(tag, None)) for tag, one in state.forget(others).items()}
         try:
             self._swap = self._swap or Swap()
             state.concerns_forgotten = self._swap.concern
             self._swap.put(aside)
-        except (OSError, sqlite3.Error):
+        except OSError:
             self._drop_swap()  # there is no room for it: what is forgotten is read from the log again
 
     def _take_back(self, tags: list[str]) -> list[str]:
@@ -144,6 +135,7 @@ class Loader:
     def _load_tags(self, tags: list[str], position: int) -> set[str]:
         """Load tags; those of them that the log has events of, as far as they are remembered whole."""
         state = self.state
+        self._forgetting.came(tags)
         back = self._take_back(tags)
         if back:
             tags = list(set(tags).difference(back))

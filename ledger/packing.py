@@ -11,7 +11,7 @@ from collections.abc import Callable
 from operator import attrgetter
 from typing import Any, Final, NamedTuple
 
-from ledger.day_sums import DaySums
+from ledger.day_sums import day_sums_of
 from ledger.plain import Plain, slots_of
 from ledger.state import Remembered
 
@@ -26,8 +26,7 @@ def packed(tag: str, kept: Kept) -> bytes:
     for memory in memories:
         form = _form_of(type(memory))
         told.append((form.number, form.values(memory)))
-    values = _form_of(DaySums).values
-    accounts = {path: values(one) for path, one in sums.items()}
+    accounts = [(path, one.kept()) for path, one in sums.items()]
     return pickle.dumps((tag, told, accounts, tail), pickle.HIGHEST_PROTOCOL)
 
 
@@ -35,8 +34,7 @@ def unpacked(content: bytes) -> tuple[str, Kept]:
     """The tag and what was kept of it, in new objects."""
     tag, told, accounts, tail = pickle.loads(content)
     memories = tuple([_FORMS[number].made(values) for number, values in told])
-    made = _form_of(DaySums).made
-    return tag, ((memories, {path: made(values) for path, values in accounts.items()}), tail)
+    return tag, ((memories, {path: day_sums_of(kept) for path, kept in accounts}), tail)
 
 
 class _Form(NamedTuple):

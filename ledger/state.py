@@ -74,7 +74,7 @@ class State:
         return len(self._memories)
 
     def __iter__(self) -> Iterator[str]:
-        """The loaded tags, those loaded first first."""
+        """The loaded tags."""
         return iter(self._memories)
 
     def __contains__(self, tag: str) -> bool:
@@ -90,10 +90,10 @@ class State:
             self._sums[tag] = {}
             self._watches_positions = self._watches_positions or kind == "position"
 
-    def keep(self, tags: Collection[str]) -> dict[str, Remembered]:
-        """Forget every tag but these: what was remembered of the others."""
+    def forget(self, tags: Iterable[str]) -> dict[str, Remembered]:
+        """Forget tags that are loaded: what was remembered of them."""
         forgotten: dict[str, Remembered] = {}
-        for tag in [tag for tag in self._memories if tag not in tags]:
+        for tag in tags:
             sums = self._sums.pop(tag)
             for path in sums:
                 del self._accounts[path]

@@ -37,7 +37,7 @@ class Writing:
             (tag, path, day, fen)
             for tag in owners
             for path, sums in loader.state.accounts_of(tag).items()
-            for day, fen in sums.by_day.items()
+            for day, fen in sums.items()
         ]
         return cls(decided, day_sums, owners)
 

@@ -45,7 +45,7 @@ def told(seed: int) -> bytes:
         except InvalidCommand as problem:
             said.append(f"{problem} {problem.problem_zh}".encode())
             continue
-        while lacking := absent([command], known, state):
+        while lacking := absent([command], known, state, set()):
             for tag in lacking[0][1]:
                 fetch(tag)
         said.append(canonical([batch.decide(command).document("zh"), command.fingerprint.hex()]))

@@ -257,7 +257,7 @@ def observed(state: State, tags: Iterable[str]) -> dict[str, Any]:
     return {
         tag: (
             [slots_of(memory) for memory in state._memories[tag]],
-            {path: dict(sums.by_day) for path, sums in state.accounts_of(tag).items() if sums.days},
+            {path: dict(sums.items()) for path, sums in state.accounts_of(tag).items() if sums.days},
             {path: (sums.total_fen, sorted(sums.days) == sums.days) for path, sums in state.accounts_of(tag).items()
              if sums.days},
         )

@@ -27,7 +27,8 @@ def inside(value: Any) -> Any:
     """Objects of slots as their values, all the way down."""
     if isinstance(value, Memory | DaySums):
         names = [name for kind in type(value).__mro__ for name in slots_of(kind)]
-        return type(value), {name: inside(getattr(value, name)) for name in names}
+        # What is only computed again when it is wanted is not set aside.
+        return type(value), {name: inside(getattr(value, name)) for name in names if name != "_months"}
     if isinstance(value, dict):
         return [(key, inside(one)) for key, one in value.items()]
     if isinstance(value, list | tuple):
@@ -40,7 +41,7 @@ def kept_of(seed: int, length: int = 300) -> dict[str, Kept]:
     core = Core()
     for line in history(seed, length):
         core.submit(line)
-    return {tag: (remembered, seed) for tag, remembered in core.state.keep(()).items()}
+    return {tag: (remembered, seed) for tag, remembered in core.state.forget(list(core.state)).items()}
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -124,6 +125,31 @@ def test_the_file_is_reclaimed_and_nothing_is_lost() -> None:
     aside.close()
 
 
+@pytest.mark.parametrize("seed", range(4))
+def test_places_are_those_of_a_dictionary(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Put, put again, dropped and put again, also where hashes crowd in the same slots and the table grows or is made
+    anew because most of it was dropped: what is found is what a dictionary holds."""
+    monkeypatch.setattr(swap, "_SLOTS_AT_FIRST", 8)
+    random, places, last = Random(seed), swap.Places(), dict[int, tuple[int, int]]()
+    numbers = [random.choice((random.randrange(-40, 40), 8 * random.randrange(90), random.getrandbits(63) - 2**62))
+               for _ in range(300)]  # fmt: skip
+    for _ in range(4_000):
+        number = random.choice(numbers) or 1  # 0 is told from 1 no more than any two tags of one hash are
+        if random.random() < 0.5:
+            places.drop(number)
+            last.pop(number, None)
+        else:
+            last[number] = random.randrange(2**39), random.randrange(swap.LENGTH_MAX + 1)
+            places.put(number, *last[number])
+    found = {number: places.of(number) for number in numbers}
+    held = {number: place for number, place in found.items() if place >= 0}
+    assert {n: (place >> 24, place & swap.LENGTH_MAX) for n, place in held.items()} == {
+        number or 1: last[number or 1] for number in numbers if (number or 1) in last
+    } | ({0: last[1]} if 0 in numbers and 1 in last else {})
+    assert sorted((at, length) for _, at, length in places) == sorted(last.values())
+    assert places.live_bytes == sum(length for _, length in last.values())
+
+
 class OneHash(str):
     """Tags that all have the same hash."""
 
@@ -153,7 +179,7 @@ def test_without_room_for_the_swap_memory_is_read_again(
     def full(*_: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(loading, "REMEMBERED_TAGS_MAX", 0)
+    monkeypatch.setattr(loading, "LIMITS", (0, 0, 0))
     monkeypatch.setattr(swap, "_append", full)
     lines = history(3, 120)
     sent = read(lines, list(line_keys(lines)))

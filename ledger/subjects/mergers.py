@@ -106,8 +106,7 @@ def _moved_use(gone_tag: str, survivor: str, on: Day, state: State) -> Iterable[
         if book == "limit":
             yield from _inherited_limit(target, sums, state)
         elif book in ("quota", "settled"):
-            for day in sorted({on, *(d for d in sums.days if d > on)}):
-                moved_fen = sums.at(on) if day == on else sums.by_day[day]
+            for day, moved_fen in [(on, sums.at(on)), *[one for one in sums.items() if one[0] > on]]:
                 if moved_fen:
                     yield Posting(path, -moved_fen, day)
                     yield Posting(target, moved_fen, day)

@@ -101,7 +101,7 @@ def _withdrawn_limits(tag: str, state: State) -> Iterable[Posting]:
     """Money that was never lent gives no cap: the limits that rest on the draw end with it."""
     for path, sums in sorted(state.accounts_of(tag).items()):
         if book_of(path) == "limit":
-            yield from (Posting(path, -fen, day) for day, fen in sorted(sums.by_day.items()) if fen)
+            yield from (Posting(path, -fen, day) for day, fen in sums.items() if fen)
 
 
 def _resting(event: Event, state: State) -> Iterable[str]:

@@ -77,7 +77,7 @@ def documents(outcomes: Sequence[Outcome]) -> list[dict[str, Any]]:
     return [outcome.document() for outcome in outcomes]
 
 
-@pytest.mark.parametrize("remembered", [0, 10**6])
+@pytest.mark.parametrize("remembered", [0, 3, 10**6])
 @pytest.mark.parametrize("seed", range(6))
 def test_overlapping_changes_nothing(
     seed: int, remembered: int, any_server: str, monkeypatch: pytest.MonkeyPatch
@@ -89,7 +89,7 @@ def test_overlapping_changes_nothing(
     with fresh_database(any_server) as plain, fresh_database(any_server) as overlapped:
         with opened(plain) as one:
             expected = [documents(found) for found in one.outcomes([item] for item in sent)]
-        monkeypatch.setattr(loading, "REMEMBERED_TAGS_MAX", remembered)
+        monkeypatch.setattr(loading, "LIMITS", (remembered, remembered, remembered))
         write = Writing.write
 
         def late(writing: Writing, *rest: Any) -> None:
