@@ -206,10 +206,10 @@ def _send(stream: IO[bytes], letter: bytes, content: bytes = b"") -> None:
 def _packed(writing: Writing) -> bytes:
     """What is written, as plain values: both processes are the same Python."""
     events = [plain(event) for event in writing.pending()]
-    return marshal.dumps((writing.first, events, list(writing.day_sums), list(writing.owners)))
+    return marshal.dumps((writing.first, events, list(writing.day_sums)))
 
 
 def _append(store: Store, principal: str, content: bytes) -> None:
-    first, events, *rest = marshal.loads(content)  # from our parent, by a pipe that only we two have
+    first, events, day_sums = marshal.loads(content)  # from our parent, by a pipe that only we two have
     with store.turn() as turn:
-        append(turn, principal, first, [pending_of_plain(event) for event in events], *rest)
+        append(turn, principal, first, [pending_of_plain(event) for event in events], day_sums)

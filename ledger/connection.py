@@ -12,7 +12,7 @@ from psycopg import sql
 from ledger.bilingual import Bilingual
 from ledger.sql import load
 
-SCHEMA_VERSION: Final = 5
+SCHEMA_VERSION: Final = 6
 WORKER_ROLE: Final = "kejin_worker"
 #: The role of readers that must not be able to write: those of the HTTP service.
 READER_ROLE: Final = "kejin_reader"
@@ -154,6 +154,7 @@ _GRANTS: Final[dict[int, LiteralString]] = {
     3: "grant insert on kejin_work.checkpoints, kejin_work.published, kejin_work.kept_accounts to {role};"
     "grant insert, update on kejin_work.tree_blocks, kejin_work.party_buckets, kejin_work.signer,"
     " kejin_work.kept_day_sums to {role}",
+    6: "grant select, insert, update on day_sums to {role}",
 }
 
 

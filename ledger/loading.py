@@ -15,6 +15,9 @@ from ledger.state import State, evolve
 from ledger.store import Head, KeyedEvent, Store
 from ledger.swap import Swap
 
+#: An owner whose tail is longer than this gets its day sums stored anew: who comes to the ledger later reads one row
+#: instead of so many events.
+TAIL_EVENTS_MAX: Final = 256
 #: Further behind the log than this, remembering afresh is cheaper than taking in all that others appended.
 CATCH_UP_MAX: Final = 20_000
 
@@ -36,6 +39,7 @@ class Loader:
         self.state = State(self._catalogue.memories)
         self._forgetting = Forgetting(LIMITS)
         self.tails: dict[str, int] = {}  # by owner: events since its day sums were last stored
+        self._long: set[str] = set()  # owners whose tail is longer than it may be
         self.unwritten: Sequence[Event] = ()  # taken in, but perhaps not in the log yet
         self._drop_swap()
 
@@ -78,7 +82,18 @@ class Loader:
         """Note for each owner that its history since its last stored day sums grew by an event."""
         for tag in event.tags:
             if tag in self.tails:
-                self.tails[tag] += 1
+                self._set_tail(tag, self.tails[tag] + 1)
+
+    def _set_tail(self, tag: str, events: int) -> None:
+        self.tails[tag] = events
+        if events > TAIL_EVENTS_MAX:
+            self._long.add(tag)
+
+    def take_long_tails(self) -> list[str]:
+        """The remembered owners whose day sums are to be stored now; from here on their tails are counted anew."""
+        long, self._long = sorted(self._long), set()
+        self.tails.update(dict.fromkeys(long, 0))
+        return long
 
     def load(self, commands: Sequence[Command], position: int, *, forget_others: bool = True) -> list[str]:
         """Load every tag that the commands need, level by level: a loan leads to its firm, and so on.
@@ -112,6 +127,7 @@ class Loader:
         if not others:
             return
         aside = {tag: (one, tails.pop(tag, None)) for tag, one in state.forget(others).items()}
+        self._long.difference_update(others)
         try:
             self._swap = self._swap or Swap()
             state.concerns_forgotten = self._swap.concern
@@ -125,7 +141,7 @@ class Loader:
         for tag, (remembered, tail) in aside.items():
             self.state.take_back(tag, remembered)
             if tail is not None:
-                self.tails[tag] = tail
+                self._set_tail(tag, tail)
         return list(aside)
 
     def fetch(self, tag: str, position: int) -> None:
@@ -156,7 +172,8 @@ class Loader:
             evolve(state, event, loading)
         owners = [tag for tag in tags if not state.remembers(tag)]
         summed, counts = self._store.day_sums(owners, position)
-        self.tails.update(counts)
+        for tag, count in counts.items():
+            self._set_tail(tag, count)
         for tail in summed:
             evolve(state, Event(0, "", "", (), {}, tail.postings), (tail.tag,))
         told = {f"position:{position}" for position in named}.union(*[e.tags for e in events.values()])
@@ -172,7 +189,7 @@ class Loader:
                 told.update(event.tags)
                 for tag in loading.intersection(event.tags):
                     if tag in self.tails:
-                        self.tails[tag] += 1
+                        self._set_tail(tag, self.tails[tag] + 1)
         return told
 
 

@@ -93,11 +93,9 @@ select position, type, effective_on::text, tags, data, posting_accounts, posting
        key, fingerprint, span
 from events where key = any(%(keys)s::text[])
 
--- name: stamps_of_tags
-select tag, position from day_sum_stamps where tag = any(%(tags)s::text[])
-
 -- name: day_sums_of_tags
-select tag, account_id, effective_on::text, amount_fen from day_sums where tag = any(%(tags)s::text[])
+select tag, position, accounts, days::text[], amounts_fen
+from day_sums where tag = any(%(tags)s::text[]) and position <= %(until)s
 
 -- name: postings_of_tags_since
 select s.tag, e.effective_on::text, e.posting_accounts, e.posting_amounts, e.posting_days::text[]
@@ -125,18 +123,14 @@ copy accounts (id, path) from stdin (format binary)
 insert into kejin_work.kept_accounts values (%(first)s, %(last)s, %(digest)s) on conflict (first_id) do nothing
 
 -- name: save_day_sums
-insert into day_sums (tag, account_id, effective_on, amount_fen)
-select * from unnest(%(tags)s::text[], %(accounts)s::int[], %(days)s::date[], %(amounts)s::bigint[])
-on conflict (tag, account_id, effective_on) do update set amount_fen = excluded.amount_fen
-where day_sums.amount_fen <> excluded.amount_fen
-
--- name: save_stamps
 with kept as (
-    insert into kejin_work.kept_day_sums (tag, position) select unnest(%(tags)s::text[]), %(position)s
+    insert into kejin_work.kept_day_sums (tag, position) values (%(tag)s, %(position)s)
     on conflict (tag) do update set position = excluded.position
 )
-insert into day_sum_stamps (tag, position) select unnest(%(tags)s::text[]), %(position)s
-on conflict (tag) do update set position = excluded.position
+insert into day_sums (tag, position, accounts, days, amounts_fen)
+values (%(tag)s, %(position)s, %(accounts)s::int[], %(days)s::date[], %(amounts_fen)s::bigint[])
+on conflict (tag) do update
+set position = excluded.position, accounts = excluded.accounts, days = excluded.days, amounts_fen = excluded.amounts_fen
 
 -- name: stored_events
 select position, recorded_at, effective_on::text, type, tags, data, posting_accounts, posting_amounts,

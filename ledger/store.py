@@ -74,9 +74,15 @@ class Appended:
     tags: Sequence[Sequence[str]]
 
 
+#: The accounts of an owner: the path of each, its days in order and the sum of each day.
+AccountSums = Sequence[tuple[str, Sequence[Day], Sequence[int]]]
+#: An owner's tag and the day sums of its accounts.
+OwnerSums = tuple[str, AccountSums]
+
+
 @dataclass(frozen=True, slots=True)
 class TailPostings:
-    """The postings of one event, for the owner `tag` whose day sums are being completed."""
+    """The postings of one event, or the sums of many, for the owner `tag` whose day sums are being completed."""
 
     tag: str
     postings: tuple[Posting, ...]
@@ -241,16 +247,15 @@ class Store:
         stored day sums first, then what the log holds after their stamps."""
         if not tags:
             return [], {}
-        # Sums that were stored after that position know too much.
-        stamps = {tag: at for tag, at in self.query("stamps_of_tags", tags=array(tags)) if at <= until}
-        stored = self.query("day_sums_of_tags", tags=array(list(stamps))) if stamps else []
+        # Sums that were stored after that position know too much: they are not among these.
+        stored = self.query("day_sums_of_tags", tags=array(tags), until=until)
+        stamps = {tag: position for tag, position, *_ in stored}
         since = [stamps.get(tag, 0) for tag in tags]
         tail = self.query("postings_of_tags_since", tags=array(tags), stamps=since, until=until)
-        self._learn_paths(
-            [row[1] for row in stored] + [account for row in tail for account in row[2]],
-        )
+        self._learn_paths([account for row in (*stored, *tail) for account in row[2]])
         summed = [
-            TailPostings(tag, (Posting(self._paths[account], fen, day),)) for tag, account, day, fen in stored
+            TailPostings(tag, self._postings("", accounts, amounts, days))
+            for tag, _, accounts, days, amounts in stored
         ]
         counts = dict.fromkeys(tags, 0)
         for tag, day, ids, amounts, days in tail:
@@ -400,19 +405,12 @@ class Turn:
         self.appended = Appended(self.head.position + 1, rows.leaves, [event.tags for event in pending])
         return self.head.position + len(pending)
 
-    def save_day_sums(
-        self, rows: Sequence[tuple[str, str, Day, int]], tags: Sequence[str], position: int
-    ) -> None:
-        """Keep day sums (owner tag, account path, day, fen) of owners, complete up to `position`."""
-        ids = self._learn_ids(dict.fromkeys(row[1] for row in rows))
-        self.store.query_nothing(
-            "save_day_sums",
-            tags=array([row[0] for row in rows]),
-            accounts=[ids[row[1]] for row in rows],
-            days=array([row[2] for row in rows]),
-            amounts=[row[3] for row in rows],
-        )
-        self.store.query_nothing("save_stamps", tags=list(tags), position=position)
+    def save_day_sums(self, owners: Sequence[OwnerSums], position: int) -> None:
+        """Keep the day sums of owners, complete up to `position`."""
+        ids = self._learn_ids(dict.fromkeys(path for _, sums in owners for path, _, _ in sums))
+        rows = [{"tag": tag, "position": position, **_columns(sums, ids)} for tag, sums in owners]
+        with self.store.connection.cursor() as cursor:
+            cursor.executemany(_QUERIES["save_day_sums"], rows)
 
     def _learn_ids(self, paths: Iterable[str]) -> dict[str, int]:
         """The ids of accounts; new ones are made, numbered in the order of `paths`."""
@@ -444,3 +442,14 @@ class Turn:
             for first in range(0, len(rows), _ROWS_AT_ONCE):
                 copy.write(b"".join(rows[first : first + _ROWS_AT_ONCE]))
             copy.write(TRAILER)
+
+
+def _columns(sums: AccountSums, ids: dict[str, int]) -> dict[str, str]:
+    """The day sums of an owner's accounts as three arrays of one length, in the order of account and day."""
+    accounts, days, amounts = list[int](), list[Day](), list[int]()
+    for path, account_days, amounts_fen in sorted(sums, key=lambda one: ids[one[0]]):
+        accounts += [ids[path]] * len(account_days)
+        days += account_days
+        amounts += amounts_fen
+    columns: dict[str, Sequence[object]] = {"accounts": accounts, "days": days, "amounts_fen": amounts}
+    return {name: "{" + ",".join([str(value) for value in values]) + "}" for name, values in columns.items()}

@@ -5,16 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Final, Self
+from typing import Self
 
 from ledger.batch import DecidedEvent
-from ledger.dates import Day
 from ledger.loading import Loader
 from ledger.pending import PendingEvent, pending_of
-from ledger.store import Turn
-
-#: An owner whose tail is longer than this gets its day sums stored anew.
-TAIL_EVENTS_MAX: Final = 2_000
+from ledger.store import OwnerSums, Turn
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,23 +19,24 @@ class Writing:
     memory before, so that another thread may write while the next batch is decided."""
 
     decided: Sequence[DecidedEvent]
-    day_sums: Sequence[tuple[str, str, Day, int]]
-    owners: Sequence[str]
+    day_sums: Sequence[OwnerSums]
 
     @classmethod
     def of(cls, decided: Sequence[DecidedEvent], loader: Loader) -> Self:
         """What a batch writes that was decided on the state of `loader`."""
         for one in decided:
             loader.count(one.event)
-        owners = [tag for tag, count in loader.tails.items() if count > TAIL_EVENTS_MAX]
-        loader.tails.update(dict.fromkeys(owners, 0))
         day_sums = [
-            (tag, path, day, fen)
-            for tag in owners
-            for path, sums in loader.state.accounts_of(tag).items()
-            for day, fen in sums.items()
+            (
+                tag,
+                [
+                    (path, list(sums.days), list(sums.amounts_fen))
+                    for path, sums in loader.state.accounts_of(tag).items()
+                ],
+            )
+            for tag in loader.take_long_tails()
         ]
-        return cls(decided, day_sums, owners)
+        return cls(decided, day_sums)
 
     @property
     def first(self) -> int:
@@ -52,7 +49,7 @@ class Writing:
 
     def write(self, turn: Turn, principal: str) -> None:
         """Append the events and store the day sums."""
-        append(turn, principal, self.first, self.pending(), self.day_sums, self.owners)
+        append(turn, principal, self.first, self.pending(), self.day_sums)
 
 
 def append(
@@ -60,12 +57,11 @@ def append(
     principal: str,
     first: int,
     pending: Sequence[PendingEvent],
-    day_sums: Sequence[tuple[str, str, Day, int]],
-    owners: Sequence[str],
+    day_sums: Sequence[OwnerSums],
 ) -> None:
     """Append events that were decided from the position `first` on, and store the day sums of owners."""
     if first != turn.head.position + 1:
         raise AssertionError(f"decided from {first} on, but the log ends at {turn.head.position}")
     last = turn.append(pending, principal)
-    if owners:
-        turn.save_day_sums(day_sums, owners, last)
+    if day_sums:
+        turn.save_day_sums(day_sums, last)

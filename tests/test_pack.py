@@ -235,6 +235,14 @@ def test_another_key(sound: bytes) -> None:
     assert "another key" in rejects(forged)
 
 
+def test_what_is_no_signed_note_is_not_taken_for_one_of_another_key(sound: bytes) -> None:
+    """A checkpoint brought as JSON, or as anything else without a signature, is malformed; one that somebody else
+    signed is of another key."""
+    assert "malformed" in rejects(sound, None, '{"size": 3, "note": "..."}')
+    text = check.Key(TRUSTED).signed(files_of(sound)["checkpoint"].decode())
+    assert "another key" in rejects(sound, None, signed(text, [THIEF]))
+
+
 def test_any_file_changed_without_the_key(sound: bytes) -> None:
     """A file changed, dropped, added or moved, the manifest made anew but not signed anew."""
     files = files_of(sound)

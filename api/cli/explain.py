@@ -112,14 +112,21 @@ def _show_tree(tree: dict[str, Any]) -> None:
             )
         )
         if users:
-            uses = "1 use" if cap["uses"] == 1 else f"{cap['uses']} uses"
-            print("│    " + say(f"{uses}, the last {users}", f"共使用 {cap['uses']} 次，最近 {users}"))
+            print("│    " + _uses(cap) + say(f", the last {users}", f"，最近 {users}"))
     for given in tree["inputs"]:
         came_from = ", ".join(f"@{position}" for position in given["positions"])
         # No arrow where nothing is counted: a mark of 0, no recovery so far.
         arrow = f" ← {came_from}" if came_from else ""
         print(f"├─ {given['name']} {_value(given['name'], given['value'])}{arrow}")
     print("└─ " + say("the round had", "当时轮次可用") + f" {format_fen(tree['available_fen'])}")
+
+
+def _uses(cap: dict[str, Any]) -> str:
+    """How often a cap was used, and how often room was given back."""
+    uses = "1 use" if cap["uses"] == 1 else f"{cap['uses']} uses"
+    freed = "freed once" if cap["freed"] == 1 else f"freed {cap['freed']} times"
+    en, zh = (f", {freed}", f"，释放 {cap['freed']} 次") if cap["freed"] else ("", "")
+    return say(uses + en, f"共使用 {cap['uses']} 次" + zh)
 
 
 def _show_today(today: dict[str, Any]) -> None:
@@ -133,4 +140,13 @@ def _show_today(today: dict[str, Any]) -> None:
 
 
 def _value(key: str, value: Any) -> str:
-    return format_fen(value) if key.endswith("_fen") and isinstance(value, int) else str(value)
+    """An input for people: money as money, yes and no, what was reviewed line by line."""
+    if key.endswith("_fen") and isinstance(value, int):
+        return format_fen(value)
+    if isinstance(value, bool):
+        return say("yes", "是") if value else say("no", "否")
+    if isinstance(value, dict):
+        return ", ".join(f"{name} {_value(name, one)}" for name, one in value.items())
+    if isinstance(value, list):
+        return "; ".join(_value(key, one) for one in value) or say("none", "无")
+    return str(value)

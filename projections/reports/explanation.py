@@ -123,7 +123,8 @@ def _cap(
         "used_fen": used.at(on),
         "highest_use_fen": used.highest_from(on),
         "room_fen": room_fen(limits, used, on),
-        "uses": len(lines),
+        "uses": sum(line.amount_fen > 0 for line in lines),
+        "freed": sum(line.amount_fen < 0 for line in lines),
         "events": [
             {"position": line.position, "effective_on": line.effective_on, "amount_fen": line.amount_fen}
             for line in newest

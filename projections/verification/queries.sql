@@ -87,12 +87,17 @@ select
        from (select distinct position, unnest(tags) as tag from events where span = 0 and position <= %(until)s) as one)
 
 -- name: day_sums_recomputed
-select w.tag, line.account, coalesce(line.day, e.effective_on)::text, sum(line.amount)
-from events e, unnest(e.posting_accounts, e.posting_amounts, e.posting_days) as line (account, amount, day)
-join unnest(%(accounts)s::int[], %(tags)s::text[], %(stamps)s::bigint[]) as w (account, tag, stamp)
-     on w.account = line.account
-where e.position <= w.stamp
-group by 1, 2, 3
+select tag, array_agg(account order by account, day)::text, array_agg(day order by account, day)::text,
+       array_agg(amount order by account, day)::text
+from (
+    select w.tag, line.account, coalesce(line.day, e.effective_on) as day, sum(line.amount) as amount
+    from events e, unnest(e.posting_accounts, e.posting_amounts, e.posting_days) as line (account, amount, day)
+    join unnest(%(accounts)s::int[], %(tags)s::text[], %(stamps)s::bigint[]) as w (account, tag, stamp)
+         on w.account = line.account
+    where e.position <= w.stamp
+    group by 1, 2, 3
+) as sums
+group by tag
 
 -- name: tag_differences
 -- Each row of event_tags counts 1, each distinct tag of an event -1: what does not come to 0 differs.
@@ -145,14 +150,12 @@ where id in (select id from accounts group by id having count(*) > 1)
    or path in (select path from accounts group by path having count(*) > 1)
 order by id limit 100
 
--- name: day_sum_stamps
-select tag, position from day_sum_stamps order by tag
-
 -- name: kept_day_sums
 select tag, position from kejin_work.kept_day_sums
 
 -- name: day_sums
-select tag, account_id, effective_on::text, amount_fen from day_sums
+-- As texts, which say all that is to be known of an array.
+select tag, position, accounts::text, days::text, amounts_fen::text from day_sums order by tag, position
 
 -- name: party_tags
 select e.position, e.leaf, t.tag

@@ -12,7 +12,7 @@ from projections.verification.report import Finding, Report
 _QUERIES: Final = load("projections", "verification/queries.sql")
 
 #: The tables of the store, which `verify` compares with the log.
-TABLES: Final = ("events", "accounts", "event_tags", "day_sums", "day_sum_stamps")
+TABLES: Final = ("events", "accounts", "event_tags", "day_sums")
 #: Those that refuse every change of a row.
 _GUARDED: Final = ("events", "accounts", "event_tags")
 _IS_NO_TABLE: Final = "what stands under this name is no ordinary table"

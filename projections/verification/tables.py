@@ -73,44 +73,24 @@ def _accounts(store: Store, until: int) -> Iterator[Finding]:
         yield Finding("tables", f"account {account_id} ({path}) stands more than once", "accounts")
 
 
-Sums = dict[tuple[int, str], int]  # by account and day
+#: The day sums of an owner: the texts of its three arrays.
+Sums = tuple[str | None, str | None, str | None]
+_NO_SUMS: Final[Sums] = ("{}", "{}", "{}")
 
 
 def _day_sums(store: Store, until: int) -> Iterator[Finding]:
+    """Each owner's stored sums against those of the log up to their position."""
     execute = store.connection.execute
-    stamps = execute(_QUERIES["day_sum_stamps"]).fetchall()
+    stored = execute(_QUERIES["day_sums"]).fetchall()
     kept = dict(execute(_QUERIES["kept_day_sums"]).fetchall())
-    for tag, times in Counter(tag for tag, _ in stamps).items():
+    for tag, times in Counter(tag for tag, *_ in stored).items():
         if times > 1 or tag not in kept:
-            yield Finding("tables", f"the stamp of {tag} was never made, or stands twice", "day_sum_stamps")
-    for tag in sorted(kept.keys() - {tag for tag, _ in stamps}):
-        yield Finding("tables", f"the stamp of {tag} is missing", "day_sum_stamps")
-    right = {
-        tag: position
-        for tag, position in stamps
-        if position is not None and kept.get(tag) == position <= until
-    }
-    for tag, position in stamps:
-        if tag in kept and tag not in right:
-            yield Finding(
-                "tables", f"the stamp of {tag} is not the one that was set", "day_sum_stamps", position
-            )
-    yield from _sums(store, kept | right)
-
-
-def _sums(store: Store, stamps: dict[str, int]) -> Iterator[Finding]:
-    """Each owner's stored sums against those of the log up to its stamp."""
-    stored: dict[str | None, Sums] = {}
-    for tag, account, day, amount_fen in store.connection.execute(_QUERIES["day_sums"]).fetchall():
-        sums = stored.setdefault(tag, {})
-        if tag not in stamps:
-            yield Finding("tables", f"a sum of {tag} that was never made", "day_sums")
-        elif (account, day) in sums:
-            yield Finding("tables", f"a sum of {tag} stands twice", "day_sums")
-        sums[account, day] = amount_fen
-    recomputed = _recomputed(store, stamps)
-    for tag, position in stamps.items():
-        if recomputed.get(tag, {}) != stored.get(tag, {}):
+            yield Finding("tables", f"the sums of {tag} were never made, or stand twice", "day_sums")
+    for tag in sorted(kept.keys() - {tag for tag, *_ in stored}):
+        yield Finding("tables", f"the sums of {tag} are missing", "day_sums")
+    recomputed = _recomputed(store, {tag: at for tag, at in kept.items() if at is not None and at <= until})
+    for tag, position, *sums in stored:
+        if tag in kept and (position != kept[tag] or tuple(sums) != recomputed.get(tag)):
             yield Finding("tables", f"the sums of {tag} are not those of the log", "day_sums", position)
 
 
@@ -125,12 +105,8 @@ def _recomputed(store: Store, stamps: dict[str, int]) -> dict[str, Sums]:
         "tags": [tag for _, tag in watched],
         "stamps": [stamps[tag or ""] for _, tag in watched],
     }
-    sums: dict[str, Sums] = {}
-    for tag, account, day, amount_fen in store.connection.execute(
-        _QUERIES["day_sums_recomputed"], parameters
-    ):
-        sums.setdefault(tag, {})[account, day] = int(amount_fen)
-    return sums
+    rows = store.connection.execute(_QUERIES["day_sums_recomputed"], parameters)
+    return dict.fromkeys(stamps, _NO_SUMS) | {tag: (accounts, days, fen) for tag, accounts, days, fen in rows}
 
 
 def owner_or_none(path: str) -> str | None:

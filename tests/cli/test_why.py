@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from api.http.what_if import _TENTH as A_TENTH
-from tests.cli.program import FIRM, OPENING, ROOT, Program, claim, draw
+from tests.cli.program import BANK, FIRM, OPENING, ROOT, Program, claim, draw
 from tests.cli.test_contract import tamper
 from tests.support import fresh_database
 
@@ -80,6 +80,36 @@ def test_explain_keeps_its_contract_beside_the_tree(told: Program) -> None:
     assert "principal_cap" in shown
     assert "today" in shown
     assert "1 use, the last @6" in shown
+
+
+def test_reviews_are_told_in_words_and_room_that_came_back_is_no_use(embedded_server: str) -> None:
+    """What experts said is no list of Python; of a cap used twice and freed once both are told."""
+    decided = {"decided_fen": 1_000_000, "document": "文-1", "reviews": [
+        {"kind": kind, "passed": True, "document": f"审-{kind}", "on": "2024-06-01"} for kind in ("expert", "onsite")
+    ]}  # fmt: skip
+    void = {"command": "void", "claim": "C1", "reason": "错", "effective_on": "2024-07-01"}
+    grant = {"command": "claim-risk-compensation", "claim": "R1", "round": "R1", "payee": BANK, **decided}
+    with fresh_database(embedded_server) as address:
+        program = Program(address=address)
+        program.record(*OPENING, claim(), void, claim("C2"))
+        refused, granted = program.run(
+            claim("C3", day="2023-04-01"), {**grant, "effective_on": "2024-07-03"}
+        ).lines
+        assert (refused["positions"], refused["code"]) == ([9], "principal_cap_reached")
+        assert granted["outcome"] == "accepted"
+        english, chinese = (program("explain", 10, KEJIN_LANG=lang).out.decode() for lang in ("en", "zh"))
+        assert (
+            "reviews document 审-expert, kind expert, on 2024-06-01, passed yes; document 审-onsite"
+            in english
+        )
+        assert "passed 是" in chinese
+        english, chinese = (program("explain", 9, KEJIN_LANG=lang).out.decode() for lang in ("en", "zh"))
+        assert "2 uses, freed once, the last @6" in english
+        assert "共使用 2 次，释放 1 次，最近 @6" in chinese
+        found = {
+            cap["part"]: (cap["uses"], cap["freed"]) for cap in program.ask("explain", 9)["tree"]["caps"]
+        }
+        assert set(found.values()) == {(2, 1)}
 
 
 def test_what_has_nothing_to_explain_is_told_in_either_language(told: Program) -> None:

@@ -20,7 +20,7 @@ import psycopg
 import pytest
 
 from ledger.commands import KEY_LENGTH_MAX
-from ledger.writing import TAIL_EVENTS_MAX
+from ledger.loading import TAIL_EVENTS_MAX
 from tests.cli.program import (
     FIRM,
     OPENING,
@@ -487,7 +487,7 @@ def resumed(kejin: Program, lines: Sequence[Line], broken: Answer) -> None:
 FAILING_COMMITS = """
 create function no_room() returns trigger language plpgsql as
 $$ begin raise exception 'no space left' using errcode = 'disk_full'; end $$;
-create constraint trigger no_room after insert or update on day_sum_stamps
+create constraint trigger no_room after insert or update on day_sums
 deferrable initially deferred for each row execute function no_room()
 """
 
@@ -505,7 +505,7 @@ def test_a_turn_that_fails_at_its_commit_leaves_nothing_behind_in_memory(databas
         owner.execute(FAILING_COMMITS)
         with pytest.raises(psycopg.errors.DiskFull):
             one.submit(*claims)
-        owner.execute("drop trigger no_room on day_sum_stamps")
+        owner.execute("drop trigger no_room on day_sums")
     assert [answer["outcome"] for answer in two.submit(draw("L2"), draw("L3"))] == ["accepted"] * 2
     assert {answer["outcome"] for answer in one.submit(*claims)} == {"accepted"}
     one.store.close()

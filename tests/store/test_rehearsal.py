@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from ledger import commands, writing
+from ledger import commands, loading
 from ledger.catalogue import catalogue
 from ledger.commands import Command
 from ledger.rehearsal import Rehearsal
@@ -24,7 +24,7 @@ def test_it_does_not_know_what_was_recorded_after_it_began(
     ledger: Ledger, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A round's sums that another process stored after the dry run began are not those that it decides on."""
-    monkeypatch.setattr(writing, "TAIL_EVENTS_MAX", 0)  # sums are stored with every batch
+    monkeypatch.setattr(loading, "TAIL_EVENTS_MAX", 0)  # sums are stored with every batch
     ledger.submit(open_round(budget_fen=6_000_000), *OPENING[1:])
     with Store.open(database) as store:
         rehearsal = Rehearsal(store, catalogue())

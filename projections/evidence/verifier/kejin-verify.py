@@ -468,7 +468,7 @@ def check_trust(own, links, checkpoint, pack, given_key, given_note):
         demand(given_key in trusted, "other_key")
     if given_note is not None:
         text = next((text for text in (key.signed(given_note) for key in trusted.values()) if text), None)
-        demand(text, "other_key")
+        demand(text, "other_key" if "\n— " in given_note else "malformed", "--checkpoint")
         held = Checkpoint(text)
         demand(held.size <= checkpoint.size, "older", f"{checkpoint.size} < {held.size}")
         paths = {0: [], checkpoint.size: [], **{one["size"]: one["path"] for one in pack["consistency"]}}

@@ -1,0 +1,38 @@
+"""A ledger of an older schema is brought up to date, and nothing of it is lost."""
+
+from __future__ import annotations
+
+import psycopg
+
+from ledger.loading import TAIL_EVENTS_MAX
+from tests.cli.program import FIRM, OPENING, Program, claim
+
+#: What schema 5 had in the place of what schema 6 has.
+AS_BEFORE_6 = """
+drop table day_sums;
+create table day_sums (
+    tag text collate "C" not null, account_id integer not null, effective_on date not null, amount_fen bigint not null,
+    primary key (tag, account_id, effective_on)
+);
+create table day_sum_stamps (tag text collate "C" primary key, position bigint not null);
+insert into day_sum_stamps select tag, position from kejin_work.kept_day_sums;
+update kejin_work.schema_version set version = 5;
+"""
+
+
+def test_day_sums_of_an_older_schema_are_made_anew(database: str) -> None:
+    """What deciding rests on is the log: caps stay what they were, claims are decided as before, verify finds nothing."""
+    kejin = Program(database)
+    days = [f"2023-{n // 28 + 1:02}-{n % 28 + 1:02}" for n in range(TAIL_EVENTS_MAX + 10)]
+    kejin.record(*OPENING, *[claim(f"C{n}", 200, day) for n, day in enumerate(days)])
+    caps = kejin.ask("caps", "--party", FIRM)
+    with psycopg.connect(database, autocommit=True) as owner:
+        assert owner.execute("select count(*) from day_sums").fetchone() != (0,)
+        owner.execute(AS_BEFORE_6)
+    assert kejin.ask("caps", "--party", FIRM) == caps
+    (granted,) = kejin.record(claim("late", 12_000_000, "2023-12-20"))
+    (of_loan,) = (cap for cap in caps if cap["key"] == "L1")
+    assert granted["amount_fen"] == of_loan["room_fen"] < 6_000_000
+    assert kejin.ask("verify", "all")["findings"] == []
+    with psycopg.connect(database) as owner:
+        assert owner.execute("select count(*) from day_sums").fetchone() != (0,)
