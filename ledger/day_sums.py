@@ -6,6 +6,7 @@ An account's value on day d, as known now, is the sum of its postings effective 
 from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
+from collections.abc import Sequence
 from sys import intern
 from typing import Final
 
@@ -58,6 +59,11 @@ class DaySums:
             self._rises_until = day
         if self._months is not None:
             self._months[day[:7]] = None
+
+    def take(self, days: Sequence[Day], amounts_fen: Sequence[int]) -> None:
+        """Post a sum on each of some days."""
+        for at, day in enumerate(days):
+            self.add(day, amounts_fen[at])
 
     def items(self) -> list[tuple[Day, int]]:
         """Each day with its sum, in order."""

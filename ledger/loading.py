@@ -11,8 +11,9 @@ from ledger.commands import Command
 from ledger.events import Event
 from ledger.forgetting import LIMITS, Forgetting
 from ledger.outcomes import recorded_outcome
-from ledger.state import State, evolve
-from ledger.store import Head, KeyedEvent, Store
+from ledger.state import State, evolve, owner_of
+from ledger.store import Head, Store
+from ledger.stored import KeyedEvent
 from ledger.swap import Swap
 
 #: An owner whose tail is longer than this gets its day sums stored anew: who comes to the ledger later reads one row
@@ -171,11 +172,13 @@ class Loader:
         for _, event in sorted(events.items()):
             evolve(state, event, loading)
         owners = [tag for tag in tags if not state.remembers(tag)]
-        summed, counts = self._store.day_sums(owners, position)
-        for tag, count in counts.items():
-            self._set_tail(tag, count)
-        for tail in summed:
-            evolve(state, Event(0, "", "", (), {}, tail.postings), (tail.tag,))
+        for tag, history in self._store.histories(owners, position).items():
+            self._set_tail(tag, len(history.tail))
+            for path, days, amounts_fen in history.sums:
+                if owner_of(path) == tag:
+                    state.account(path).take(days, amounts_fen)
+            for lines in history.tail:
+                evolve(state, Event(0, "", "", (), {}, lines), (tag,))
         told = {f"position:{position}" for position in named}.union(*[e.tags for e in events.values()])
         return (told | self._replay_unwritten(tags, position)) & loading
 

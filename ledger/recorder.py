@@ -30,7 +30,8 @@ from eventsourcing.dcb.persistence import DCBListenNotifySubscription
 from ledger.connection import StoreError
 from ledger.dates import Day, today_in_shanghai
 from ledger.pending import PendingEvent
-from ledger.store import NO_COMMAND, Store
+from ledger.store import Store
+from ledger.stored import NO_COMMAND
 
 #: What the index of tags can hold in one row, with some room.
 NAME_BYTES_MAX: Final = 2_500

@@ -17,15 +17,15 @@ import psycopg
 from psycopg import sql
 from psycopg.rows import tuple_row
 
-from ledger import codec
 from ledger.bilingual import Bilingual
 from ledger.connection import READER_ROLE, StoreError, connect, ensure_schema, may_read_only
 from ledger.copying import HEADER, TRAILER, Rows, account_rows
 from ledger.dates import Day, microseconds
-from ledger.events import Event, Posting, StoredEvent
+from ledger.events import Posting, StoredEvent
 from ledger.patience import telling
 from ledger.pending import PendingEvent
 from ledger.sql import array, load
+from ledger.stored import AccountSums, KeyedEvent, OwnerSums, account_sums, columns_of, keyed_events, postings
 
 #: The advisory lock of appending, on the ledger's own database.
 APPEND_LOCK: Final = 0x6B656A696E01
@@ -35,10 +35,6 @@ _CACHE_MAX: Final = 100_000
 _ROWS_AT_ONCE: Final = 500
 _FIRST_EVENTS: Final = 200  # most questions want a page
 _EVENTS_AT_ONCE: Final = 2_000
-
-#: The span of an event that no command recorded: the recorder's. Whatever its type, tags and bytes, it is not
-#: remembered, so that nobody's bytes can stop or mislead a decision.
-NO_COMMAND: Final = 0
 
 
 class NotKnown(Bilingual, LookupError):
@@ -56,16 +52,6 @@ class Head:
 
 
 @dataclass(frozen=True, slots=True)
-class KeyedEvent:
-    """An event with the idempotency key that it was recorded under."""
-
-    event: Event
-    key: str | None
-    fingerprint: bytes | None
-    span: int
-
-
-@dataclass(frozen=True, slots=True)
 class Appended:
     """Events that were appended at `first` and after: their leaves and tags."""
 
@@ -74,18 +60,13 @@ class Appended:
     tags: Sequence[Sequence[str]]
 
 
-#: The accounts of an owner: the path of each, its days in order and the sum of each day.
-AccountSums = Sequence[tuple[str, Sequence[Day], Sequence[int]]]
-#: An owner's tag and the day sums of its accounts.
-OwnerSums = tuple[str, AccountSums]
-
-
 @dataclass(frozen=True, slots=True)
-class TailPostings:
-    """The postings of one event, or the sums of many, for the owner `tag` whose day sums are being completed."""
+class OwnerHistory:
+    """What an owner's accounts come to: their sums as they were stored, if they were, and the lines of each event
+    since then."""
 
-    tag: str
-    postings: tuple[Posting, ...]
+    sums: AccountSums
+    tail: Sequence[tuple[Posting, ...]]
 
 
 class Store:
@@ -242,56 +223,33 @@ class Store:
         """The events recorded under any of the idempotency keys."""
         return self._keyed(self.query("events_of_keys", keys=array(keys))) if keys else []
 
-    def day_sums(self, tags: Sequence[str], until: int) -> tuple[list[TailPostings], dict[str, int]]:
-        """Postings that sum up the accounts of owners up to `until`, and how many events each owner's tail had:
-        stored day sums first, then what the log holds after their stamps."""
+    def histories(self, tags: Sequence[str], until: int) -> dict[str, OwnerHistory]:
+        """What the accounts of owners come to up to `until`: stored day sums first, then what the log holds after
+        them."""
         if not tags:
-            return [], {}
+            return {}
         # Sums that were stored after that position know too much: they are not among these.
         stored = self.query("day_sums_of_tags", tags=array(tags), until=until)
         stamps = {tag: position for tag, position, *_ in stored}
         since = [stamps.get(tag, 0) for tag in tags]
-        tail = self.query("postings_of_tags_since", tags=array(tags), stamps=since, until=until)
-        self._learn_paths([account for row in (*stored, *tail) for account in row[2]])
-        summed = [
-            TailPostings(tag, self._postings("", accounts, amounts, days))
-            for tag, _, accounts, days, amounts in stored
-        ]
-        counts = dict.fromkeys(tags, 0)
-        for tag, day, ids, amounts, days in tail:
-            counts[tag] += 1
-            summed.append(TailPostings(tag, self._postings(day, ids, amounts, days)))
-        return summed, counts
+        rows = self.query("postings_of_tags_since", tags=array(tags), stamps=since, until=until)
+        self._learn_paths([account for row in (*stored, *rows) for account in row[2]])
+        sums = {tag: account_sums(self._paths, *columns) for tag, _, *columns in stored}
+        tails: dict[str, list[tuple[Posting, ...]]] = {tag: [] for tag in tags}
+        for tag, *line in rows:
+            tails[tag].append(self._postings(*line))
+        return {tag: OwnerHistory(sums.get(tag, ()), tail) for tag, tail in tails.items()}
 
     def _keyed(self, rows: list[Any]) -> list[KeyedEvent]:
         self._learn_paths([account for row in rows for account in row[5]])
-        return [
-            KeyedEvent(
-                Event(
-                    row[0],
-                    row[1],
-                    row[2],
-                    tuple(row[3]) if row[10] != NO_COMMAND else (),
-                    codec.parse_object(bytes(row[4])) if row[10] != NO_COMMAND else {},
-                    self._postings(row[2], row[5], row[6], row[7]),
-                ),
-                row[8],
-                row[9],
-                row[10],
-            )
-            for row in rows
-        ]
+        with _whole_rows():
+            return keyed_events(rows, self._paths)
 
     def _postings(
         self, on: Day, ids: Sequence[int], amounts: Sequence[int], days: Sequence[Day] | None
     ) -> tuple[Posting, ...]:
-        paths = self._paths
-        try:
-            if days is None:
-                return tuple(Posting(paths[i], fen, on) for i, fen in zip(ids, amounts, strict=True))
-            return tuple(Posting(paths[i], fen, day) for i, fen, day in zip(ids, amounts, days, strict=True))
-        except TypeError:  # where it is compiled, a line has no amount that is missing
-            raise psycopg.DataError("a line of an event lacks a value; run kejin verify") from None
+        with _whole_rows():
+            return postings(self._paths, on, ids, amounts, days)
 
     def _learn_paths(self, ids: Iterable[int]) -> None:
         wanted = set(ids)
@@ -408,7 +366,7 @@ class Turn:
     def save_day_sums(self, owners: Sequence[OwnerSums], position: int) -> None:
         """Keep the day sums of owners, complete up to `position`."""
         ids = self._learn_ids(dict.fromkeys(path for _, sums in owners for path, _, _ in sums))
-        rows = [{"tag": tag, "position": position, **_columns(sums, ids)} for tag, sums in owners]
+        rows = [{"tag": tag, "position": position, **columns_of(sums, ids)} for tag, sums in owners]
         with self.store.connection.cursor() as cursor:
             cursor.executemany(_QUERIES["save_day_sums"], rows)
 
@@ -444,12 +402,10 @@ class Turn:
             copy.write(TRAILER)
 
 
-def _columns(sums: AccountSums, ids: dict[str, int]) -> dict[str, str]:
-    """The day sums of an owner's accounts as three arrays of one length, in the order of account and day."""
-    accounts, days, amounts = list[int](), list[Day](), list[int]()
-    for path, account_days, amounts_fen in sorted(sums, key=lambda one: ids[one[0]]):
-        accounts += [ids[path]] * len(account_days)
-        days += account_days
-        amounts += amounts_fen
-    columns: dict[str, Sequence[object]] = {"accounts": accounts, "days": days, "amounts_fen": amounts}
-    return {name: "{" + ",".join([str(value) for value in values]) + "}" for name, values in columns.items()}
+@contextlib.contextmanager
+def _whole_rows() -> Iterator[None]:
+    """Where it is compiled, a line has no amount that is missing."""
+    try:
+        yield
+    except TypeError:
+        raise psycopg.DataError("a line of an event lacks a value; run kejin verify") from None

@@ -10,7 +10,8 @@ from typing import Self
 from ledger.batch import DecidedEvent
 from ledger.loading import Loader
 from ledger.pending import PendingEvent, pending_of
-from ledger.store import OwnerSums, Turn
+from ledger.store import Turn
+from ledger.stored import OwnerSums
 
 
 @dataclass(frozen=True, slots=True)

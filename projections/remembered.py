@@ -9,7 +9,8 @@ from ledger.catalogue import Catalogue
 from ledger.day_sums import DaySums
 from ledger.events import Event
 from ledger.state import Memory, MemoryT, State
-from ledger.store import NO_COMMAND, KeyedEvent, Store
+from ledger.store import Store
+from ledger.stored import NO_COMMAND, KeyedEvent
 from projections.balances import PROJECTION, account_pages, accounts_of
 from projections.shelves import reaching
 

@@ -12,7 +12,8 @@ from ledger.accounts import owner_of
 from ledger.dates import Day
 from ledger.day_sums import DaySums, room_fen
 from ledger.events import Event, Posting, StoredEvent
-from ledger.store import NO_COMMAND, Store
+from ledger.store import Store
+from ledger.stored import NO_COMMAND
 from projections.balances import balance_fen
 from projections.clocks import AsOf
 from projections.envelopes import instant

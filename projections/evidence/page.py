@@ -11,7 +11,7 @@ from ledger.events import StoredEvent
 from ledger.money import format_fen
 from ledger.notes import Checkpoint
 from ledger.refusals import detail
-from ledger.store import NO_COMMAND
+from ledger.stored import NO_COMMAND
 from projections.envelopes import instant
 from projections.evidence.subjects import Subject
 

@@ -11,7 +11,8 @@ from ledger.codec import parse_object
 from ledger.events import StoredEvent
 from ledger.key_events import EVENT_TYPE as KEY_EVENT
 from ledger.parties import KINDS
-from ledger.store import NO_COMMAND, Store
+from ledger.store import Store
+from ledger.stored import NO_COMMAND
 from projections.evidence.reading import rows
 
 #: Kinds of tags whose whole history a claim rests on (what deciding it remembers), beside its parties and rules.

@@ -26,7 +26,8 @@ from ledger.redecide import (
     is_command,
     same,
 )
-from ledger.store import NO_COMMAND, Store
+from ledger.store import Store
+from ledger.stored import NO_COMMAND
 from projections.fold import fold
 from projections.forking import Fork, is_possible
 from projections.progress import Progress, silent

@@ -21,7 +21,7 @@ update kejin_work.schema_version set version = 5;
 
 
 def test_day_sums_of_an_older_schema_are_made_anew(database: str) -> None:
-    """What deciding rests on is the log: caps stay what they were, claims are decided as before, verify finds nothing."""
+    """Deciding rests on the log: caps stay what they were, claims are decided as before, verify finds nothing."""
     kejin = Program(database)
     days = [f"2023-{n // 28 + 1:02}-{n % 28 + 1:02}" for n in range(TAIL_EVENTS_MAX + 10)]
     kejin.record(*OPENING, *[claim(f"C{n}", 200, day) for n, day in enumerate(days)])
