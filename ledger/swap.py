@@ -83,17 +83,22 @@ class Swap:
         """Where most of the file was replaced, copy what was not into a new one."""
         if 2 * self._places.live_bytes < self._size:
             old, self._file, self._size = self._file, _new_file(), 0
-            parts, waiting_bytes = list[bytes](), 0
-            for slot, at, length in self._places:
-                parts.append(os.pread(old, length, at))
-                self._places.move(slot, self._size + waiting_bytes, length)
-                waiting_bytes += length
-                if waiting_bytes > _COPIED_BYTES:
-                    self._append(parts, waiting_bytes)
-                    parts, waiting_bytes = [], 0
-            self._append(parts, waiting_bytes)
-            os.close(old)
+            try:
+                self._copy_from(old)
+            finally:
+                os.close(old)
         self._look_at_bytes = max(self._reclaim_bytes_min, 2 * self._size)
+
+    def _copy_from(self, old: int) -> None:
+        parts, waiting_bytes = list[bytes](), 0
+        for slot, at, length in self._places:
+            parts.append(os.pread(old, length, at))
+            self._places.move(slot, self._size + waiting_bytes, length)
+            waiting_bytes += length
+            if waiting_bytes > _COPIED_BYTES:
+                self._append(parts, waiting_bytes)
+                parts, waiting_bytes = [], 0
+        self._append(parts, waiting_bytes)
 
     def _append(self, parts: Sequence[bytes], length: int) -> None:
         _append(self._file, b"".join(parts))
