@@ -16,8 +16,8 @@ from ledger.store import Head, Store
 from ledger.stored import KeyedEvent
 from ledger.swap import Swap
 
-#: An owner whose tail is longer than this gets its day sums stored anew: who comes to the ledger later reads one row
-#: instead of so many events.
+#: An owner whose tail is longer than this, and than what was stored, gets its day sums stored anew: who comes to the
+#: ledger later reads one row instead of so many events. A round's sums of two years are a thousand and more.
 TAIL_EVENTS_MAX: Final = 256
 #: Further behind the log than this, remembering afresh is cheaper than taking in all that others appended.
 CATCH_UP_MAX: Final = 20_000
@@ -40,6 +40,7 @@ class Loader:
         self.state = State(self._catalogue.memories)
         self._forgetting = Forgetting(LIMITS)
         self.tails: dict[str, int] = {}  # by owner: events since its day sums were last stored
+        self._stored: dict[str, int] = {}  # by owner: how many sums were stored, if they are many
         self._long: set[str] = set()  # owners whose tail is longer than it may be
         self.unwritten: Sequence[Event] = ()  # taken in, but perhaps not in the log yet
         self._drop_swap()
@@ -87,14 +88,20 @@ class Loader:
 
     def _set_tail(self, tag: str, events: int) -> None:
         self.tails[tag] = events
-        if events > TAIL_EVENTS_MAX:
+        if events > TAIL_EVENTS_MAX and events > self._stored.get(tag, 0):
             self._long.add(tag)
 
     def take_long_tails(self) -> list[str]:
         """The remembered owners whose day sums are to be stored now; from here on their tails are counted anew."""
         long, self._long = sorted(self._long), set()
-        self.tails.update(dict.fromkeys(long, 0))
+        for tag in long:
+            self.tails[tag] = 0
+            self._note_stored(tag, sum(len(sums.days) for sums in self.state.accounts_of(tag).values()))
         return long
+
+    def _note_stored(self, tag: str, sums: int) -> None:
+        if sums > TAIL_EVENTS_MAX:
+            self._stored[tag] = sums
 
     def load(self, commands: Sequence[Command], position: int, *, forget_others: bool = True) -> list[str]:
         """Load every tag that the commands need, level by level: a loan leads to its firm, and so on.
@@ -173,6 +180,7 @@ class Loader:
             evolve(state, event, loading)
         owners = [tag for tag in tags if not state.remembers(tag)]
         for tag, history in self._store.histories(owners, position).items():
+            self._note_stored(tag, sum(len(days) for _, days, _ in history.sums))
             self._set_tail(tag, len(history.tail))
             for path, days, amounts_fen in history.sums:
                 if owner_of(path) == tag:

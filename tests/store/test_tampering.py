@@ -90,6 +90,7 @@ class Signed:
                 text = statement.encode() if isinstance(statement, str) else statement
                 self.store.connection.execute(text)
             yield
+        self.store.forget_accounts()  # it may have read a changed one
 
 
 @pytest.fixture(scope="module")
