@@ -19,6 +19,9 @@ from ledger.swap import Swap
 #: An owner whose tail is longer than this, and than what was stored, gets its day sums stored anew: who comes to the
 #: ledger later reads one row instead of so many events. A round's sums of two years are a thousand and more.
 TAIL_EVENTS_MAX: Final = 256
+#: A turn of fewer events, for which people wait, stores only what is overdue: tails longer than this.
+FEW_EVENTS: Final = 256
+OVERDUE_EVENTS: Final = 2_000
 #: Further behind the log than this, remembering afresh is cheaper than taking in all that others appended.
 CATCH_UP_MAX: Final = 20_000
 
@@ -42,6 +45,7 @@ class Loader:
         self.tails: dict[str, int] = {}  # by owner: events since its day sums were last stored
         self._stored: dict[str, int] = {}  # by owner: how many sums were stored, if they are many
         self._long: set[str] = set()  # owners whose tail is longer than it may be
+        self._overdue: set[str] = set()  # those of them for whom even a small turn takes the time
         self.unwritten: Sequence[Event] = ()  # taken in, but perhaps not in the log yet
         self._drop_swap()
 
@@ -90,10 +94,15 @@ class Loader:
         self.tails[tag] = events
         if events > TAIL_EVENTS_MAX and events > self._stored.get(tag, 0):
             self._long.add(tag)
+            if events > OVERDUE_EVENTS:
+                self._overdue.add(tag)
 
-    def take_long_tails(self) -> list[str]:
-        """The remembered owners whose day sums are to be stored now; from here on their tails are counted anew."""
-        long, self._long = sorted(self._long), set()
+    def take_long_tails(self, events: int) -> list[str]:
+        """The remembered owners whose day sums a turn of so many events is to store; from here on their tails are
+        counted anew."""
+        long = sorted(self._overdue if events < FEW_EVENTS else self._long)
+        self._long.difference_update(long)
+        self._overdue.clear()
         for tag in long:
             self.tails[tag] = 0
             self._note_stored(tag, sum(len(sums.days) for sums in self.state.accounts_of(tag).values()))
@@ -136,6 +145,7 @@ class Loader:
             return
         aside = {tag: (one, tails.pop(tag, None)) for tag, one in state.forget(others).items()}
         self._long.difference_update(others)
+        self._overdue.difference_update(others)
         try:
             self._swap = self._swap or Swap()
             state.concerns_forgotten = self._swap.concern

@@ -35,7 +35,7 @@ class Writing:
                     for path, sums in loader.state.accounts_of(tag).items()
                 ],
             )
-            for tag in loader.take_long_tails()
+            for tag in loader.take_long_tails(len(decided))
         ]
         return cls(decided, day_sums)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import psycopg
 
-from ledger.loading import TAIL_EVENTS_MAX
-from tests.cli.program import FIRM, OPENING, Program, claim
+from ledger.loading import FEW_EVENTS, TAIL_EVENTS_MAX
+from tests.cli.program import FIRM, OPENING, Program, claim, draw
 
 #: What schema 5 had in the place of what schema 6 has.
 AS_BEFORE_6 = """
@@ -30,7 +30,10 @@ def test_day_sums_of_an_older_schema_are_made_anew(database: str) -> None:
         assert owner.execute("select count(*) from day_sums").fetchone() != (0,)
         owner.execute(AS_BEFORE_6)
     assert kejin.ask("caps", "--party", FIRM) == caps
-    (granted,) = kejin.record(claim("late", 12_000_000, "2023-12-20"))
+    # Enough at once that it is worth storing what was read.
+    granted, *_ = kejin.record(
+        claim("late", 12_000_000, "2023-12-20"), *[draw(f"M{n}") for n in range(FEW_EVENTS)]
+    )
     (of_loan,) = (cap for cap in caps if cap["key"] == "L1")
     assert granted["amount_fen"] == of_loan["room_fen"] < 6_000_000
     assert kejin.ask("verify", "all")["findings"] == []

@@ -24,7 +24,8 @@ def test_it_does_not_know_what_was_recorded_after_it_began(
     ledger: Ledger, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A round's sums that another process stored after the dry run began are not those that it decides on."""
-    monkeypatch.setattr(loading, "TAIL_EVENTS_MAX", 0)  # sums are stored with every batch
+    monkeypatch.setattr(loading, "TAIL_EVENTS_MAX", 0)  # sums are stored with every batch,
+    monkeypatch.setattr(loading, "FEW_EVENTS", 0)  # however small
     ledger.submit(open_round(budget_fen=6_000_000), *OPENING[1:])
     with Store.open(database) as store:
         rehearsal = Rehearsal(store, catalogue())
