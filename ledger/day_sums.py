@@ -30,7 +30,7 @@ class DaySums:
     __slots__ = ("_falls_until", "_months", "_rises_until", "amounts_fen", "days", "total_fen")
 
     def __init__(self) -> None:
-        # Two lists and no dictionary: half the memory, and half the bytes where they are set aside.
+        # Two lists and no dictionary: an account is little to remember, and there are very many.
         self.days: list[Day] = []
         self.amounts_fen: list[int] = []
         self.total_fen = 0

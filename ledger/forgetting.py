@@ -14,8 +14,7 @@ from typing import Final
 #: Kinds of tags that are named once; what is forgotten of them is read from the log, should it be named again.
 ONCE: Final = frozenset({"claim", "slip", "position"})
 MANY: Final = frozenset({"loan", "payout"})
-#: How many tags of the first, the second and the other kinds are remembered: some 90 MB where 20,000 firms have had
-#: fifty claims each.
+#: How many tags of the first, the second and the other kinds are remembered.
 LIMITS: Final = (4_000, 8_000, 48_000)
 
 

@@ -107,8 +107,7 @@ class Swap:
 
 class Places:
     """Where in a file the value of each hash lies: open addressing with linear probing in two arrays, of which at most
-    two thirds are used. 24 bytes a tag, where a dictionary of integers takes a hundred, and a quarter of the time of a
-    table of SQLite."""
+    two thirds are used: 16 bytes a slot."""
 
     def __init__(self) -> None:
         self._make(_SLOTS_AT_FIRST)
