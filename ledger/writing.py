@@ -33,6 +33,7 @@ class Writing:
                 [
                     (path, list(sums.days), list(sums.amounts_fen))
                     for path, sums in loader.state.accounts_of(tag).items()
+                    if sums.days  # else it was only asked for, and is no account of the log
                 ],
             )
             for tag in loader.take_long_tails(len(decided))
