@@ -78,7 +78,8 @@ class PartyIndex:
 
     def missing(self, tags: Iterable[str]) -> set[int]:
         """The buckets that must be loaded before events with these tags can be added."""
-        return {bucket_of(tag) for tag in tags if tag not in self._chains} - self._tags.keys()
+        named = {bucket_of(tag) for tag in tags if tag not in self._chains}
+        return {number for number in named if number not in self._tags}
 
     def load(self, number: int, chains: Mapping[str, Chain]) -> None:
         """Take in a bucket. Raises NotAsSigned if it is not the one that its hash names."""

@@ -255,7 +255,8 @@ class Store:
         wanted = set(ids)
         if len(self._paths) + len(wanted) > _CACHE_MAX:
             self._paths = {}
-        missing = list(wanted - self._paths.keys())
+        # Not by `wanted - self._paths.keys()`: that goes through every path there is.
+        missing = [number for number in wanted if number not in self._paths]
         if missing:
             self._paths.update(self.query("account_paths", ids=missing))
 

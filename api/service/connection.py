@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from asyncio.events import TimerHandle
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
@@ -21,6 +21,38 @@ HEAD_BYTES_MAX: Final = 64 * 2**10
 HEAD_SECONDS_MAX: Final = 30.0
 #: What asks for another protocol; none of them is for the body.
 _WISHES: Final = (b"upgrade", b"http2-settings")
+
+
+class _InOnePiece:
+    """A transport that sends the head of an answer and its body as one piece: uvicorn writes them one after the other,
+    and each piece costs both sides as much as a small answer."""
+
+    __slots__ = ("_loop", "_pieces", "_transport")
+
+    def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
+        self._transport = transport
+        self._loop = loop
+        self._pieces: list[bytes] = []
+
+    def write(self, data: bytes) -> None:
+        """Send with what is written next: when the answer is complete, or else as soon as the event loop is free."""
+        if not self._pieces:
+            self._loop.call_soon(self.flush)
+        self._pieces.append(data)
+
+    def flush(self) -> None:
+        """Send what was written."""
+        if self._pieces:
+            self._transport.write(b"".join(self._pieces))
+            self._pieces.clear()
+
+    def close(self) -> None:
+        """Send what was written, and close."""
+        self.flush()
+        self._transport.close()
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self._transport, name)
 
 
 class Connection(HttpToolsProtocol):
@@ -37,6 +69,8 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request, but not for ever."""
         super().connection_made(transport)
+        self._pieces = _InOnePiece(transport, self.loop)
+        self.transport = cast(asyncio.Transport, self._pieces)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -56,6 +90,8 @@ class Connection(HttpToolsProtocol):
             self._decline(data[wish.args[0] :])
         except httptools.HttpParserError:
             self.refuse(HttpProblem("malformed_request", "this is not HTTP/1.1", "不是 HTTP/1.1 请求"))
+        if self._in_head:
+            self._expect_head()
         if was_in_head and self._in_head:
             self._head_bytes += len(data)
             if self._head_bytes > HEAD_BYTES_MAX:
@@ -76,6 +112,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on with the next request, or leave with a client that sends none."""
+        self._pieces.flush()
         others_wait = bool(self.pipeline)
         super().on_response_complete()
         if self._has_sent_all and not others_wait:
@@ -87,7 +124,6 @@ class Connection(HttpToolsProtocol):
         """A head begins."""
         super().on_message_begin()
         self._in_head, self._head_bytes = True, 0
-        self._expect_head()
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """A header; blanks around its value are not part of it (RFC 9112 §5.1)."""

@@ -11,7 +11,7 @@ import re
 import time
 import traceback
 from collections.abc import Mapping
-from secrets import token_hex
+from random import getrandbits
 from typing import Final
 
 from starlette.types import Message, Receive, Scope, Send
@@ -39,7 +39,7 @@ class Exchange:
 
     def __init__(self, send: Send) -> None:
         self._send = send
-        self.request_id = token_hex(8)
+        self.request_id = f"{getrandbits(64):016x}"  # a name, no secret
         self.started = time.perf_counter()
         self.status = 0
 

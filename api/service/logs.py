@@ -16,6 +16,8 @@ from typing import Any, Final
 import orjson
 
 _LINES_WAITING_MAX: Final = 20_000
+#: So long lines wait for more of them: waking the thread for each costs more than the line.
+_GATHER_SECONDS: Final = 0.02
 
 
 class LogLines:
@@ -26,7 +28,7 @@ class LogLines:
         self._waiting: deque[dict[str, Any]] = deque()
         self._dropped = 0
         self._changed = threading.Event()
-        self._stopping = False
+        self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="kejin-log", daemon=True)
         self._thread.start()
 
@@ -41,13 +43,14 @@ class LogLines:
 
     def close(self) -> None:
         """Write what waits, for a second at most."""
-        self._stopping = True
+        self._stopping.set()
         self._changed.set()
         self._thread.join(1.0)
 
     def _run(self) -> None:
         while True:
             self._changed.wait()
+            self._stopping.wait(_GATHER_SECONDS)
             self._changed.clear()
             lines = []
             while self._waiting:
@@ -57,7 +60,7 @@ class LogLines:
                 lines.append(orjson.dumps({"level": "warning", "event": "lines_dropped", "count": dropped}))
             if lines and not self._written(b"\n".join(lines) + b"\n"):
                 return
-            if self._stopping and not self._waiting:
+            if self._stopping.is_set() and not self._waiting:
                 return
 
     def _written(self, data: bytes) -> bool:

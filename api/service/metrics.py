@@ -36,6 +36,7 @@ class Metrics:
             buckets=_SECONDS,
             registry=registry,
         )
+        self._of_requests: dict[tuple[str, int], Histogram] = {}  # those above, by operation and status
         self.in_flight = Gauge("kejin_requests_in_flight", "Requests at work or waiting", registry=registry)
         self.waiting = Gauge("kejin_commands_waiting", "Requests that wait for the writer", registry=registry)
         self.streams = Gauge("kejin_streams", "Open event streams", registry=registry)
@@ -59,7 +60,10 @@ class Metrics:
 
     def answered(self, operation: str, status: int, seconds: float) -> None:
         """A request was answered."""
-        self._requests.labels(operation, str(status)).observe(seconds)
+        found = self._of_requests.get((operation, status))
+        if found is None:
+            found = self._of_requests[operation, status] = self._requests.labels(operation, str(status))
+        found.observe(seconds)
 
     def text(self) -> bytes:
         """All figures, as Prometheus reads them."""

@@ -96,7 +96,7 @@ def _with_rules(store: Store, positions: Iterable[int], until: int) -> tuple[Sto
     """The events, the adoptions of the rules that their decisions name, and every event about keys."""
     events = {event.position: event for event in store.stored_events_at(sorted(set(positions)))}
     rules = {f"rulebook:{name}" for event in events.values() for name in _rules_of(event)}
-    more = set(_positions(store, sorted(rules), until)) - events.keys()
+    more = {position for position in _positions(store, sorted(rules), until) if position not in events}
     events |= {event.position: event for event in store.stored_events_at(sorted(more))}
     newest = store.head().position
     keys = [row[0] for row in rows(store, "positions_of_type", type=KEY_EVENT, until=newest)]
