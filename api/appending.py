@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import gc
-import json
 import logging
 import os
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 import psycopg
 
-from api import interrupts
+from api import children, interrupts
 from api.language import write_utf8
 from api.session import tell_who_is_waited_for
 from api.signing import begun
@@ -22,36 +21,18 @@ from ledger.appending import ProcessAppender, serve
 from ledger.connection import StoreError
 from ledger.store import Store
 
-# What it works on comes by its input, not by its arguments: an address may hold a password.
-_PROGRAM: Final = """
-import json, sys
-told = json.loads(sys.stdin.buffer.readline())
-sys.path[:] = told.pop("path")
-from api.appending import main
-main(**told)
-"""
-
 
 def start(address: str, data: Path | None, principal: str, *, sign: bool) -> ProcessAppender:
     """Start the process: it appends to the ledger at `address` as `principal`, and signs with the ledger's own key."""
-    told = {
-        "path": sys.path,
-        "address": address,
-        "data": None if data is None else str(data),
-        "principal": principal,
-        "sign": sign,
-        "tell": patience.tell is not None,
-    }
-    child = subprocess.Popen(
-        # -P: nothing of the folder that somebody happens to stand in is taken for a module.
-        [sys.executable, "-P", "-c", _PROGRAM],
-        stdin=subprocess.PIPE,
-        stdout=subprocess.PIPE,
-        start_new_session=True,  # a terminal's Ctrl-C is for the parent, which ends it
+    child = children.start(
+        __name__,
+        subprocess.PIPE,
+        address=address,
+        data=None if data is None else str(data),
+        principal=principal,
+        sign=sign,
+        tell=patience.tell is not None,
     )
-    assert child.stdin is not None
-    child.stdin.write(json.dumps(told).encode() + b"\n")
-    child.stdin.flush()
     return ProcessAppender(child)
 
 

@@ -20,3 +20,9 @@ returning id
 
 -- name: listen_tokens
 listen kejin_tokens
+
+-- name: lead
+select pg_try_advisory_lock(%(lock)s)
+
+-- name: stop_leading
+select pg_advisory_unlock(%(lock)s)

@@ -30,16 +30,21 @@ _log = logging.getLogger("kejin.listener")
 
 class Listener:
     """Calls `heard(store, names)` in its thread: at the start of every connection and for each notification, `names`
-    being the channels heard (all of them after a new connection); and with no names once the log is at rest, under
-    load once a second."""
+    being the channels heard (all of them after a new connection); and `passed(store, at_rest)` once the log is at rest,
+    under load once a second."""
 
     CHANNELS: Final = frozenset({"kejin_appended", "kejin_tokens"})
 
     def __init__(
-        self, name: str, opened: Callable[[], Store], heard: Callable[[Store, frozenset[str]], None]
+        self,
+        name: str,
+        opened: Callable[[], Store],
+        heard: Callable[[Store, frozenset[str]], None],
+        passed: Callable[[Store, bool], None],
     ) -> None:
         self._opened = opened
         self._heard = heard
+        self._passed = passed
         self._stopping = threading.Event()
         self._bell, self._doorbell = socket.socketpair()
         self._thread = threading.Thread(target=self._run, name=f"kejin-{name}", daemon=True)
@@ -76,7 +81,7 @@ class Listener:
         # Listening comes before the first look, so that nothing can happen unseen between the two.
         store.query_nothing("listen_appended")
         store.connection.execute(_QUERIES["listen_tokens"])
-        self._tell(store, self.CHANNELS)
+        self._heard(store, self.CHANNELS)
         connection = store.connection.pgconn
         with selectors.DefaultSelector() as ready:
             ready.register(connection.socket, selectors.EVENT_READ)
@@ -89,16 +94,13 @@ class Listener:
                 while notification := connection.notifies():
                     names.add(notification.relname.decode())
                 if names:
-                    self._tell(store, frozenset(names))
+                    self._heard(store, frozenset(names))
                 # At rest soon after the last news, and under load all the same once a second.
                 news = bool(names) and time.monotonic() - rested < RECHECK_SECONDS
                 if not news:
-                    self._tell(store, frozenset())
+                    self._passed(store, not names)
                     rested = time.monotonic()
-
-    def _tell(self, store: Store, channels: frozenset[str]) -> None:
-        self._heard(store, channels)
-        self._heard_at = time.monotonic()
+                self._heard_at = time.monotonic()
 
 
 class Bell:

@@ -6,11 +6,11 @@ import asyncio
 import importlib.metadata
 from typing import Any, Final
 
-from api.problems import Problem
 from api.service.access import Access
 from api.service.asking import Projected, projection_status
 from api.service.database import Database
 from api.service.four_eyes import FourEyes
+from api.service.keeping import Keeper
 from api.service.limits import Limits
 from api.service.listening import Listener
 from api.service.live import Feed
@@ -18,7 +18,6 @@ from api.service.logs import LogLines
 from api.service.metrics import Metrics
 from api.service.reading import Lane
 from api.service.writing import WriterThread
-from api.signing import Signing
 from ledger.catalogue import Catalogue
 from ledger.store import Store
 
@@ -67,11 +66,9 @@ class Service:
         )
         # What goes through the whole log in this process takes time and memory: one at a time.
         self.walks = Lane("walks", lambda: database.reader(limits.slow_seconds_max), 1)
-        self._signing: Signing | None = None  # of the keeper's thread
-        self._signed_position = 0
-        # Who hears does nothing that may take long, so that a token is revoked at once, whatever the keeper is doing.
-        self.listener = Listener("listener", database.listener, self._heard)
-        self._keeper = Listener("keeper", database.listener, self._keep)
+        # Who hears does nothing that may take long, so that a token is revoked at once.
+        self.listener = Listener("listener", database.listener, self._heard, self._passed)
+        self._keeper = Keeper(None if database.folder else database.address, database.folder)
         self._lanes = (self.quick, self.slow, self.checks, self.rehearsals, self.walks)
 
     def start(self) -> None:
@@ -110,32 +107,16 @@ class Service:
         with self.database.listener() as store:
             self.access.read(store)
 
-    def _signer(self, store: Store) -> Signing | None:
-        """Whoever signs checkpoints of what is recorded; a key that cannot be used stops nothing else."""
-        try:
-            return Signing(store, self.database.folder)
-        except Problem as problem:
-            self.lines.add("warning", "not_signing", reason=str(problem))
-            return None
-
     def _heard(self, store: Store, channels: frozenset[str]) -> None:
-        """In the listener's thread: something happened, or a second passed."""
-        if "kejin_tokens" in channels or not channels:
+        """In the listener's thread: something happened."""
+        if "kejin_tokens" in channels:
             self.access.read(store)
         head = store.head().position
         self.metrics.position.set(head)
         self._loop.call_soon_threadsafe(self.feed.appended, head)
 
-    def _keep(self, store: Store, channels: frozenset[str]) -> None:
-        """In the keeper's thread, at rest or once a second: sign the log, bring the projections near it."""
-        if channels == Listener.CHANNELS:  # a new connection
-            self._signing = self._signer(store)
-        if channels:
-            return
-        head = store.head().position
-        if head != self._signed_position and self._signing is not None:
-            self._signing.committed(at_rest=True)
-            self._signed_position = head
-        self.projected.ensure(store, head)
+    def _passed(self, store: Store, _: bool) -> None:
+        """In the listener's thread: nothing happened for a while, or a second passed."""
+        self._heard(store, Listener.CHANNELS)
         for status in projection_status(store):
             self.metrics.lag.labels(status["name"]).set(status["lag"])

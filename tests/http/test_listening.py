@@ -22,7 +22,7 @@ def test_a_listener_survives_whatever_goes_wrong(database: str) -> None:
         heard.put(channels)
 
     with Store.open(database) as store:
-        listener = Listener("test", lambda: Store.open(database), tell)
+        listener = Listener("test", lambda: Store.open(database), tell, lambda store, at_rest: None)
         listener.start()
         try:
             assert heard.get(timeout=60) == Listener.CHANNELS
