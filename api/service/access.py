@@ -11,10 +11,10 @@ from typing import Final
 
 from api.roles import EVERYTHING, Scope
 from api.service.problems import HttpProblem
-from api.tokens import Token, all_tokens, hash_of
+from api.tokens import PREFIX, Token, all_tokens, hash_of
 from ledger.store import Store
 
-#: A token that is not known may be new: look again, but not more often than this.
+#: A token that is not known may be new: the tokens are looked at again, but not more often than this.
 _LOOK_AGAIN_SECONDS: Final = 0.25
 
 
@@ -65,9 +65,14 @@ class Access:
             self._looked_at = time.monotonic()
 
     @property
-    def may_be_stale(self) -> bool:
-        """Whether it is worth to look again for a token that is not known."""
-        return time.monotonic() - self._looked_at > _LOOK_AGAIN_SECONDS
+    def looks_again_in_seconds(self) -> float:
+        """How long from now the tokens may be looked at again for one that is not known."""
+        return max(0.0, self._looked_at + _LOOK_AGAIN_SECONDS - time.monotonic())
+
+    def may_be_new(self, authorization: bytes | None) -> bool:
+        """Whether this may be a token that was made a moment ago: it has the form of one, and is not known."""
+        secret = _secret(authorization)
+        return secret.startswith(PREFIX) and hash_of(secret) not in self._by_hash
 
     def sender(self, authorization: bytes | None) -> Sender | None:
         """Who sends a request with this Authorization header; None for an unknown or unusable token.
@@ -76,10 +81,10 @@ class Access:
         """
         if not self.exist:
             return _ANYBODY
-        scheme, _, secret = (authorization or b"").partition(b" ")
-        if scheme.lower() != b"bearer" or not secret:
+        secret = _secret(authorization)
+        if not secret:
             return None
-        token = self._by_hash.get(hash_of(secret.strip().decode("latin-1")))
+        token = self._by_hash.get(hash_of(secret))
         if token is None or not token.valid_at(datetime.now(UTC)):
             return None
         return Sender(token.principal, token.id, token.scope)
@@ -90,6 +95,12 @@ class Access:
             return not self.exist
         token = self._by_id.get(sender.token)
         return token is not None and token.valid_at(datetime.now(UTC))
+
+
+def _secret(authorization: bytes | None) -> str:
+    """The token of an Authorization header; empty where it has none."""
+    scheme, _, secret = (authorization or b"").partition(b" ")
+    return secret.strip().decode("latin-1") if scheme.lower() == b"bearer" else ""
 
 
 def unauthorized(*, is_told: bool) -> HttpProblem:

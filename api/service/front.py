@@ -119,7 +119,7 @@ async def _admitted(
     authorization = headers.get(b"authorization")
     sender = service.access.sender(authorization)
     if sender is None and operation.may is not None:
-        if authorization is not None and service.access.may_be_stale:
+        if service.access.may_be_new(authorization):
             await service.look_at_tokens()
             sender = service.access.sender(authorization)
         if sender is None:

@@ -158,7 +158,7 @@ class Lane:
             _log.warning(
                 "the database did not answer: %s", str(error).splitlines()[0] if str(error) else error
             )
-            return None, _unavailable()
+            return None, unavailable()
         except BaseException as error:
             if store is not None:
                 store.close()
@@ -190,7 +190,8 @@ def _too_slow() -> HttpProblem:
     )
 
 
-def _unavailable() -> HttpProblem:
+def unavailable() -> HttpProblem:
+    """The problem of a database that does not answer."""
     return HttpProblem(
         "database_unavailable",
         "the database does not answer now; try again",

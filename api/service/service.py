@@ -6,6 +6,8 @@ import asyncio
 import importlib.metadata
 from typing import Any, Final
 
+import psycopg
+
 from api.service.access import Access
 from api.service.asking import Projected, projection_status
 from api.service.database import Database
@@ -16,9 +18,11 @@ from api.service.listening import Listener
 from api.service.live import Feed
 from api.service.logs import LogLines
 from api.service.metrics import Metrics
-from api.service.reading import Lane
+from api.service.reading import Lane, unavailable
 from api.service.writing import WriterThread
 from ledger.catalogue import Catalogue
+from ledger.connection import StoreError
+from ledger.server import ServerError
 from ledger.store import Store
 
 _QUICK_THREADS: Final = 2
@@ -46,6 +50,7 @@ class Service:
         self.bodies: set[asyncio.Timeout] = set()  # of the requests whose body is not here yet
         self.batches = asyncio.Semaphore(limits.batches_max)
         self.described: dict[str, Any] = {}  # the OpenAPI document
+        self._look: asyncio.Task[None] | None = None  # at the tokens, that is to begin
         self.draining = False
         self.in_flight = 0
         self.four_eyes = FourEyes(lambda: self.access.exist)
@@ -100,8 +105,19 @@ class Service:
             limit.reschedule(soon)
 
     async def look_at_tokens(self) -> None:
-        """Read the tokens again, for one that is not known."""
-        await asyncio.to_thread(self._read_tokens)
+        """Read the tokens again, for one that is not known: by a look that begins from now on, which all share who wait
+        for it. Raises HttpProblem."""
+        if self._look is None:
+            self._look = asyncio.create_task(self._look_soon())
+        await asyncio.shield(self._look)
+
+    async def _look_soon(self) -> None:
+        await asyncio.sleep(self.access.looks_again_in_seconds)
+        self._look = None  # whoever comes from now on needs another one
+        try:
+            await asyncio.to_thread(self._read_tokens)
+        except (psycopg.Error, StoreError, ServerError):
+            raise unavailable() from None
 
     def _read_tokens(self) -> None:
         with self.database.listener() as store:

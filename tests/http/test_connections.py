@@ -148,3 +148,13 @@ def test_head_of_a_stream_ends(example: Service) -> None:
 def test_every_number_of_this_machine_is_its_name(example: Service, host: str) -> None:
     """Without tokens any loopback address may be asked by."""
     assert example.get("/v1/caps", {"Host": host}).status == 200
+
+
+def test_an_answer_comes_in_one_piece(service: Service) -> None:
+    """Head and body are sent together, so that a client wakes up once: also of several answers, one after the other."""
+    with socket.create_connection((service.host, service.port)) as connection:
+        for _ in range(20):
+            connection.sendall(b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            head, _, body = connection.recv(65_536).partition(b"\r\n\r\n")
+            assert b"200" in head
+            assert json.loads(body)
