@@ -15,7 +15,9 @@ from api.service.application import discover
 from api.service.examples import LINES
 from api.service.limits import Limits
 from api.service.operations import Operation
+from api.tokens import create
 from ledger.catalogue import catalogue
+from ledger.store import Store
 from tests.cli.program import OPENING, Line, Program, claim, ndjson, pay, publicise, repay
 from tests.faults.test_kills import until
 from tests.http.service import Service, serving
@@ -194,6 +196,16 @@ def test_a_token_that_is_revoked_or_expired_or_wrong_is_refused(database: str, t
     listed = kejin.ask("token", "list")
     assert [t["principal"] for t in listed] == ["auditor", "later"]
     assert all(t["revoked_at"] for t in listed)
+
+
+def test_a_token_counts_from_the_moment_that_it_was_made(database: str, tmp_path: Path) -> None:
+    """Whoever is told a token may use it at once, however short ago the server looked at the tokens."""
+    kejin = Program(database)
+    token(kejin, "first", "auditor")
+    with serving(kejin, tmp_path / "log") as service, Store.open(database, as_owner=True) as owner:
+        for number in range(40):
+            _, secret = create(owner, f"auditor-{number}", ["auditor"], [], None)
+            assert service.client(secret).get("/v1/caps").status == 200
 
 
 def test_what_a_token_began_ends_with_it(database: str, tmp_path: Path) -> None:
