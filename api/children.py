@@ -1,4 +1,4 @@
-"""Processes of our own beside this one: each begins with plain values, and ends with its parent."""
+"""Processes of our own beside this one: each begins with plain values, and is told to end with its parent."""
 
 from __future__ import annotations
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from typing import Final
 
 from api.roles import READ
@@ -90,6 +91,9 @@ async def _ready(request: Request) -> Reply:
 
 async def _metrics(request: Request) -> Reply:
     service = request.service
+    with contextlib.suppress(HttpProblem):  # without the database the other figures are told all the more
+        for status in await service.quick.ask(asking.projection_status):
+            service.metrics.lag.labels(status["name"]).set(status["lag"])
     service.metrics.in_flight.set(service.in_flight)
     service.metrics.waiting.set(service.writer.waiting)
     service.metrics.streams.set(service.feed.streams)

@@ -19,6 +19,8 @@ from api.service.requests import SECURITY, json_bytes
 
 HEAD_BYTES_MAX: Final = 64 * 2**10
 HEAD_SECONDS_MAX: Final = 30.0
+#: So much of an answer is not kept for the sake of one piece.
+_MUCH_BYTES: Final = 16 * 2**10
 #: What asks for another protocol; none of them is for the body.
 _WISHES: Final = (b"upgrade", b"http2-settings")
 
@@ -27,24 +29,29 @@ class _InOnePiece:
     """A transport that sends the head of an answer and its body as one piece: uvicorn writes them one after the other,
     and each piece costs both sides as much as a small answer."""
 
-    __slots__ = ("_loop", "_pieces", "_transport")
+    __slots__ = ("_bytes", "_loop", "_pieces", "_transport")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._pieces: list[bytes] = []
+        self._bytes = 0
 
     def write(self, data: bytes) -> None:
-        """Send with what is written next: when the answer is complete, or else as soon as the event loop is free."""
+        """Send with what is written next: when the answer is complete, or else as soon as the event loop is free. Much
+        goes at once, so that who writes more of it is told to wait."""
         if not self._pieces:
             self._loop.call_soon(self.flush)
         self._pieces.append(data)
+        self._bytes += len(data)
+        if self._bytes >= _MUCH_BYTES:
+            self.flush()
 
     def flush(self) -> None:
-        """Send what was written."""
-        if self._pieces:
-            self._transport.write(b"".join(self._pieces))
-            self._pieces.clear()
+        """Send what was written, if there is anybody left."""
+        pieces, self._pieces, self._bytes = self._pieces, [], 0
+        if pieces and not self._transport.is_closing():
+            self._transport.write(b"".join(pieces))
 
     def close(self) -> None:
         """Send what was written, and close."""
@@ -90,10 +97,17 @@ class Connection(HttpToolsProtocol):
             self._decline(data[wish.args[0] :])
         except httptools.HttpParserError:
             self.refuse(HttpProblem("malformed_request", "this is not HTTP/1.1", "不是 HTTP/1.1 请求"))
+        self._watch_head(len(data) if was_in_head else 0)
+
+    def _watch_head(self, head_bytes: int) -> None:
+        """After a piece, of which so many bytes are of the head at hand if that is not complete."""
+        if self._is_refused:
+            return
+        cycle = self._exchange
+        if self._in_head or cycle is None or cycle.response_complete:
+            self._expect_head()  # also where what came begins none: nothing else has a clock then
         if self._in_head:
-            self._expect_head()
-        if was_in_head and self._in_head:
-            self._head_bytes += len(data)
+            self._head_bytes += head_bytes
             if self._head_bytes > HEAD_BYTES_MAX:
                 en = f"the head of the request is longer than {HEAD_BYTES_MAX} bytes"
                 self.refuse(HttpProblem("head_too_large", en, f"请求头超过 {HEAD_BYTES_MAX} 字节"))

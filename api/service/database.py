@@ -16,13 +16,14 @@ Opening = Callable[[str], Store]
 class Database:
     """Opens connections to one ledger. Safe for many threads.
 
-    With a data folder the embedded server is shared, and started again where it was killed.
+    With a data folder the embedded server is shared, and (`restarts`) started again where it was killed.
     """
 
-    def __init__(self, address: str | None, folder: Path | None) -> None:
+    def __init__(self, address: str | None, folder: Path | None, *, restarts: bool = True) -> None:
         """Of an address, else of a data folder. Raises ServerError."""
         self._address = address
         self.folder = folder
+        self._restarts = restarts
         self._guard = threading.Lock()
         self._server: Server | None = None if folder is None else share(folder)
 
@@ -67,7 +68,7 @@ class Database:
         try:
             return open_store(self.address)
         except StoreError:
-            if self.folder is None:
+            if self.folder is None or not self._restarts:
                 raise
         with self._guard:
             self._server = share(self.folder)  # starts it where it was killed

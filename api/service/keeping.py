@@ -12,6 +12,7 @@ import os
 import subprocess
 import sys
 import threading
+import time
 from pathlib import Path
 from typing import Final
 
@@ -37,7 +38,9 @@ KEEPER_LOCK: Final = 0x6B656A696E05
 _QUERIES: Final = load("api", "queries.sql")
 #: Clients wait for what answers them, nobody for this.
 _NICENESS: Final = 5
+#: So long after it ended another one is started; longer and longer while each ends soon after its start.
 _RESTART_SECONDS: Final = 1.0
+_RESTART_SECONDS_MAX: Final = 60.0
 _ENDING_SECONDS_MAX: Final = 10.0
 _log = logging.getLogger("kejin.keeper")
 
@@ -58,44 +61,58 @@ class Keeper:
         self._thread.start()
 
     def stop(self) -> None:
-        """End: what was recorded is signed first."""
+        """End: what was recorded is signed first, or else a line of the log says so."""
         with self._guard:
             self._stopping.set()
-            child = self._child
-        if child is not None:
-            _end(child)
+            try:
+                if self._child is None or self._child.poll() is not None:
+                    self._child = self._started()  # which signs, and ends
+                code: int | str = _ended(self._child)
+            except OSError as error:  # no process to be had
+                code = str(error)
+        if code:
+            _log.warning(
+                "what was recorded last may not be signed: the process that signs ended with %s", code
+            )
         self._thread.join()
 
     def _run(self) -> None:
+        wait_seconds = _RESTART_SECONDS / 2
         while not self._stopping.is_set():
-            try:
-                child = self._started()
-            except OSError as error:  # no process to be had
-                _log.warning("nobody signs and projects: %s", error)
-            else:
-                if child is not None and (code := child.wait()) and not self._stopping.is_set():
-                    _log.warning(
-                        "the process that signs and projects ended with %s: another one is started", code
-                    )
-            self._stopping.wait(_RESTART_SECONDS)
+            started, code = time.monotonic(), self._lived()
+            if code and not self._stopping.is_set():
+                _log.warning(
+                    "the process that signs and projects ended with %s: another one is started", code
+                )
+            is_lasting = time.monotonic() - started > _RESTART_SECONDS_MAX
+            wait_seconds = _RESTART_SECONDS if is_lasting else min(2 * wait_seconds, _RESTART_SECONDS_MAX)
+            self._stopping.wait(wait_seconds)
 
-    def _started(self) -> subprocess.Popen[bytes] | None:
-        with self._guard:
-            if self._stopping.is_set():
-                return None
-            self._child = children.start(__name__, subprocess.DEVNULL, **self._told)
-            return self._child
+    def _lived(self) -> int | str:
+        """Start the process and wait until it ends: with what."""
+        try:
+            with self._guard:
+                if self._stopping.is_set():
+                    return 0
+                child = self._child = self._started()
+        except OSError as error:  # no process to be had
+            return str(error)
+        return child.wait()
+
+    def _started(self) -> subprocess.Popen[bytes]:
+        return children.start(__name__, subprocess.DEVNULL, **self._told)
 
 
-def _end(child: subprocess.Popen[bytes]) -> None:
+def _ended(child: subprocess.Popen[bytes]) -> int:
+    """End a process; its exit code. One that does not end in time is killed."""
     assert child.stdin is not None
     with contextlib.suppress(BrokenPipeError):  # it ended before
         child.stdin.close()
     try:
-        child.wait(_ENDING_SECONDS_MAX)
+        return child.wait(_ENDING_SECONDS_MAX)
     except subprocess.TimeoutExpired:
         child.kill()
-        child.wait()
+        return child.wait()
 
 
 # --- the process itself ------------------------------------------------------------------------------------------
@@ -105,21 +122,25 @@ def main(address: str | None, folder: str | None) -> None:
     """Keep until the input ends, which it does with the parent."""
     interrupts.ignore()  # also where a whole group of processes is told to end
     write_utf8()
-    with contextlib.suppress(OSError):
-        os.nice(_NICENESS)
     lines = LogLines()
     take_over(lines)
     try:
-        database = Database(address, None if folder is None else Path(folder))
+        # It restarts nothing: what it started would have its priority.
+        database = Database(address, None if folder is None else Path(folder), restarts=False)
     except (StoreError, ServerError) as error:
         _log.warning("%s", error)
         lines.close()
         sys.exit(1)  # its parent starts another one
+    with contextlib.suppress(OSError):
+        os.nice(_NICENESS)
     keeping = _Keeping(database, lines)
     listener = Listener("keeper", database.listener, keeping.heard, keeping.passed)
     listener.start()
     try:
         sys.stdin.buffer.read()
+        late = threading.Timer(_ENDING_SECONDS_MAX, os._exit, (1,))  # a parent that was killed cannot end it
+        late.daemon = True
+        late.start()
         listener.stop()
         keeping.close()
     finally:

@@ -9,7 +9,7 @@ from typing import Any, Final
 import psycopg
 
 from api.service.access import Access
-from api.service.asking import Projected, projection_status
+from api.service.asking import Projected
 from api.service.database import Database
 from api.service.four_eyes import FourEyes
 from api.service.keeping import Keeper
@@ -51,6 +51,7 @@ class Service:
         self.batches = asyncio.Semaphore(limits.batches_max)
         self.described: dict[str, Any] = {}  # the OpenAPI document
         self._look: asyncio.Task[None] | None = None  # at the tokens, that is to begin
+        self._looking = asyncio.Lock()
         self.draining = False
         self.in_flight = 0
         self.four_eyes = FourEyes(lambda: self.access.exist)
@@ -109,15 +110,19 @@ class Service:
         for it. Raises HttpProblem."""
         if self._look is None:
             self._look = asyncio.create_task(self._look_soon())
+            self._look.add_done_callback(
+                lambda look: look.cancelled() or look.exception()
+            )  # who waited may have left
         await asyncio.shield(self._look)
 
     async def _look_soon(self) -> None:
-        await asyncio.sleep(self.access.looks_again_in_seconds)
-        self._look = None  # whoever comes from now on needs another one
-        try:
-            await asyncio.to_thread(self._read_tokens)
-        except (psycopg.Error, StoreError, ServerError):
-            raise unavailable() from None
+        async with self._looking:  # one looks, one waits
+            await asyncio.sleep(self.access.looks_again_in_seconds)
+            self._look = None  # whoever comes from now on needs another one
+            try:
+                await asyncio.to_thread(self._read_tokens)
+            except (psycopg.Error, StoreError, ServerError):
+                raise unavailable() from None
 
     def _read_tokens(self) -> None:
         with self.database.listener() as store:
@@ -134,5 +139,3 @@ class Service:
     def _passed(self, store: Store, _: bool) -> None:
         """In the listener's thread: nothing happened for a while, or a second passed."""
         self._heard(store, Listener.CHANNELS)
-        for status in projection_status(store):
-            self.metrics.lag.labels(status["name"]).set(status["lag"])

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 
 import pytest
+import uvloop
 
+from api.service.connection import _InOnePiece
 from tests.cli.program import OPENING, PATIENCE_SECONDS, repay
 from tests.http.service import Service
 
@@ -158,3 +161,29 @@ def test_an_answer_comes_in_one_piece(service: Service) -> None:
             head, _, body = connection.recv(65_536).partition(b"\r\n\r\n")
             assert b"200" in head
             assert json.loads(body)
+
+
+def test_who_writes_much_is_told_to_wait_and_who_left_gets_nothing() -> None:
+    """An answer in one piece keeps only a little back: what is large is handed on at once; after the connection was
+    lost nothing is written to it any more."""
+
+    async def run() -> None:
+        loop = asyncio.get_running_loop()
+        async with await asyncio.start_server(lambda reader, writer: None, "127.0.0.1", 0) as server:
+            host, port = server.sockets[0].getsockname()
+            transport, _ = await loop.create_connection(asyncio.Protocol, host, port)
+            pieces = _InOnePiece(transport, loop)
+            for _ in range(1_000):
+                pieces.write(b"x" * 10_000)
+            assert transport.get_write_buffer_size() > 1_000_000
+            errors: list[object] = []
+            loop.set_exception_handler(lambda loop, context: errors.append(context))
+            pieces.write(b"the last")
+            transport.abort()
+            for _ in range(3):
+                await asyncio.sleep(0)
+            pieces.write(b"too late")
+            await asyncio.sleep(0)
+            assert not errors
+
+    uvloop.run(run())

@@ -6,8 +6,11 @@ from pathlib import Path
 
 import psutil
 import psycopg
+import pytest
 
+from api.service.database import Database
 from api.service.keeping import KEEPER_LOCK
+from ledger.connection import StoreError
 from tests.cli.program import OPENING, Program, data_folder, repay
 from tests.faults.test_kills import until
 from tests.http.service import Service, serving
@@ -84,3 +87,36 @@ def test_what_was_recorded_last_is_signed_when_the_server_stops(tmp_path: Path) 
                 assert service.stop() == 0
         assert signed(address) == 5
         assert not any(process.is_running() for process in mine)
+
+
+def test_a_server_whose_keeper_is_gone_signs_all_the_same_when_it_stops(tmp_path: Path) -> None:
+    """Killed a moment before the stop, the process that signs is started once more."""
+    with data_folder(tmp_path / "data") as kejin:
+        address = address_of(kejin)
+        with serving(kejin, tmp_path / "log") as service:
+            until(lambda: bool(children(service)))
+            for process in children(service):
+                process.kill()
+            service.record(*OPENING)
+            assert service.stop() == 0
+        assert signed(address) == 5
+
+
+def test_what_keeps_restarts_no_database(tmp_path: Path) -> None:
+    """It runs at a lower priority, and so would PostgreSQL: found dead by it, the server is left to others."""
+    with data_folder(tmp_path / "data") as kejin:
+        with serving(kejin, tmp_path / "log") as service:
+            service.record(*OPENING)
+            until(lambda: [process.nice() for process in children(service)] == [psutil.Process().nice() + 5])
+        database = Database(None, tmp_path / "data", restarts=False)
+        with psycopg.connect(address_of(kejin)) as connection:
+            postmaster = psutil.Process(connection.info.backend_pid).parent()
+        assert postmaster is not None
+        postmaster.kill()
+        postmaster.wait()
+        with pytest.raises(StoreError):
+            database.listener()
+        assert kejin.ask("verify", "all")["ok"]
+        with database.listener() as store:
+            assert store.head().position == 5
+        database.close()
