@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 from typing import Final
 
@@ -18,6 +19,8 @@ from ledger.catalogue import Catalogue
 _LAG_EVENTS_MAX: Final = 1_000_000
 #: Whoever has not heard for so long may serve a token that was revoked.
 _SILENT_SECONDS_MAX: Final = 30.0
+#: So long the figures wait for those that the database has.
+_LAG_SECONDS_MAX: Final = 1.0
 
 
 def operations(known: Catalogue, limits: Limits) -> list[Operation]:
@@ -91,9 +94,11 @@ async def _ready(request: Request) -> Reply:
 
 async def _metrics(request: Request) -> Reply:
     service = request.service
-    with contextlib.suppress(HttpProblem):  # without the database the other figures are told all the more
-        for status in await service.quick.ask(asking.projection_status):
-            service.metrics.lag.labels(status["name"]).set(status["lag"])
+    # Where the database is gone or hangs, the other figures are told all the more.
+    with contextlib.suppress(HttpProblem, TimeoutError):
+        async with asyncio.timeout(_LAG_SECONDS_MAX):
+            for status in await service.quick.ask(asking.projection_status):
+                service.metrics.lag.labels(status["name"]).set(status["lag"])
     service.metrics.in_flight.set(service.in_flight)
     service.metrics.waiting.set(service.writer.waiting)
     service.metrics.streams.set(service.feed.streams)

@@ -76,8 +76,8 @@ class Connection(HttpToolsProtocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Wait for the first request, but not for ever."""
         super().connection_made(transport)
-        self._pieces = _InOnePiece(transport, self.loop)
-        self.transport = cast(asyncio.Transport, self._pieces)
+        self._answers = _InOnePiece(transport, self.loop)
+        self.transport = cast(asyncio.Transport, self._answers)
         self._expect_head()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -126,7 +126,7 @@ class Connection(HttpToolsProtocol):
 
     def on_response_complete(self) -> None:
         """Go on with the next request, or leave with a client that sends none."""
-        self._pieces.flush()
+        self._answers.flush()
         others_wait = bool(self.pipeline)
         super().on_response_complete()
         if self._has_sent_all and not others_wait:

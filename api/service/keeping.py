@@ -157,10 +157,8 @@ class _Keeping:
         self._projected = Projected(Limits().behind_seconds_max)
         self._signing: Signing | None = None
         self._leads = False
-        self._signed = (
-            0,
-            True,
-        )  # up to which position, and whether what the next signer goes on from was kept
+        # Up to which position, and whether what the next signer goes on from was kept.
+        self._signed = (0, True)
 
     def heard(self, store: Store, channels: frozenset[str]) -> None:
         """A new connection has no lock; what was signed over another one is looked at again."""

@@ -110,9 +110,8 @@ class Service:
         for it. Raises HttpProblem."""
         if self._look is None:
             self._look = asyncio.create_task(self._look_soon())
-            self._look.add_done_callback(
-                lambda look: look.cancelled() or look.exception()
-            )  # who waited may have left
+            # Whoever waited may have left: a look that failed is nobody's surprise.
+            self._look.add_done_callback(lambda look: look.cancelled() or look.exception())
         await asyncio.shield(self._look)
 
     async def _look_soon(self) -> None:

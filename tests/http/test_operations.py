@@ -6,6 +6,7 @@ import json
 import socket
 from pathlib import Path
 
+import psutil
 import psycopg
 import pytest
 
@@ -180,3 +181,20 @@ def test_what_the_service_records_is_signed(tmp_path: Path) -> None:
 
         until(signed)
     assert kejin.ask("verify", "all")["ok"]
+
+
+def test_the_figures_are_told_while_the_database_hangs(tmp_path: Path) -> None:
+    """Whoever looks why nothing moves gets /metrics from a server whose PostgreSQL answers nothing."""
+    with data_folder(tmp_path / "data") as kejin, serving(kejin, tmp_path / "log") as service:
+        service.record(*OPENING)
+        with psycopg.connect(kejin.ask("database")["address"]) as connection:
+            postmaster = psutil.Process(connection.info.backend_pid).parent()
+        assert postmaster is not None
+        hanging = [postmaster, *postmaster.children()]
+        for process in hanging:
+            process.suspend()
+        try:
+            assert "kejin_turn_seconds_count" in service.get("/metrics").body.decode()
+        finally:
+            for process in hanging:
+                process.resume()
