@@ -7,10 +7,9 @@ from __future__ import annotations
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from sys import intern
 from typing import Final
 
-from ledger.dates import Day
+from ledger.dates import Day, shared
 
 #: Of a run of days, in fen: the sum, and the least and the most that the last of them (or none) add up to.
 _Run = tuple[int, int, int]
@@ -49,7 +48,7 @@ class DaySums:
             amount_fen += self.amounts_fen[at]
             self.amounts_fen[at] = amount_fen
         else:
-            days.insert(at, intern(day))  # many accounts have the same days
+            days.insert(at, shared(day))  # many accounts have the same days
             self.amounts_fen.insert(at, amount_fen)
             if self._months is not None and day[:7] not in self._months:
                 self._months = None  # a new month stands in order only when all are listed again
@@ -138,7 +137,7 @@ def day_sums_of(kept: _Kept) -> DaySums:
     """What `kept` told."""
     sums = DaySums()
     days, sums.amounts_fen, sums.total_fen, sums._falls_until, sums._rises_until = kept
-    sums.days = [intern(days[at : at + _DAY_LENGTH]) for at in range(0, len(days), _DAY_LENGTH)]
+    sums.days = [shared(days[at : at + _DAY_LENGTH]) for at in range(0, len(days), _DAY_LENGTH)]
     return sums
 
 

@@ -24,7 +24,7 @@ from ledger.rulebook.forms import Form, UnusableRulebook
 from ledger.state import MemoryKinds, State, owner_of
 from ledger.subjects.claims import Claim
 from ledger.subjects.registrations import Party
-from ledger.subjects.rounds import Adoptions, Round, rulebook_of, rulebook_tags
+from ledger.subjects.rounds import Round, rulebook_of
 
 #: Every claim names itself and the round that pays it.
 CLAIM_FIELDS = (
@@ -143,12 +143,15 @@ def _needs(instrument: Instrument, fields: Mapping[str, Any], state: State) -> I
     round_ = state.peek(Round, tags[2])
     if round_ is None or not round_.opened:
         return tags
-    rulebooks = rulebook_tags(round_)
-    tags += rulebooks
-    if all(state.peek(Adoptions, tag) is not None for tag in rulebooks):
-        clause = rulebook_of(round_, state).clause_for(instrument.key)
-        counted = [cap.kinds[0] for cap in clause.caps] if clause else ()
-        tags += [f"{kind}:{keys[kind]}" for kind in counted if kind in keys]
+    tags += round_.rulebook_tags
+    for tag in round_.rulebook_tags:
+        if tag not in state:
+            return tags
+    clause = rulebook_of(round_, state).clause_for(instrument.key)
+    for cap in clause.caps if clause else ():
+        kind = cap.kinds[0]
+        if kind in keys and kind != "loan":  # which is among them already
+            tags.append(f"{kind}:{keys[kind]}")
     return tags
 
 
@@ -201,10 +204,7 @@ def _excluded(command: Command, state: State, clause: Clause, payee: str) -> Ref
 
 def _frame(instrument: Instrument, round_: Round, clause: Clause) -> dict[str, Any]:
     """Which rules decided: kept by grants and refusals alike."""
-    rulebook = {"measure": round_.measure[0], "measure_sha256": round_.measure[1]}
-    if round_.call:
-        rulebook |= {"call": round_.call[0], "call_sha256": round_.call[1]}
-    return {"instrument": instrument.key, "reading": clause.reading, "rulebook": rulebook}
+    return {"instrument": instrument.key, "reading": clause.reading, "rulebook": round_.frozen}
 
 
 def _party_of_product(tag: str) -> str:

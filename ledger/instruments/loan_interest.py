@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from sys import intern
 from typing import Any
 
 from ledger.commands import AMOUNT, DAY, ID, SLIPS, Command, CommandSpec, Field, not_after
-from ledger.dates import Day, days_between
+from ledger.dates import Day, days_between, shared
 from ledger.events import Event
 from ledger.grants import CLAIM_FIELDS, Case, Instrument
 from ledger.refusals import Refusal
@@ -23,21 +22,26 @@ _GRANTED = "LoanInterestGranted"
 class SubsidisedPeriods(Memory):
     """Which days of a loan standing grants cover (tag `loan:<id>`): claim to (from, to), both in."""
 
-    __slots__ = ("by_claim",)
+    __slots__ = ("by_claim", "last_day")
 
     def __init__(self) -> None:
         self.by_claim: dict[str, tuple[Day, Day]] = {}
+        self.last_day: Day = ""  # no day after this one is covered
 
     def apply(self, event: Event, tag: str) -> None:
         """A grant takes its days; a void frees them, a recovery does not."""
         if event.type == _GRANTED:
             data = event.data
-            self.by_claim[data["claim"]] = (intern(data["period_from"]), intern(data["period_to"]))
+            last = shared(data["period_to"])
+            self.by_claim[data["claim"]] = (shared(data["period_from"]), last)
+            self.last_day = max(self.last_day, last)
         elif event.type == "GrantVoided":
             self.by_claim.pop(event.data["claim"], None)
 
     def sharing(self, first: Day, last: Day) -> str | None:
         """The first claim that shares a day with first..last, or None."""
+        if first > self.last_day:  # as nearly every claim: months come one after the other
+            return None
         return next((c for c, (a, b) in self.by_claim.items() if a <= last and first <= b), None)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from sys import intern
 from typing import Any, Final
 
 from ledger import accounts
@@ -95,7 +96,8 @@ class Loan(Memory):
             self.paid_off[event.position] = amount_fen
 
     def _draw(self, data: Mapping[str, Any], on: Day) -> None:
-        self.id, self.firm, self.bank = data["loan"], data["firm"], data["bank"]
+        self.id = data["loan"]
+        self.firm, self.bank = intern(data["firm"]), intern(data["bank"])  # parties have many loans
         self.security, self.product = data["security"], data.get("product")
         self.guarantor = data.get("guarantor")
         self.drawn_on, self.effective_on = data["drawn_on"], on

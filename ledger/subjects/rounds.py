@@ -18,7 +18,7 @@ from ledger.state import Memory, State
 class Round(Memory):
     """A round's own life (tag `budget:<round>`): year, effective date, the rulebooks frozen into it."""
 
-    __slots__ = ("call", "closed", "effective_on", "id", "measure", "year")
+    __slots__ = ("call", "closed", "effective_on", "frozen", "id", "measure", "rulebook_tags", "year")
 
     def __init__(self) -> None:
         self.id: str | None = None
@@ -27,6 +27,8 @@ class Round(Memory):
         self.measure: tuple[str, str] = ("", "")  # id, sha256
         self.call: tuple[str, str] | None = None
         self.closed = False
+        self.frozen: dict[str, str] = {}  # the same, as every decision of the round keeps it
+        self.rulebook_tags: tuple[str, ...] = ()
 
     def apply(self, event: Event, tag: str) -> None:
         """RoundOpened, RoundClosed."""
@@ -36,7 +38,12 @@ class Round(Memory):
         data = event.data
         self.id, self.year, self.effective_on = data["round"], data["year"], event.effective_on
         self.measure = (data["rulebook"], data["rulebook_sha256"])
-        self.call = (data["call"], data["call_sha256"]) if "call" in data else None
+        self.frozen = {"measure": self.measure[0], "measure_sha256": self.measure[1]}
+        self.rulebook_tags = (f"rulebook:{self.measure[0]}",)
+        if "call" in data:
+            self.call = call, sha256 = data["call"], data["call_sha256"]
+            self.frozen.update(call=call, call_sha256=sha256)
+            self.rulebook_tags += (f"rulebook:{call}",)
 
     @property
     def opened(self) -> bool:
@@ -59,11 +66,6 @@ class Adoptions(Memory):
 
 
 MEMORIES = {"budget": (Round,), "rulebook": (Adoptions,)}
-
-
-def rulebook_tags(round_: Round) -> tuple[str, ...]:
-    """The tags of the rulebooks that a round froze."""
-    return (f"rulebook:{round_.measure[0]}", *((f"rulebook:{round_.call[0]}",) if round_.call else ()))
 
 
 #: Rounds use a few rulebooks, a server that is asked what-ifs any number: once there are so many, it begins anew.
