@@ -360,6 +360,20 @@ def life(store: Store, as_of: AsOf, round_id: str) -> list[dict[str, Any]]:
     return documents.effective(document["life"], as_of.last_day)
 
 
+@begins_again
+def opened(store: Store, as_of: AsOf) -> list[dict[str, Any]]:
+    """The rounds that were opened by then, on both clocks, in order of year and id: dicts with round, year, rulebook,
+    call (if it has one) and budget_fen (as it was opened with). Raises NotProjected."""
+    shelf = reaching(store, PROJECTION.name, as_of.known_position)
+    found: list[dict[str, Any]] = []
+    for round_id, document in documents.all_newest(shelf, as_of.known_position).items():
+        for fact in documents.effective(document["life"], as_of.last_day):
+            if fact["event"] == "RoundOpened":
+                told: list[str] = [n for n in ("year", "rulebook", "call", "budget_fen") if n in fact]
+                found.append({"round": round_id, **{name: fact[name] for name in told}})
+    return sorted(found, key=lambda row: (row["year"], row["round"]))
+
+
 def payees(store: Store, as_of: AsOf, round_id: str) -> dict[str, int]:
     """Per instrument how many distinct payees hold a grant of a round that was not voided, on both clocks. Exact, and
     so folded from the log when asked: about 4 s per million grants of the round."""

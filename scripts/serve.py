@@ -21,8 +21,8 @@ def main() -> None:
         sys.exit(2)
     print(
         say(
-            "Try http://127.0.0.1:8800/v1/caps · Ctrl-C stops it",
-            "试试 http://127.0.0.1:8800/v1/caps · Ctrl-C 停止",
+            "Open http://127.0.0.1:8800 in a browser, or ask http://127.0.0.1:8800/v1/caps · Ctrl-C stops it",
+            "用浏览器打开 http://127.0.0.1:8800，或访问 http://127.0.0.1:8800/v1/caps · Ctrl-C 停止",
         )
     )
     sys.stdout.flush()

@@ -34,6 +34,18 @@ ratio = "unknown"
 A23 = "decided_by_people"
 """
 
+FORM = """
+from api.service.application import discover_pages
+from api.service.forms import inputs
+from api.service.limits import Limits
+from ledger.catalogue import catalogue
+
+known = catalogue()
+paths = [page.path for page in discover_pages(known, Limits())]
+fields = [one.name for one in inputs(known.specs["claim-patent-award"], "en")]
+print("/commands/claim-patent-award" in paths and "decided_fen" in fields)
+"""
+
 LINES = [
     {
         "command": "open-round",
@@ -57,7 +69,8 @@ LINES = [
 
 
 def test_one_file_and_a_clause_make_an_instrument(tmp_path: Path) -> None:
-    """The command line knows the new command, its help, its claim, its report, without any other change."""
+    """The command line knows the new command, its help, its claim, its report, and the browser its form, without any
+    other change."""
     for package in ("ledger", "projections", "api"):
         shutil.copytree(ROOT / package, tmp_path / package, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "ledger/instruments/patent_award.py").write_text(INSTRUMENT, encoding="utf-8")
@@ -81,3 +94,5 @@ def test_one_file_and_a_clause_make_an_instrument(tmp_path: Path) -> None:
         report = json.loads(kejin("report", "round", "R", "--json", "--data", data))
         assert report["instruments"][0]["instrument"] == "patent_award"
         assert "claim-patent-award" in kejin("commands")
+    form = [sys.executable, "-c", FORM]
+    assert subprocess.run(form, cwd=tmp_path, capture_output=True, text=True, check=True).stdout == "True\n"

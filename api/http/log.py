@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from hashlib import sha256
 from typing import Any, Final
 
-from api.service import schemas
+from api.service import asking, schemas
 from api.service.limits import Limits
 from api.service.operations import Operation, Try
 from api.service.parameters import position
@@ -32,7 +32,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
             "The root of the log as known, and the newest checkpoint: a C2SP signed note, null before the first.",
             "日志根哈希与最新签名检查点。",
             schemas.CHECKPOINT,
-            lambda store, as_of, given: _checkpoint(store, as_of),
+            lambda store, as_of, given: asking.checkpoint(store, as_of),
             tries=(Try(200),),
             besides=_note_of,
         ),
@@ -64,13 +64,6 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
 def _note_of(found: Mapping[str, Any]) -> str:
     """What the answer holds besides what follows from its position: a checkpoint may come at any time."""
     return sha256((found["note"] or "").encode()).hexdigest()[:12]
-
-
-def _checkpoint(store: Store, as_of: AsOf) -> dict[str, Any]:
-    size = as_of.known_position
-    rows = store.query("newest_checkpoint")
-    signed_size, note = rows[0] if rows else (None, None)
-    return {"size": size, "root": root_at(store, size).hex(), "signed_size": signed_size, "note": note}
 
 
 def _inclusion(store: Store, as_of: AsOf, number: int) -> dict[str, Any]:

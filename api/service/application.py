@@ -6,13 +6,14 @@ import contextlib
 import importlib
 import pkgutil
 from collections.abc import AsyncIterator, Sequence
+from types import ModuleType
 from typing import Any, Final
 
 from fastapi import FastAPI
 from starlette.routing import BaseRoute, Match, Route
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from api import http
+from api import http, pages
 from api.service import front
 from api.service.document import openapi
 from api.service.limits import Limits
@@ -26,9 +27,18 @@ _COMMANDS: Final = "/v1/commands/"
 
 def discover(known: Catalogue, limits: Limits) -> list[Operation]:
     """Every operation of the modules of api/http/, in order of the files."""
+    return _found_in(http, known, limits)
+
+
+def discover_pages(known: Catalogue, limits: Limits) -> list[Operation]:
+    """Every operation of the modules of api/pages/, likewise."""
+    return _found_in(pages, known, limits)
+
+
+def _found_in(package: ModuleType, known: Catalogue, limits: Limits) -> list[Operation]:
     found: list[Operation] = []
-    for module in sorted(pkgutil.iter_modules(http.__path__), key=lambda module: module.name):
-        found += importlib.import_module(f"{http.__name__}.{module.name}").operations(known, limits)
+    for module in sorted(pkgutil.iter_modules(package.__path__), key=lambda module: module.name):
+        found += importlib.import_module(f"{package.__name__}.{module.name}").operations(known, limits)
     # What is named comes before what may be anything: /v1/events/stream is not the event called stream.
     return sorted(found, key=lambda operation: operation.path.count("{"))
 
@@ -68,6 +78,9 @@ def application(service: Service) -> ASGIApp:
     app.openapi = lambda: described  # type: ignore[method-assign]
     app.state.openapi = described
     service.described = described
+    operations += discover_pages(
+        service.catalogue, service.limits
+    )  # which are for people: not in that document
     for operation in operations:
         app.router.routes.append(
             Route(
@@ -132,8 +145,9 @@ class _Switch:
 
 
 def _beginning(path: str) -> str:
-    """The first two names of an address, which hold no parameter."""
-    return "/".join(path.split("/", 3)[:3])
+    """The first names of an address, as many as hold no parameter: two below /v1, else one."""
+    names = path.split("/", 3)
+    return "/".join(names[:3] if names[1] == "v1" else names[:2])
 
 
 def _not_allowed(scope: Scope, allowed: set[str]) -> HttpProblem:

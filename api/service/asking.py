@@ -18,8 +18,9 @@ from ledger.dates import Day
 from ledger.events import StoredEvent
 from ledger.explain import NothingToExplain
 from ledger.rulebook.settings import UnusableSetting, parameters, read_rulebook
+from ledger.signer import root_at
 from ledger.store import NotKnown, Store
-from projections import differences, runner, sampling, what_if
+from projections import differences, parties, rounds, runner, sampling, what_if
 from projections.adopted import adopted
 from projections.balances import UnknownAccount, balances_fen, statement, trial_balance
 from projections.caps import caps
@@ -251,6 +252,22 @@ def _unknown_round(round_id: str) -> HttpProblem:
     )
 
 
+#: The rounds that were opened, and what happened to one itself.
+opened_rounds = rounds.opened
+round_life = rounds.life
+#: Parties whose code or name holds a text; the names of some.
+found_parties = parties.find
+party_names = parties.names
+
+
+def party(store: Store, as_of: AsOf, uscc: str) -> parties.Party:
+    """Whoever is registered under a code, in whatever role. Raises HttpProblem `unknown_party`."""
+    known = parties.party(store, as_of, uscc)
+    if known is None:
+        raise _nobody(uscc)
+    return known
+
+
 def party_document(store: Store, as_of: AsOf, uscc: str, kind: str) -> Mapping[str, Any]:
     """The report of a party in its role. Raises HttpProblem `unknown_party`."""
     try:
@@ -282,6 +299,7 @@ def _nobody(uscc: str) -> HttpProblem:
 
 
 #: Reports over the whole ledger: lists, of which one is read page by page, and one document.
+NEAR_CAPS = near_caps
 WHOLE_REPORTS = {"near-caps": near_caps, "duplicates": duplicates}
 DUTIES = duties_page
 PORTFOLIO = portfolio_report
@@ -348,6 +366,14 @@ def sample(store: Store, as_of: AsOf, walk: Walk, given: Mapping[str, Any], seed
         return sampling.document(store, until, method, size, seed, given["round"], on, walk.look)
     except UnknownRound as unknown:
         raise _unknown_round(str(unknown)) from None
+
+
+def checkpoint(store: Store, as_of: AsOf) -> dict[str, Any]:
+    """The root of the log as known, and the newest checkpoint: a signed note, None before the first."""
+    size = as_of.known_position
+    rows = store.query("newest_checkpoint")
+    signed_size, note = rows[0] if rows else (None, None)
+    return {"size": size, "root": root_at(store, size).hex(), "signed_size": signed_size, "note": note}
 
 
 def rule_rows(store: Store, as_of: AsOf) -> list[dict[str, Any]]:

@@ -17,11 +17,12 @@ from typing import Final
 from starlette.types import Message, Receive, Scope, Send
 
 from api.roles import NOTHING
+from api.service import pages
 from api.service.access import Sender, unauthorized
 from api.service.operations import Operation
 from api.service.parameters import read_parameters
 from api.service.problems import HttpProblem
-from api.service.requests import SECURITY, ClientLeft, Reply, Request, language_of, problem_reply
+from api.service.requests import SECURITY, ClientLeft, Headers, Reply, Request, language_of, problem_reply
 from api.service.service import Service
 from api.tokens import PREFIX
 
@@ -35,10 +36,11 @@ _LOOPBACK_NAMES: Final = frozenset({"localhost", "127.0.0.1", "[::1]", "::1"})
 class Exchange:
     """One request and its answer: the headers that every answer has, and what is noted in the end."""
 
-    __slots__ = ("_send", "request_id", "started", "status")
+    __slots__ = ("_security", "_send", "request_id", "started", "status")
 
-    def __init__(self, send: Send) -> None:
+    def __init__(self, send: Send, security: Headers = SECURITY) -> None:
         self._send = send
+        self._security = security
         self.request_id = f"{getrandbits(64):016x}"  # a name, no secret
         self.started = time.perf_counter()
         self.status = 0
@@ -48,7 +50,7 @@ class Exchange:
         if message["type"] == "http.response.start":
             self.status = message["status"]
             headers = message["headers"]
-            headers += SECURITY
+            headers += self._security
             headers.append((b"x-request-id", self.request_id.encode()))
             if not any(name == b"cache-control" for name, _ in headers):
                 headers.append(_NO_STORE)
@@ -64,23 +66,30 @@ async def handle(
     send: Send,
 ) -> None:
     """Answer one request to an operation."""
-    exchange = Exchange(send)
+    is_page = operation.is_page
+    exchange = Exchange(send, pages.SECURITY if is_page else SECURITY)
     language, request, problem = "en", None, None
     service.in_flight += 1
     try:
         headers = _first_of_each(scope)
-        language = language_of(headers.get(b"accept-language"))
+        language = pages.page_language(headers) if is_page else language_of(headers.get(b"accept-language"))
         sender = await _admitted(service, operation, scope, headers)
         request = Request(service, scope, receive, exchange.send, sender, language, exchange.request_id)
         _check_body(operation, headers)
         request.parameters = read_parameters(
-            operation.parameters, path, scope["query_string"], request.header_once, service.limits
+            operation.parameters,
+            path,
+            pages.without_empty(scope["query_string"]) if is_page else scope["query_string"],
+            request.header_once,
+            service.limits,
         )
         reply = await operation.handle(request)
     except ClientLeft:
         reply = None
     except HttpProblem as error:
-        problem, reply = error.code, problem_reply(error, language, service.limits.retry_seconds)
+        problem, again = error.code, service.limits.retry_seconds
+        shown = pages.problem_page(error, language, again, scope) if is_page else None
+        reply = shown or problem_reply(error, language, again)
     except Exception as error:
         problem, reply = "failed", _failed(service, exchange, error)
     finally:
@@ -116,7 +125,7 @@ async def _admitted(
     if service.in_flight > service.limits.requests_max:
         raise HttpProblem("busy", "too many requests are waiting; try again", "等待的请求过多；请稍后再试")
     _check_origin(service, scope, headers)
-    authorization = headers.get(b"authorization")
+    authorization = pages.authorization_of(headers) if operation.is_page else headers.get(b"authorization")
     sender = service.access.sender(authorization)
     if sender is None and operation.may is not None:
         if service.access.may_be_new(authorization):

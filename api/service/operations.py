@@ -84,3 +84,6 @@ class Operation:
     body: Body | None = None
     codes: Sequence[str] = ()
     tries: Sequence[Try] = ()
+    is_page: bool = (
+        False  # for a browser: answers HTML, also for what goes wrong; takes the token of a cookie
+    )

@@ -1,0 +1,121 @@
+"""/commands and /commands/{name}: what can be recorded, and a form for each command of the registry."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any, Final
+
+from api.http.commands import rehearse
+from api.roles import READ, permission_of
+from api.service.forms import fields_of, inputs
+from api.service.four_eyes import CODE as FOUR_EYES
+from api.service.four_eyes import problem as four_eyes_problem
+from api.service.limits import Limits
+from api.service.operations import Operation
+from api.service.pages import form_fields, operation, redirect, show, view_of
+from api.service.requests import Reply, Request
+from ledger import commands
+from ledger.catalogue import Catalogue
+from ledger.commands import CommandSpec, InvalidCommand
+from ledger.dates import today_in_shanghai
+from ledger.outcomes import Outcome
+
+_DRY_RUN: Final = "dry_run"
+
+
+def operations(known: Catalogue, limits: Limits) -> list[Operation]:
+    """The list, and two operations per command: the form, and what it sends."""
+    found = [
+        operation(
+            "page-commands",
+            "GET",
+            "/commands",
+            "What can be recorded.",
+            "可登记的事项。",
+            READ,
+            lambda r: _list(r, known),
+        )
+    ]
+    for spec in known.specs.values():
+        found += _of_command(spec, known)
+    return found
+
+
+async def _list(request: Request, known: Catalogue) -> Reply:
+    allowed = [
+        spec
+        for spec in known.specs.values()
+        if request.sender.scope.allows(permission_of(spec.name), spec.name)
+    ]
+    return show(request, "commands.html", view_of(request), specs=allowed)
+
+
+def _of_command(spec: CommandSpec, known: Catalogue) -> list[Operation]:
+    async def empty(request: Request) -> Reply:
+        key = "" if spec.makes else f"page:{secrets.token_hex(8)}"
+        return _form(request, spec, {"key": key})
+
+    async def sent(request: Request) -> Reply:
+        fields = form_fields(await request.body(request.service.limits.body_bytes_max))
+        return await _take(request, spec, known, fields)
+
+    path, may = f"/commands/{spec.name}", permission_of(spec.name)
+    return [
+        operation(spec.name, method, path, spec.en, spec.zh, may, handle)
+        for method, handle in (("GET", empty), ("POST", sent))
+    ]
+
+
+def _form(
+    request: Request, spec: CommandSpec, values: dict[str, str], status: int = 200, **told: Any
+) -> Reply:
+    view = view_of(request)
+    said = {"problem": "", "would": "", "position": None, **told}
+    return show(
+        request,
+        "form.html",
+        view,
+        status,
+        spec=spec,
+        inputs=inputs(spec, view.language),
+        values=values,
+        **said,
+    )
+
+
+async def _take(request: Request, spec: CommandSpec, known: Catalogue, sent: dict[str, str]) -> Reply:
+    """Decide what a form says, and show what became of it; what was accepted is shown where it stands."""
+    values = dict(sent)
+    is_dry = sent.pop(_DRY_RUN, "") != ""
+    try:
+        fields = {"command": spec.name, **fields_of(spec, sent)}
+        command = commands.read(fields, known.specs, today_in_shanghai(), principal=request.sender.principal)
+    except InvalidCommand as error:
+        problem = error.problem_zh if request.language == "zh" else str(error)
+        return _form(request, spec, values, 422, problem=problem)
+    if is_dry:
+        (outcome,) = await rehearse(request, known, [command])
+    else:
+        outcome = await request.service.writer.submit_one(command)
+    if outcome.code == FOUR_EYES:
+        raise four_eyes_problem()
+    request.noted["positions"] = () if is_dry else outcome.positions
+    position = outcome.positions[-1] if outcome.positions and not is_dry else None
+    told: dict[str, Any] = outcome.document(request.language)
+    if outcome.refused:
+        return _form(
+            request, spec, values, 409, problem=f"[{told['code']}] {told['detail']}", position=position
+        )
+    if not is_dry:
+        return redirect(f"/events/{position}")
+    return _form(request, spec, values, would=_would(request, outcome))
+
+
+def _would(request: Request, outcome: Outcome) -> str:
+    """What a dry run says of a command that would be accepted."""
+    view = view_of(request)
+    said = [view.say("It would be accepted; nothing was recorded.", "将被接受；未作任何登记。")]
+    if outcome.amount_fen is not None:
+        said.append(f"{view.word('amount_fen')}: {view.cell('amount_fen', outcome.amount_fen)}")
+    said += outcome.warnings
+    return " · ".join(said)

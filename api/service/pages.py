@@ -1,0 +1,348 @@
+"""Pages: what a browser shows of the ledger. The same reads as under /v1, as HTML; no script, nothing from elsewhere.
+
+A file of api/pages/ has `operations(known, limits)`, as those of api/http/ have. What a page shows is plain data (facts
+and tables), so that most pages need no template of their own. A browser is known by a cookie that holds its token; the
+cookie opens pages only, never /v1.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from functools import cache
+from http.cookies import CookieError, SimpleCookie
+from typing import Any, Final
+from urllib.parse import parse_qsl, quote, urlencode
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup, escape
+
+from api.roles import READ
+from api.service import asking
+from api.service.operations import Answer, Operation, Parameter
+from api.service.parameters import CLOCKS
+from api.service.problems import HttpProblem, head
+from api.service.reads import clocks_of
+from api.service.requests import Headers, Reply, Request, language_of
+from api.service.words import word
+from ledger.dates import END_OF_TIME
+from ledger.money import format_fen
+from ledger.store import Store
+from projections.clocks import AsOf
+
+TOKEN_COOKIE: Final = "kejin_token"
+LANGUAGE_COOKIE: Final = "kejin_language"
+HTML: Final = b"text/html; charset=utf-8"
+_POLICY: Final = (
+    b"default-src 'none'; style-src 'self'; img-src data:; form-action 'self'; base-uri 'none';"
+    b" frame-ancestors 'none'"
+)
+#: A page shows what we send and asks only us; nothing of it is run.
+SECURITY: Final[Headers] = [
+    (b"x-content-type-options", b"nosniff"),
+    (b"content-security-policy", _POLICY),
+    (b"referrer-policy", b"same-origin"),
+]
+#: Members that name somebody or something that has a page.
+_PARTIES: Final = frozenset(
+    {"uscc", "firm", "bank", "guarantor", "payee", "party", "survivor", "absorbed", "original", "created"}
+)
+#: Members that are counts.
+_COUNTS: Final = frozenset(
+    {
+        "grants",
+        "payees",
+        "voided",
+        "refused",
+        "mark",
+        "count",
+        "asserted_count",
+        "ledger_count",
+        "difference_count",
+    }
+)
+_ANSWERS: Final = (Answer(200, "A page.", {}, media_type="text/html"),)
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """Part of a page: a table of rows (dicts whose members are the columns), or facts where `rows` is one dict."""
+
+    title: str
+    rows: Sequence[Mapping[str, Any]] | Mapping[str, Any]
+    note: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """What a page shows. `more` leads to the next page of a long list: what to change in the query."""
+
+    title: str
+    sections: Sequence[Section]
+    subtitle: str = ""
+    more: Mapping[str, Any] | None = None
+    extra: Mapping[str, Any] = field(default_factory=dict)  # for a template of its own
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """How a page is seen: in which language, at which point of both clocks. Links keep the point."""
+
+    language: str
+    on: str | None = None
+    known_position: int | None = None  # as it was asked for; None: the newest
+    names: Mapping[str, str] = field(default_factory=dict)  # of the parties that the page names, by code
+
+    def say(self, en: str, zh: str) -> str:
+        """One of the two."""
+        return zh if self.language == "zh" else en
+
+    def word(self, name: str) -> str:
+        """What a member of a document is called."""
+        return word(name, self.language)
+
+    def link(self, path: str, **query: Any) -> str:
+        """The address of another page, at the same point of both clocks."""
+        kept = {"on": self.on, "known_position": self.known_position, **query}
+        given = {name: value for name, value in kept.items() if value is not None and value != ""}
+        return quote(path, safe="/") + ("?" + urlencode(given) if given else "")
+
+    def cell(self, name: str, value: Any) -> Markup:
+        """A member of a document, with a link where it names what has a page."""
+        if value is None:
+            return Markup("")
+        if isinstance(value, bool):
+            return escape(self.say("yes", "是") if value else self.say("no", "否"))
+        if isinstance(value, int) and name.endswith("_fen"):
+            return escape(format_fen(value))
+        if isinstance(value, Mapping):
+            return self._facts(value)
+        if isinstance(value, list | tuple):
+            return self._list(name, value)
+        text = str(value)
+        target = self._target(name, text)
+        if target is None:
+            return escape(text)
+        if text in self.names and name != "uscc":
+            return Markup('<a href="{}">{}</a> <small>{}</small>').format(target, self.names[text], text)
+        return Markup('<a href="{}">{}</a>').format(target, text)
+
+    @staticmethod
+    def is_number(name: str) -> bool:
+        """Whether a column is read from its right end."""
+        return name.endswith("_fen") or name in _COUNTS
+
+    def _facts(self, values: Mapping[str, Any]) -> Markup:
+        parts = [
+            Markup("<dt>{}</dt><dd>{}</dd>").format(self.word(key), self.cell(key, part))
+            for key, part in values.items()
+        ]
+        return Markup('<dl class="inner">{}</dl>').format(Markup("").join(parts))
+
+    def _list(self, name: str, values: Sequence[Any]) -> Markup:
+        if values and all(isinstance(value, Mapping) for value in values):
+            return Markup("").join([self._facts(value) for value in values])
+        one = "tag" if name == "tags" else name.removesuffix("s")
+        return Markup(", ").join([self.cell(one, value) for value in values])
+
+    def _target(self, name: str, value: str) -> str | None:
+        """Where a link on the member leads."""
+        if name in _PARTIES and len(value) == 18:
+            return self.link(f"/parties/{value}")
+        if name in ("position", "certified_at") and value.isdigit():
+            return self.link(f"/events/{value}")
+        if name in ("claim", "with_claim"):
+            return self.link(f"/claims/{value}")
+        if name == "round":
+            return self.link(f"/rounds/{value}")
+        if name == "loan":
+            return self.link("/events", tag=f"loan:{value}")
+        if name == "account":
+            return self.link(f"/accounts/{value}")
+        if name == "tag":
+            return self.link("/events", tag=value)
+        return None
+
+
+#: Makes the content of a page from a store's answers.
+Read = Callable[[Store, AsOf, Mapping[str, Any], View], Content]
+
+
+def page(
+    name: str,
+    path: str,
+    en: str,
+    zh: str,
+    read: Read,
+    *,
+    parameters: Sequence[Parameter] = (),
+    projected: bool = True,
+    template: str = "page.html",
+) -> Operation:
+    """A page that shows what a read finds, on both clocks."""
+
+    async def handle(request: Request) -> Reply:
+        given = request.parameters
+        view = view_of(request)
+
+        def question(store: Store) -> tuple[AsOf, Content, Mapping[str, str]]:
+            service = request.service
+            as_of = asking.resolve(store, clocks_of(request), service.projected.reached)
+            if projected:
+                service.projected.ensure(store, as_of.known_position)
+            content = read(store, as_of, given, view)
+            return as_of, content, asking.party_names(store, as_of, codes_in(content)) if projected else {}
+
+        as_of, content, names = await request.service.slow.ask(question)
+        return show(request, template, replace(view, names=names), content=content, as_of=as_of)
+
+    return operation(f"page-{name}", "GET", path, en, zh, READ, handle, (*parameters, *CLOCKS))
+
+
+def codes_in(content: Content) -> set[str]:
+    """The parties that a page names."""
+    found: set[str] = set()
+    waiting: list[tuple[str, Any]] = [("", section.rows) for section in content.sections]
+    while waiting:
+        name, value = waiting.pop()
+        if isinstance(value, Mapping):
+            waiting += value.items()
+        elif isinstance(value, list | tuple):
+            waiting += [(name, one) for one in value]
+        elif name in _PARTIES and isinstance(value, str):
+            found.add(value)
+    return found
+
+
+def operation(
+    name: str,
+    method: str,
+    path: str,
+    en: str,
+    zh: str,
+    may: str | None,
+    handle: Callable[[Request], Any],
+    parameters: Sequence[Parameter] = (),
+) -> Operation:
+    """A page of its own kind. A form is called as its command is: whoever may send the one may send the other."""
+    return Operation(name, method, path, "pages", en, zh, may, handle, _ANSWERS, parameters, is_page=True)
+
+
+def view_of(request: Request) -> View:
+    """How a request sees the ledger. An instant was resolved to a position that links do not keep: it is named."""
+    given = request.parameters
+    return View(request.language, given.get("on"), given.get("known_position"))
+
+
+def show(request: Request, template: str, view: View, status: int = 200, **values: Any) -> Reply:
+    """A template filled in."""
+    return _html(template, view, status, request.scope, request.sender.principal, **values)
+
+
+def _html(
+    template: str, view: View, status: int, scope: Mapping[str, Any], principal: str | None, **values: Any
+) -> Reply:
+    query = [(k, v) for k, v in parse_qsl(scope["query_string"].decode("latin-1")) if v]
+    here = quote(scope["path"], safe="/") + ("?" + urlencode(query) if query else "")
+    text = (
+        _templates()
+        .get_template(template)
+        .render(
+            view=view,
+            say=view.say,
+            path=scope["path"],
+            query=dict(query),
+            here=here,
+            principal=principal,
+            end_of_time=END_OF_TIME,
+            **values,
+        )
+    )
+    headers = [(b"content-language", view.language.encode()), (b"vary", b"cookie, accept-language")]
+    return Reply(status, text.encode(), headers, HTML)
+
+
+@cache
+def _templates() -> Environment:
+    return Environment(
+        loader=PackageLoader("api.pages", "templates"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+
+
+def problem_page(problem: HttpProblem, language: str, retry_seconds: int, scope: Mapping[str, Any]) -> Reply:
+    """A problem as people read it. Who is not known yet is asked for their token first."""
+    if problem.code == "unauthorized" and scope["method"] == "GET":
+        target = scope["path"] + (
+            "?" + scope["query_string"].decode("latin-1") if scope["query_string"] else ""
+        )
+        return redirect("/login?" + urlencode({"next": target}))
+    view = View(language)
+    title = head(problem.code, language)["title"]
+    detail = problem.zh if language == "zh" else str(problem)
+    reply = _html("problem.html", view, problem.status, scope, None, title=title, detail=detail)
+    reply.headers += [
+        (name.lower().encode(), value.encode())
+        for name, value in problem.headers.items()
+        if name != "WWW-Authenticate"  # a browser would ask for a name and a password
+    ]
+    if problem.status == 503:
+        reply.headers.append((b"retry-after", str(retry_seconds).encode()))
+    return reply
+
+
+def redirect(target: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> Reply:
+    """See other (RFC 9110 §15.4.4)."""
+    return Reply(303, b"", [(b"location", target.encode("latin-1", "replace")), *headers], HTML)
+
+
+def own_address(text: str | None) -> str:
+    """An address of ours to go on to; anything else is the first page."""
+    if text is None or not text.startswith("/") or text.startswith(("//", "/\\")) or not text.isprintable():
+        return "/"
+    return quote(text, safe="/?&=%:+,;@!$'()*~.-_")
+
+
+def cookies_of(headers: Mapping[bytes, bytes]) -> dict[str, str]:
+    """The cookies of a request; none where they are not well-formed."""
+    jar: SimpleCookie = SimpleCookie()
+    try:
+        jar.load(headers.get(b"cookie", b"").decode("latin-1"))
+    except CookieError:
+        return {}
+    return {name: morsel.value for name, morsel in jar.items()}
+
+
+def authorization_of(headers: Mapping[bytes, bytes]) -> bytes | None:
+    """What a page's request proves itself with: its own header, else the cookie's token."""
+    own = headers.get(b"authorization")
+    token = cookies_of(headers).get(TOKEN_COOKIE)
+    return own if own is not None or token is None else b"Bearer " + token.encode("latin-1")
+
+
+def page_language(headers: Mapping[bytes, bytes]) -> str:
+    """The language that was chosen, else the browser's."""
+    chosen = cookies_of(headers).get(LANGUAGE_COOKIE)
+    return chosen if chosen in ("en", "zh") else language_of(headers.get(b"accept-language"))
+
+
+def without_empty(query: bytes) -> bytes:
+    """A query without the fields of a form that nobody filled in."""
+    return b"&".join([pair for pair in query.split(b"&") if pair.partition(b"=")[2]])
+
+
+def form_fields(body: bytes) -> dict[str, str]:
+    """The filled-in fields of a form. Raises HttpProblem `invalid`."""
+    try:
+        pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=200)
+    except ValueError:
+        raise HttpProblem(
+            "invalid", "this is not a form that was sent by a browser", "提交的内容不是表单"
+        ) from None
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise HttpProblem("invalid", "a field stands twice", "字段重复")
+    return fields

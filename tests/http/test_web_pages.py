@@ -1,0 +1,345 @@
+"""Pages: what a browser gets, in both languages, for every role; forms; nothing hostile is shown as HTML."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from decimal import Decimal
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+from urllib.parse import unquote, urlencode, urlsplit
+
+import pytest
+
+from api.roles import ROLES, permission_of, permissions_of
+from api.service.application import discover_pages
+from api.service.examples import BANK, FIRM, LINES
+from api.service.forms import fields_of, inputs
+from api.service.limits import Limits
+from api.service.operations import Operation
+from api.service.schemas import sample
+from api.service.words import word
+from ledger.catalogue import catalogue
+from ledger.commands import CommandSpec, InvalidCommand
+from tests.cli.program import Program
+from tests.faults.test_kills import until
+from tests.http.service import Answer, Service, serving
+from tests.http.test_access import token
+from tests.support import fresh_database
+
+KNOWN = catalogue()
+PAGES = discover_pages(KNOWN, Limits())
+SPECS = list(KNOWN.specs.values())
+#: Elements that have no end.
+VOID = frozenset({"meta", "link", "input", "br", "hr", "img"})
+
+
+class Html(HTMLParser):
+    """A page taken apart: its links, its text, and what is wrong with its nesting."""
+
+    def __init__(self, answer: Answer) -> None:
+        super().__init__()
+        self.links: list[str] = []
+        self.elements: list[tuple[str, dict[str, str | None]]] = []
+        self.text = ""
+        self._open: list[str] = []
+        self.feed(answer.body.decode())
+        self.close()
+        assert not self._open, self._open
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        self.elements.append((tag, given))
+        if tag == "a" and given.get("href"):
+            self.links.append(given["href"] or "")
+        if tag not in VOID:
+            self._open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self._open.pop() == tag, (tag, self.getpos())
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+    def values(self) -> dict[str, str | None]:
+        """What the fields of its forms hold, by name."""
+        return {a["name"] or "": a.get("value") for t, a in self.elements if t == "input" and a.get("name")}
+
+
+def page(service: Service, path: str, status: int = 200, **query: Any) -> Html:
+    """A page, taken apart."""
+    answer = service.get(path, **query)
+    assert answer.status == status, answer
+    assert answer.headers["content-type"] == "text/html; charset=utf-8"
+    return Html(answer)
+
+
+def send(
+    service: Service,
+    path: str,
+    fields: Mapping[str, str],
+    headers: Mapping[str, str] | None = None,
+    **query: str,
+) -> Answer:
+    """A form, as a browser sends it."""
+    kind = {"Content-Type": "application/x-www-form-urlencoded"}
+    return service.ask("POST", path, urlencode(fields).encode(), {**kind, **(headers or {})}, **query)
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_every_link_leads_to_a_page(example: Service, language: str) -> None:
+    """From the first page on every link of every page is answered, in well-nested HTML, in the language asked for."""
+    headers = {"Accept-Language": language}
+    seen, waiting = {"/"}, ["/"]
+    while waiting:
+        path = waiting.pop()
+        parts = urlsplit(path)
+        query = dict(pair.split("=", 1) for pair in parts.query.split("&") if pair)
+        answer = example.get(unquote(parts.path), headers, **{k: unquote(v) for k, v in query.items()})
+        if parts.path.startswith("/language/"):
+            assert answer.status == 303, (path, answer)
+            continue
+        assert answer.status == 200, (path, answer)
+        assert answer.headers["content-language"] == language
+        for link in Html(answer).links:
+            assert link.startswith("/"), link
+            if link not in seen:
+                seen.add(link)
+                waiting.append(link)
+    named = {re.sub(r"\{.*", "", one.path) for one in PAGES if one.method == "GET"}
+    reached = {urlsplit(one).path for one in seen} | {"/login", "/style.css"}
+    assert all(any(path.startswith(name) for path in reached) for name in named), named
+
+
+def test_a_page_shows_what_the_ledger_says_at_that_point_of_both_clocks(example: Service) -> None:
+    """A balance, as known at each position and effective on a day, is that of /v1; links keep the point."""
+    account = "public/round/R1/available"
+    for position in range(1, 13):
+        asked: dict[str, Any] = {"known_position": position, "on": "2024-12-31"}
+        fen = example.read(f"/v1/balances/{account}", **asked)["balance_fen"]
+        shown = page(example, f"/accounts/{account}", **asked)
+        yuan = re.search(r"(-?[\d,.]+) (元|万元|亿元)\s+balance", shown.text)
+        assert yuan, shown.text
+        scale = {"元": 100, "万元": 10**6, "亿元": 10**10}[yuan[2]]
+        assert Decimal(yuan[1].replace(",", "")) * scale == fen
+        assert f"/caps?on=2024-12-31&known_position={position}" in shown.links
+
+
+def test_what_is_not_known_is_a_page_that_says_so(example: Service) -> None:
+    """Problems are pages: 404 for what is not there, 422 for what is malformed, and empty fields of a form are none."""
+    page(example, "/rounds/R99", 404)
+    page(example, "/events/999999", 404)
+    page(example, "/claims/C99", 404)
+    page(example, "/parties/91110000101623741K", 404)
+    assert "2024-02-30" in page(example, "/caps", 422, on="2024-02-30").text
+    page(example, "/caps", 422, colour="red")
+    page(example, "/caps", on="", known_position="", known_at="")
+
+
+def test_nothing_that_people_wrote_is_run(service: Service) -> None:
+    """Names, ids and documents are shown as text wherever they come up; no page takes scripts or foreign content."""
+    hostile = "<script>alert('x')</script>\"'&amp;<b>"
+    parties = [{**line, "name": hostile} for line in LINES if line["command"] == "register-party"]
+    others = [line for line in LINES if line["command"] != "register-party"]
+    service.run(*map(dict, [others[0], *parties, *others[1:]]))
+    service.run({"command": "hold", "claim": "C1", "reason": hostile})
+    for path in (
+        "/",
+        f"/parties/{FIRM}",
+        f"/parties/{BANK}",
+        "/parties",
+        "/events",
+        "/events/3",
+        "/events/7",
+        "/caps",
+    ):
+        shown = page(service, path)
+        assert not {"script", "b"} & {tag for tag, _ in shown.elements}, path
+    assert hostile in page(service, f"/parties/{FIRM}").text
+    answer = service.get("/parties", text=hostile)
+    assert hostile not in answer.body.decode()
+    assert "script-src" not in answer.headers["content-security-policy"]
+    assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+@pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
+def test_a_form_says_what_its_command_says(spec: CommandSpec) -> None:
+    """Every command has a form of its own fields, in words of both languages, and what is typed in is what is meant."""
+    shown = {one.name: one for one in inputs(spec, "en")}
+    assert shown.keys() == {field.name for field in spec.fields} | {"effective_on"}
+    assert {name for name, one in shown.items() if one.required} == {
+        f.name for f in spec.fields if f.required
+    }
+    for name in shown:
+        assert word(name, "zh") != word(name, "en"), name
+    body = sample(spec)
+    typed = {name: as_typed(shown[name].kind, value) for name, value in body.items()}
+    assert fields_of(spec, typed) == body
+
+
+def as_typed(kind: str, value: Any) -> str:
+    """A value as a person types it."""
+    if kind == "yuan":
+        return f"{Decimal(value) / 100:,.2f}"
+    if isinstance(value, str):
+        return value
+    return json.dumps(value, ensure_ascii=False)
+
+
+@pytest.mark.parametrize("text", ["1.234", "1e3", "0x10", "一百", "1.2.3", "-", "--1", "1 0"])
+def test_an_amount_that_is_none_is_said_to_be_none(text: str) -> None:
+    """Nothing is rounded and nothing guessed: what is no amount in yuan is refused."""
+    with pytest.raises(InvalidCommand):
+        fields_of(KNOWN.specs["repay-loan"], {"loan": "L1", "amount_fen": text})
+
+
+def test_a_form_records_a_command_once(service: Service) -> None:
+    """What is sent is recorded and shown where it stands; sent again it changes nothing; tried it writes nothing."""
+    service.record(*map(dict, LINES[:4]))
+    fields = {**page(service, "/commands/repay-loan").values(), "loan": "L1", "amount_fen": "1,000.50"}
+    sent = {name: value for name, value in fields.items() if value}
+    tried = send(service, "/commands/repay-loan", {**sent, "dry_run": "true"})
+    assert tried.status == 200, tried
+    assert "nothing was recorded" in Html(tried).text
+    assert service.read("/v1/events", tag="loan:L1")["known_position"] == 5
+    for _ in range(2):
+        answer = send(service, "/commands/repay-loan", sent)
+        assert (answer.status, answer.headers["location"]) == (303, "/events/6"), answer
+    event = service.read("/v1/events/6")
+    assert (event["type"], event["data"]["amount_fen"]) == ("LoanRepaid", 100_050)
+    assert service.read("/v1/events", tag="loan:L1")["known_position"] == 6
+
+
+def test_a_form_says_what_is_wrong_and_keeps_what_was_typed(service: Service) -> None:
+    """A malformed form is 422 and writes nothing, a refused one 409 with its reason and the event; both keep what was
+    typed."""
+    service.record(*map(dict, LINES[:4]))
+    sent = {"loan": "L1", "outstanding_fen": "一百", "defaulted_on": "2024-01-01"}
+    malformed = send(service, "/commands/report-default", sent)
+    assert malformed.status == 422, malformed
+    assert Html(malformed).values()["outstanding_fen"] == "一百"
+    refused = send(service, "/commands/report-default", {**sent, "loan": "L9", "outstanding_fen": "1"})
+    shown = Html(refused)
+    assert refused.status == 409, refused
+    assert "unknown_loan" in shown.text
+    assert "/events/6" in shown.links
+    assert shown.values()["loan"] == "L9"
+    assert service.read("/v1/events/6")["type"] == "CommandRefused"
+
+
+def test_another_sites_page_sends_nothing(example: Service) -> None:
+    """A form that a foreign page submits is refused before anything is decided."""
+    answer = send(
+        example,
+        "/commands/repay-loan",
+        {"loan": "L1", "amount_fen": "1"},
+        {"Origin": "http://elsewhere.example"},
+    )
+    assert answer.status == 403, answer
+    assert Html(answer).text.strip()
+
+
+@pytest.fixture(scope="module")
+def guarded(
+    embedded_server: str, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[tuple[Service, Program, dict[str, str]]]:
+    """A server on the examples' ledger with a token per role, and one narrowed to a single command."""
+    with fresh_database(embedded_server) as address:
+        kejin = Program(address)
+        kejin.run(*map(dict, LINES))
+        secrets = {role: token(kejin, f"{role}-person", role) for role in ROLES}
+        secrets["narrowed"] = token(kejin, "narrowed-person", "operator", only=("draw-loan", "read"))
+        with serving(kejin, tmp_path_factory.mktemp("pages") / "server.log") as running:
+            yield running, kejin, secrets
+
+
+def may(operation: Operation, role: str) -> bool:
+    """Whether a role may open a page: the forms of its commands, and every page that shows."""
+    if operation.may is None:
+        return True
+    if role == "narrowed":
+        return operation.may == "read" or operation.name == "draw-loan"
+    name = operation.path.removeprefix("/commands/")
+    wanted = permission_of(name) if operation.path.startswith("/commands/") else "read"
+    return wanted in permissions_of([role])
+
+
+@pytest.mark.parametrize("role", [*ROLES, "narrowed", None])
+def test_every_page_for_every_role(
+    guarded: tuple[Service, Program, dict[str, str]], role: str | None
+) -> None:
+    """With the token of a cookie a role gets its pages and forms, 403 for the rest; without one everybody is asked
+    for theirs, and nothing is shown."""
+    service, _, secrets = guarded
+    headers = {"Cookie": f"kejin_token={secrets[role]}"} if role else {}
+    for operation in PAGES:
+        path = operation.path.replace("{round}", "R1").replace("{uscc}", FIRM).replace("{claim}", "C1")
+        path = path.replace("{position}", "7").replace("{account:path}", "public/treasury")
+        path = path.replace("{language}", "zh")
+        if operation.method == "GET":
+            answer = service.get(path, headers)
+        else:
+            answer = send(service, path, {"dry_run": "true"}, headers)
+        where = (operation.name, role, answer)
+        if role is None and operation.may is not None:
+            if operation.method == "GET":
+                assert (answer.status, answer.body) == (303, b""), where
+                assert answer.headers["location"].startswith("/login?next="), where
+            else:
+                assert answer.status == 401, where
+        elif role is not None and not may(operation, role):
+            assert answer.status == 403, where
+        else:
+            assert answer.status in (200, 303, 401 if path == "/login" else 422), where
+
+
+def test_a_token_that_is_typed_in_opens_pages_and_nothing_else(
+    guarded: tuple[Service, Program, dict[str, str]],
+) -> None:
+    """Logging in leads where one wanted to go, in a cookie that no script and no other site gets; it is no key to
+    /v1, and a revoked token opens nothing."""
+    service, kejin, _ = guarded
+    secret = token(kejin, "leaving-person", "auditor")
+    assert send(service, "/login", {"token": "kejin_wrong"}).status == 401
+    answer = send(service, "/login", {"token": secret}, next="/caps?on=2024-12-31")
+    assert (answer.status, answer.headers["location"]) == (303, "/caps?on=2024-12-31"), answer
+    cookie = answer.headers["set-cookie"]
+    assert all(word in cookie for word in ("HttpOnly", "SameSite=Strict", "Path=/")), cookie
+    headers = {"Cookie": cookie.partition(";")[0]}
+    assert "leaving-person" in Html(service.get("/caps", headers)).text
+    assert service.get("/v1/caps", headers).status == 401
+    (listed,) = [one for one in kejin.ask("token", "list") if one["principal"] == "leaving-person"]
+    kejin.ask("token", "revoke", listed["id"])
+    until(lambda: service.get("/caps", headers).status == 303)
+
+
+@pytest.mark.parametrize(
+    "target", ["//evil.example", "https://evil.example", "/\\evil.example", "caps", "/a\r\nX: y"]
+)
+def test_going_on_never_leads_elsewhere(example: Service, target: str) -> None:
+    """After a choice of language or a login one comes to a page of this server, whatever the address says."""
+    answer = example.get("/language/zh", next=target)
+    if answer.status == 303:
+        assert answer.headers["location"] == "/", answer
+        assert "x" not in answer.headers
+    else:
+        assert answer.status == 422, answer
+
+
+def test_a_chosen_language_stays(example: Service) -> None:
+    """The language that a person chose wins over the browser's."""
+    chosen = example.get("/language/zh", next="/caps").headers["set-cookie"].partition(";")[0]
+    answer = example.get("/caps", {"Cookie": chosen, "Accept-Language": "en"})
+    assert answer.headers["content-language"] == "zh"
+    assert "累计上限" in Html(answer).text
+
+
+def test_forms_and_pages_are_in_the_log_under_their_names(example: Service) -> None:
+    """A page is logged as every request is, and no token of a login or cookie stands in the log."""
+    secret = "kejin_" + "s" * 40
+    send(example, "/login", {"token": secret})
+    example.get("/caps", {"Cookie": f"kejin_token={secret}"})
+    log = Path(example.log).read_text("utf-8")
+    assert secret not in log
