@@ -68,7 +68,8 @@ if ! has_postgresql; then
     done
 fi
 if ! has_browser && offers chromium; then
-    install chromium fonts-noto-cjk
+    install chromium
+    if offers fonts-noto-cjk; then install fonts-noto-cjk; fi
 fi
 if has_postgresql && has_browser; then exit 0; fi
 without "this system's packages do not bring it"

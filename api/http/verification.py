@@ -26,6 +26,7 @@ from projections.verification import CHECKS, run
 from projections.verification.report import Report
 
 _ALL: Final = "all"
+CHECK: Final = word("check", "One check; default: all. 校验项。", (*CHECKS, _ALL))
 
 
 def operations(known: Catalogue, limits: Limits) -> list[Operation]:
@@ -43,7 +44,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
             VERIFY,
             _verify,
             (Answer(200, "What was found; `ok` says whether everything holds.", schemas.VERIFICATION),),
-            (word("check", "One check; default: all. 校验项。", (*CHECKS, _ALL)), *CLOCKS),
+            (CHECK, *CLOCKS),
             codes=("not_known",),
             tries=(
                 Try(200, query={"check": "books"}),
@@ -55,6 +56,12 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
 
 
 async def _verify(request: Request) -> Reply:
+    as_of, report = await verified(request)
+    return Reply(200, json_bytes({**echo(request, as_of), **report}))
+
+
+async def verified(request: Request) -> tuple[AsOf, Mapping[str, Any]]:
+    """What the check that a request names finds, or all. Raises HttpProblem."""
     check = request.parameters["check"] or _ALL
     names = list(CHECKS) if check == _ALL else [check]
 
@@ -68,8 +75,7 @@ async def _verify(request: Request) -> Reply:
         request.service.projected.ensure(store, store.head().position)
         return as_of, _known(store, as_of, run(store, names, outside=outside)).document()
 
-    as_of, report = await request.service.checks.ask(question)
-    return Reply(200, json_bytes({**echo(request, as_of), **report}))
+    return await request.service.checks.ask(question)
 
 
 def _known(store: Store, as_of: AsOf, report: Report) -> Report:

@@ -39,7 +39,7 @@ def _books(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View) -> C
     document = asking.trial_balance_document(store, as_of)
     sections = [
         Section(
-            book["book"],
+            view.word(book["book"]),
             [
                 *({"account": path, "balance_fen": fen} for path, fen in book["balances_fen"].items()),
                 {"account": None, "balance_fen": book["total_fen"]},

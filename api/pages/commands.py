@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Any, Final
 
 from api.http.commands import rehearse
@@ -13,10 +14,11 @@ from api.service.four_eyes import problem as four_eyes_problem
 from api.service.limits import Limits
 from api.service.operations import Operation
 from api.service.pages import form_fields, operation, redirect, show, view_of
+from api.service.parameters import CLOCKS
 from api.service.requests import Reply, Request
 from ledger import commands
 from ledger.catalogue import Catalogue
-from ledger.commands import CommandSpec, InvalidCommand
+from ledger.commands import Command, CommandSpec, InvalidCommand
 from ledger.dates import today_in_shanghai
 from ledger.outcomes import Outcome
 
@@ -34,6 +36,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
             "可登记的事项。",
             READ,
             lambda r: _list(r, known),
+            CLOCKS,
         )
     ]
     for spec in known.specs.values():
@@ -52,25 +55,29 @@ async def _list(request: Request, known: Catalogue) -> Reply:
 
 def _of_command(spec: CommandSpec, known: Catalogue) -> list[Operation]:
     async def empty(request: Request) -> Reply:
-        key = "" if spec.makes else f"page:{secrets.token_hex(8)}"
-        return _form(request, spec, {"key": key})
+        return _form(request, spec, {"key": _new_key()})
 
     async def sent(request: Request) -> Reply:
-        fields = form_fields(await request.body(request.service.limits.body_bytes_max))
+        fields = form_fields(request, await request.body(request.service.limits.body_bytes_max))
         return await _take(request, spec, known, fields)
 
     path, may = f"/commands/{spec.name}", permission_of(spec.name)
     return [
-        operation(spec.name, method, path, spec.en, spec.zh, may, handle)
-        for method, handle in (("GET", empty), ("POST", sent))
+        operation(spec.name, "GET", path, spec.en, spec.zh, may, empty, CLOCKS),  # which its links keep
+        operation(spec.name, "POST", path, spec.en, spec.zh, may, sent),
     ]
 
 
+def _new_key() -> str:
+    """Sent twice, a form records once; what is sent after a refusal is another try."""
+    return f"page:{secrets.token_hex(8)}"
+
+
 def _form(
-    request: Request, spec: CommandSpec, values: dict[str, str], status: int = 200, **told: Any
+    request: Request, spec: CommandSpec, values: Mapping[str, str], status: int = 200, **told: Any
 ) -> Reply:
     view = view_of(request)
-    said = {"problem": "", "would": "", "position": None, **told}
+    said = {"problem": "", "good": "", "position": None, **told}
     return show(
         request,
         "form.html",
@@ -88,7 +95,7 @@ async def _take(request: Request, spec: CommandSpec, known: Catalogue, sent: dic
     values = dict(sent)
     is_dry = sent.pop(_DRY_RUN, "") != ""
     try:
-        fields = {"command": spec.name, **fields_of(spec, sent)}
+        fields = {**fields_of(spec, sent), "command": spec.name}
         command = commands.read(fields, known.specs, today_in_shanghai(), principal=request.sender.principal)
     except InvalidCommand as error:
         problem = error.problem_zh if request.language == "zh" else str(error)
@@ -99,23 +106,38 @@ async def _take(request: Request, spec: CommandSpec, known: Catalogue, sent: dic
         outcome = await request.service.writer.submit_one(command)
     if outcome.code == FOUR_EYES:
         raise four_eyes_problem()
-    request.noted["positions"] = () if is_dry else outcome.positions
-    position = outcome.positions[-1] if outcome.positions and not is_dry else None
-    told: dict[str, Any] = outcome.document(request.language)
     if outcome.refused:
-        return _form(
-            request, spec, values, 409, problem=f"[{told['code']}] {told['detail']}", position=position
-        )
-    if not is_dry:
+        return _refused(request, spec, values, outcome, is_dry=is_dry)
+    if is_dry:
+        return _form(request, spec, values, good=_would(request, command, outcome))
+    position = outcome.positions[-1]
+    request.noted["positions"] = outcome.positions
+    if request.sender.scope.allows(READ, "page-event"):
         return redirect(f"/events/{position}")
-    return _form(request, spec, values, would=_would(request, outcome))
+    said = view_of(request).say(f"Recorded at position {position}.", f"已登记，序号 {position}。")
+    return _form(request, spec, {"key": _new_key()}, good=said)
 
 
-def _would(request: Request, outcome: Outcome) -> str:
-    """What a dry run says of a command that would be accepted."""
+def _refused(
+    request: Request, spec: CommandSpec, values: Mapping[str, str], outcome: Outcome, *, is_dry: bool
+) -> Reply:
+    told: dict[str, Any] = outcome.document(request.language)
+    problem = f"[{told['code']}] {told['detail']}"
+    request.noted["refused"] = told["code"]
+    if is_dry:
+        return _form(request, spec, values, 409, problem=problem)
+    request.noted["positions"] = outcome.positions
+    position = outcome.positions[-1] if outcome.positions else None
+    return _form(request, spec, {**values, "key": _new_key()}, 409, problem=problem, position=position)
+
+
+def _would(request: Request, command: Command, outcome: Outcome) -> str:
+    """What a dry run says of a command that would be accepted: every amount as it was read, and what it comes to."""
     view = view_of(request)
     said = [view.say("It would be accepted; nothing was recorded.", "将被接受；未作任何登记。")]
+    read = {name: value for name, value in command.fields.items() if name.endswith("_fen")}
+    said += [f"{view.word(name)}: {view.cell(name, value)}" for name, value in read.items()]
     if outcome.amount_fen is not None:
-        said.append(f"{view.word('amount_fen')}: {view.cell('amount_fen', outcome.amount_fen)}")
+        said.append(f"{view.say('it comes to', '核定')} {view.cell('amount_fen', outcome.amount_fen)}")
     said += outcome.warnings
     return " · ".join(said)

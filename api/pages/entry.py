@@ -7,7 +7,7 @@ from importlib.resources import files
 from typing import Final
 
 from api.service.limits import Limits
-from api.service.operations import Operation
+from api.service.operations import Operation, Parameter
 from api.service.pages import (
     LANGUAGE_COOKIE,
     TOKEN_COOKIE,
@@ -18,11 +18,14 @@ from api.service.pages import (
     show,
     view_of,
 )
-from api.service.parameters import text, word
+from api.service.parameters import word
 from api.service.requests import Headers, Reply, Request
 from ledger.catalogue import Catalogue
 
-_NEXT: Final = text("next", "Where to go on. 随后前往。", "/rounds/R1")
+#: Any text: what is no address of ours leads to the first page.
+_NEXT: Final = Parameter(
+    "next", "query", {"type": "string"}, str, "Where to go on. 随后前往。", "an address", "地址", "/rounds/R1"
+)
 #: A working day. The token itself may end earlier.
 _KEPT_SECONDS: Final = 10 * 3600
 _YEAR_SECONDS: Final = 365 * 86_400
@@ -54,7 +57,11 @@ async def _ask(request: Request) -> Reply:
 
 async def _login(request: Request) -> Reply:
     """Keep a token that holds in a cookie that no script reads and no other site sends."""
-    token = form_fields(await request.body(request.service.limits.body_bytes_max)).get("token", "").strip()
+    token = (
+        form_fields(request, await request.body(request.service.limits.body_bytes_max))
+        .get("token", "")
+        .strip()
+    )
     service, proof = request.service, b"Bearer " + token.encode("latin-1", "replace")
     if service.access.may_be_new(proof):
         await service.look_at_tokens()
@@ -78,8 +85,8 @@ async def _language(request: Request) -> Reply:
 
 def _cookie(request: Request, name: str, value: str, seconds: int, site: str) -> Headers:
     secure = "; Secure" if request.scope["scheme"] == "https" else ""
-    text = f"{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite={site}{secure}"
-    return [(b"set-cookie", text.encode("latin-1"))]
+    cookie = f"{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite={site}{secure}"
+    return [(b"set-cookie", cookie.encode("latin-1"))]
 
 
 @cache

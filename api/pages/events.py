@@ -101,12 +101,16 @@ def _event(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View) -> C
     if isinstance(data, dict) and data.get("code") in CODES:
         refused = detail(data["code"], data["arithmetic"], view.language)
     told = data if isinstance(data, dict) else {"data": data}
+    clauses = _clauses(told, view)
+    if clauses:  # the whole text would fill pages
+        told = {name: value for name, value in told.items() if name != "content"}
     if explained is not None:
         told = {name: value for name, value in told.items() if name != "legs"}  # which stand there
     sections = [
         Section(view.say("What was recorded", "记录内容"), _plain(told)),
         Section(view.say("What it moved", "过账"), postings),
         *[Section(view.word(name), value) for name, value in told.items() if _is_nested(value)],
+        Section(view.say("Clauses", "条款"), clauses),
         Section(view.say("How it was recorded", "记录方式"), event),
     ]
     return Content(
@@ -120,6 +124,24 @@ def _event(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View) -> C
     )
 
 
+def _clauses(told: Mapping[str, Any], view: View) -> list[dict[str, Any]]:
+    """What the clauses of an adopted rulebook say in own words, and where they come from."""
+    content = told.get("content")
+    found = content.get("clauses") if isinstance(content, dict) and "sha256" in told else None
+    return [
+        {
+            "clause": clause.get("id"),
+            **{name: _in(clause.get(name), view) for name in ("title", "text", "source")},
+        }
+        for clause in (found if isinstance(found, list) else [])
+        if isinstance(clause, dict)
+    ]
+
+
+def _in(words: Any, view: View) -> str | None:
+    return words.get(view.language) if isinstance(words, dict) else None
+
+
 def _is_nested(value: Any) -> bool:
     return isinstance(value, dict) or (isinstance(value, list) and any(isinstance(v, dict) for v in value))
 
@@ -131,9 +153,9 @@ def _plain(told: Mapping[str, Any]) -> dict[str, Any]:
 def _claim(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View) -> Content:
     name = given["claim"]
     found = asking.events(store, 0, as_of.known_position, _ROWS, f"claim:{name}", None, as_of.on)
-    if not found:
+    decided = next((one for one in found if "legs" in one["data"] or one["type"] == "ClaimRefused"), None)
+    if decided is None:
         raise HttpProblem("not_known", f"no claim {name!r} is known then", f"当时没有申请 {name!r}")
-    decided = next((event for event in found if "legs" in event["data"] or "code" in event["data"]), found[0])
     shown = (
         "instrument",
         "round",
@@ -147,10 +169,14 @@ def _claim(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View) -> C
         "clause",
     )
     facts = {key: decided["data"][key] for key in shown if key in decided["data"]}
+    note = ""
+    if len(found) == _ROWS:
+        note = view.say(f"the first {_ROWS}; all are among the events", f"仅列前 {_ROWS} 条；全部见事件")
     return Content(
         f"{view.word('claim')} {name}",
         [
             Section(view.say("Decided", "决定"), {**facts, "position": decided["position"]}),
-            Section(view.say("Its life", "全过程"), _rows(found)),
+            Section(view.say("Its life", "全过程"), _rows(found), note),
+            Section("", {"tag": f"claim:{name}"}),
         ],
     )

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from api.pages.rounds import rows_of_rounds
 from api.service import asking
 from api.service.limits import Limits
 from api.service.operations import Operation
 from api.service.pages import Content, Section, View, page
-from ledger import accounts
 from ledger.catalogue import Catalogue
 from ledger.store import Store
 from projections.clocks import AsOf
@@ -21,16 +21,10 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
 
 
 def _home(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View) -> Content:
-    found = asking.opened_rounds(store, as_of)
-    paths = [path(row["round"]) for row in found for path in (accounts.available, accounts.committed)]
-    balances = asking.balances(store, [(path, as_of) for path in [*paths, "public/paid/"]])
-    rows = [
-        {**row, "available_fen": balances[2 * i], "committed_fen": balances[2 * i + 1]}
-        for i, row in enumerate(found)
-    ]
+    (paid,) = asking.balances(store, [("public/paid/", as_of)])
     return Content(
         "Kejin 科金",
-        [Section(view.say("Rounds", "轮次"), rows)],
+        [Section(view.say("Rounds", "轮次"), rows_of_rounds(store, as_of))],
         view.say("An event-sourced ledger of public fund flows", "公共资金流向的事件溯源账本"),
-        extra={"events": as_of.known_position, "paid_fen": balances[-1]},
+        extra={"events": as_of.known_position, "paid_fen": paid},
     )

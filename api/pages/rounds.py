@@ -1,4 +1,4 @@
-"""/rounds/{round}: a round's money by instrument, its control totals, what happened to it."""
+"""/rounds and /rounds/{round}: all of them; a round's money by instrument, its control totals, what happened to it."""
 
 from __future__ import annotations
 
@@ -10,15 +10,34 @@ from api.service.limits import Limits
 from api.service.operations import Operation
 from api.service.pages import Content, Section, View, page
 from api.service.parameters import identifier
+from ledger import accounts
 from ledger.catalogue import Catalogue
 from ledger.store import Store
 from projections.clocks import AsOf
 
 
 def operations(known: Catalogue, limits: Limits) -> list[Operation]:
-    """One page."""
+    """The list, and one round."""
     parameter = identifier("round", "The round's id. 轮次编号。", "R1")
-    return [page("round", "/rounds/{round}", "A round.", "轮次。", _round, parameters=(parameter,))]
+    return [
+        page("rounds", "/rounds", "The rounds.", "各轮次。", _rounds),
+        page("round", "/rounds/{round}", "A round.", "轮次。", _round, parameters=(parameter,)),
+    ]
+
+
+def _rounds(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View) -> Content:
+    return Content(view.say("Rounds", "轮次"), [Section("", rows_of_rounds(store, as_of))])
+
+
+def rows_of_rounds(store: Store, as_of: AsOf) -> list[dict[str, Any]]:
+    """The rounds, each with what is left of its money and what is bound."""
+    found = asking.opened_rounds(store, as_of)
+    paths = [path(row["round"]) for row in found for path in (accounts.available, accounts.committed)]
+    balances = asking.balances(store, [(path, as_of) for path in paths])
+    return [
+        {**row, "available_fen": balances[2 * i], "committed_fen": balances[2 * i + 1]}
+        for i, row in enumerate(found)
+    ]
 
 
 def _round(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View) -> Content:

@@ -147,7 +147,7 @@ class _Switch:
 def _beginning(path: str) -> str:
     """The first names of an address, as many as hold no parameter: two below /v1, else one."""
     names = path.split("/", 3)
-    return "/".join(names[:3] if names[1] == "v1" else names[:2])
+    return "/".join(names[:3] if names[1:2] == ["v1"] else names[:2])
 
 
 def _not_allowed(scope: Scope, allowed: set[str]) -> HttpProblem:

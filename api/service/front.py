@@ -79,7 +79,7 @@ async def handle(
         request.parameters = read_parameters(
             operation.parameters,
             path,
-            pages.without_empty(scope["query_string"]) if is_page else scope["query_string"],
+            pages.cleaned(scope["query_string"]) if is_page else scope["query_string"],
             request.header_once,
             service.limits,
         )
@@ -87,9 +87,8 @@ async def handle(
     except ClientLeft:
         reply = None
     except HttpProblem as error:
-        problem, again = error.code, service.limits.retry_seconds
-        shown = pages.problem_page(error, language, again, scope) if is_page else None
-        reply = shown or problem_reply(error, language, again)
+        problem = error.code
+        reply = _shown(service, error, language, scope, is_page=is_page)
     except Exception as error:
         problem, reply = "failed", _failed(service, exchange, error)
     finally:
@@ -101,10 +100,19 @@ async def handle(
 
 async def refuse(service: Service, problem: HttpProblem, scope: Scope, send: Send) -> None:
     """Answer a request to no operation with a problem."""
-    exchange = Exchange(send)
-    language = language_of(_first_of_each(scope).get(b"accept-language"))
-    await problem_reply(problem, language, service.limits.retry_seconds).send(exchange.send)
+    headers = _first_of_each(scope)
+    is_page = not scope["path"].startswith("/v1/") and b"text/html" in headers.get(b"accept", b"")
+    exchange = Exchange(send, pages.SECURITY if is_page else SECURITY)
+    language = pages.page_language(headers) if is_page else language_of(headers.get(b"accept-language"))
+    await _shown(service, problem, language, scope, is_page=is_page).send(exchange.send)
     _note(service, None, scope, exchange, None, problem.code)
+
+
+def _shown(service: Service, problem: HttpProblem, language: str, scope: Scope, *, is_page: bool) -> Reply:
+    """A problem for a program, or for people."""
+    if is_page:
+        return pages.problem_page(service, problem, language, scope)
+    return problem_reply(problem, language, service.limits.retry_seconds)
 
 
 def _first_of_each(scope: Scope) -> dict[bytes, bytes]:

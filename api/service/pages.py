@@ -10,25 +10,28 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
-from http.cookies import CookieError, SimpleCookie
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup, escape
 
-from api.roles import READ
+from api.roles import READ, VERIFY
 from api.service import asking
+from api.service.access import Sender
 from api.service.operations import Answer, Operation, Parameter
 from api.service.parameters import CLOCKS
-from api.service.problems import HttpProblem, head
+from api.service.problems import KINDS, HttpProblem, head
 from api.service.reads import clocks_of
 from api.service.requests import Headers, Reply, Request, language_of
 from api.service.words import word
-from ledger.dates import END_OF_TIME
+from ledger.dates import is_day
 from ledger.money import format_fen
 from ledger.store import Store
 from projections.clocks import AsOf
+
+if TYPE_CHECKING:
+    from api.service.service import Service
 
 TOKEN_COOKIE: Final = "kejin_token"
 LANGUAGE_COOKIE: Final = "kejin_language"
@@ -49,7 +52,7 @@ _PARTIES: Final = frozenset(
 )
 #: Members that are counts.
 _COUNTS: Final = frozenset(
-    {
+    [
         "grants",
         "payees",
         "voided",
@@ -59,7 +62,13 @@ _COUNTS: Final = frozenset(
         "asserted_count",
         "ledger_count",
         "difference_count",
-    }
+        "loans",
+        "defaults",
+        "payouts",
+        "default_rate",
+        "loss_rate",
+        "level_percent",
+    ]
 )
 _ANSWERS: Final = (Answer(200, "A page.", {}, media_type="text/html"),)
 
@@ -150,7 +159,9 @@ class View:
         if name in _PARTIES and len(value) == 18:
             return self.link(f"/parties/{value}")
         if name in ("position", "certified_at") and value.isdigit():
-            return self.link(f"/events/{value}")
+            return self.link(
+                f"/events/{value}", on=None
+            )  # it may take effect later than the day of this page
         if name in ("claim", "with_claim"):
             return self.link(f"/claims/{value}")
         if name == "round":
@@ -183,18 +194,20 @@ def page(
 
     async def handle(request: Request) -> Reply:
         given = request.parameters
-        view = view_of(request)
 
-        def question(store: Store) -> tuple[AsOf, Content, Mapping[str, str]]:
-            service = request.service
+        def question(store: Store) -> tuple[AsOf, View, Content]:
+            service, view = request.service, view_of(request)
             as_of = asking.resolve(store, clocks_of(request), service.projected.reached)
+            if given["known_at"] is not None:  # links keep what was known at that instant
+                view = replace(view, known_position=as_of.known_position)
             if projected:
                 service.projected.ensure(store, as_of.known_position)
             content = read(store, as_of, given, view)
-            return as_of, content, asking.party_names(store, as_of, codes_in(content)) if projected else {}
+            names = asking.party_names(store, as_of, codes_in(content)) if projected else {}
+            return as_of, replace(view, names=names), content
 
-        as_of, content, names = await request.service.slow.ask(question)
-        return show(request, template, replace(view, names=names), content=content, as_of=as_of)
+        as_of, view, content = await request.service.slow.ask(question)
+        return show(request, template, view, content=content, as_of=as_of)
 
     return operation(f"page-{name}", "GET", path, en, zh, READ, handle, (*parameters, *CLOCKS))
 
@@ -229,18 +242,18 @@ def operation(
 
 
 def view_of(request: Request) -> View:
-    """How a request sees the ledger. An instant was resolved to a position that links do not keep: it is named."""
+    """How a request sees the ledger."""
     given = request.parameters
     return View(request.language, given.get("on"), given.get("known_position"))
 
 
 def show(request: Request, template: str, view: View, status: int = 200, **values: Any) -> Reply:
     """A template filled in."""
-    return _html(template, view, status, request.scope, request.sender.principal, **values)
+    return _html(template, view, status, request.scope, request.sender, **values)
 
 
 def _html(
-    template: str, view: View, status: int, scope: Mapping[str, Any], principal: str | None, **values: Any
+    template: str, view: View, status: int, scope: Mapping[str, Any], sender: Sender | None, **values: Any
 ) -> Reply:
     query = [(k, v) for k, v in parse_qsl(scope["query_string"].decode("latin-1")) if v]
     here = quote(scope["path"], safe="/") + ("?" + urlencode(query) if query else "")
@@ -253,8 +266,8 @@ def _html(
             path=scope["path"],
             query=dict(query),
             here=here,
-            principal=principal,
-            end_of_time=END_OF_TIME,
+            principal=None if sender is None else sender.principal,
+            may_verify=sender is None or sender.scope.allows(VERIFY, "page-verification"),
             **values,
         )
     )
@@ -270,28 +283,47 @@ def _templates() -> Environment:
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
+        auto_reload=False,  # templates and routes are those of one release
     )
 
 
-def problem_page(problem: HttpProblem, language: str, retry_seconds: int, scope: Mapping[str, Any]) -> Reply:
+def problem_page(service: Service, problem: HttpProblem, language: str, scope: Mapping[str, Any]) -> Reply:
     """A problem as people read it. Who is not known yet is asked for their token first."""
-    if problem.code == "unauthorized" and scope["method"] == "GET":
-        target = scope["path"] + (
-            "?" + scope["query_string"].decode("latin-1") if scope["query_string"] else ""
-        )
+    query = cleaned(scope["query_string"])
+    if problem.code == "unauthorized" and scope["method"] in ("GET", "HEAD"):
+        target = scope["path"] + ("?" + query.decode("latin-1") if query else "")
         return redirect("/login?" + urlencode({"next": target}))
-    view = View(language)
+    sender = service.access.sender(authorization_of(dict(reversed(scope["headers"]))))
     title = head(problem.code, language)["title"]
     detail = problem.zh if language == "zh" else str(problem)
-    reply = _html("problem.html", view, problem.status, scope, None, title=title, detail=detail)
+    reply = _html(
+        "problem.html",
+        _view_of_query(query, language),
+        problem.status,
+        scope,
+        sender,
+        title=title,
+        detail=detail,
+        wants_token=problem.code == "unauthorized",
+    )
     reply.headers += [
         (name.lower().encode(), value.encode())
         for name, value in problem.headers.items()
         if name != "WWW-Authenticate"  # a browser would ask for a name and a password
     ]
-    if problem.status == 503:
-        reply.headers.append((b"retry-after", str(retry_seconds).encode()))
+    if KINDS[problem.code].again:
+        reply.headers.append((b"retry-after", str(service.limits.retry_seconds).encode()))
     return reply
+
+
+def _view_of_query(query: bytes, language: str) -> View:
+    """The point of both clocks that a query names, as far as it can be read."""
+    given = dict(parse_qsl(query.decode("latin-1")))
+    on, position = given.get("on", ""), given.get("known_position", "")
+    known_position = (
+        int(position) if position.isascii() and position.isdigit() and len(position) < 17 else None
+    )
+    return View(language, on if is_day(on) else None, known_position)
 
 
 def redirect(target: str, headers: Iterable[tuple[bytes, bytes]] = ()) -> Reply:
@@ -306,42 +338,50 @@ def own_address(text: str | None) -> str:
     return quote(text, safe="/?&=%:+,;@!$'()*~.-_")
 
 
-def cookies_of(headers: Mapping[bytes, bytes]) -> dict[str, str]:
-    """The cookies of a request; none where they are not well-formed."""
-    jar: SimpleCookie = SimpleCookie()
-    try:
-        jar.load(headers.get(b"cookie", b"").decode("latin-1"))
-    except CookieError:
-        return {}
-    return {name: morsel.value for name, morsel in jar.items()}
+def cookie_of(headers: Mapping[bytes, bytes], name: str) -> str | None:
+    """A cookie of ours. Those of others (every port of a host shares them) may hold what they like."""
+    for pair in headers.get(b"cookie", b"").split(b";"):
+        key, _, value = pair.strip().partition(b"=")
+        if key == name.encode():
+            return value.decode("latin-1").strip()
+    return None
 
 
 def authorization_of(headers: Mapping[bytes, bytes]) -> bytes | None:
     """What a page's request proves itself with: its own header, else the cookie's token."""
     own = headers.get(b"authorization")
-    token = cookies_of(headers).get(TOKEN_COOKIE)
+    token = cookie_of(headers, TOKEN_COOKIE)
     return own if own is not None or token is None else b"Bearer " + token.encode("latin-1")
 
 
 def page_language(headers: Mapping[bytes, bytes]) -> str:
     """The language that was chosen, else the browser's."""
-    chosen = cookies_of(headers).get(LANGUAGE_COOKIE)
+    chosen = cookie_of(headers, LANGUAGE_COOKIE)
     return chosen if chosen in ("en", "zh") else language_of(headers.get(b"accept-language"))
 
 
-def without_empty(query: bytes) -> bytes:
-    """A query without the fields of a form that nobody filled in."""
-    return b"&".join([pair for pair in query.split(b"&") if pair.partition(b"=")[2]])
+def cleaned(query: bytes) -> bytes:
+    """A query without the fields of a form that nobody filled in; of the two ways to say what was known the instant,
+    which is empty until somebody chooses it."""
+    filled = [pair for pair in query.split(b"&") if pair.partition(b"=")[2]]
+    if any(pair.startswith(b"known_at=") for pair in filled):
+        filled = [pair for pair in filled if not pair.startswith(b"known_position=")]
+    return b"&".join(filled)
 
 
-def form_fields(body: bytes) -> dict[str, str]:
-    """The filled-in fields of a form. Raises HttpProblem `invalid`."""
+def form_fields(request: Request, body: bytes) -> dict[str, str]:
+    """The fields of a form. Raises HttpProblem `invalid`."""
+    kind = (request.header(b"content-type") or b"").partition(b";")[0].strip().lower()
     try:
         pairs = parse_qsl(body.decode("ascii"), keep_blank_values=True, errors="strict", max_num_fields=200)
     except ValueError:
+        pairs = None
+    if pairs is None or kind != b"application/x-www-form-urlencoded":
         raise HttpProblem(
-            "invalid", "this is not a form that was sent by a browser", "提交的内容不是表单"
-        ) from None
+            "invalid",
+            "this is not a form that a page sent; programs send commands to /v1/commands",
+            "提交的内容不是页面表单；程序请使用 /v1/commands",
+        )
     fields = dict(pairs)
     if len(fields) != len(pairs):
         raise HttpProblem("invalid", "a field stands twice", "字段重复")

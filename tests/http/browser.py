@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import shutil
@@ -121,14 +122,21 @@ class Browser:
         return text
 
 
+def _pipe() -> tuple[int, int]:
+    """A pipe whose ends are none of the descriptors that Chromium takes."""
+    ends = os.pipe()
+    moved = [fcntl.fcntl(end, fcntl.F_DUPFD_CLOEXEC, 10) for end in ends]
+    for end in ends:
+        os.close(end)
+    return moved[0], moved[1]
+
+
 @contextmanager
 def browsing(folder: Path) -> Iterator[Browser]:
     """A browser for the time of a block; one that does not answer is killed."""
     assert PROGRAM
-    to_read, to = os.pipe()
-    given, given_write = os.pipe()
+    (to_read, to), (given, given_write) = _pipe(), _pipe()
     # Chromium reads from descriptor 3 and writes to 4. (A plain sh knows numbers of one digit only.)
-    assert min(to_read, given_write) > 4, "taken"
     shell = f'exec "$@" 3<&{to_read} 4>&{given_write} {to_read}<&- {given_write}>&-'
     process = subprocess.Popen(
         ("bash", "-c", shell, "bash", PROGRAM, *_OPTIONS, f"--user-data-dir={folder}"),

@@ -164,5 +164,6 @@ def serving(program: Program, log: Path, *options: object, **environment: str) -
                 raise
         if service.process.stdout:
             service.process.stdout.close()
-        faults = [line for line in log.read_text().splitlines() if '"event":"fault"' in line]
+        bad = ('"event":"fault"', "Exception in ASGI application")
+        faults = [line for line in log.read_text().splitlines() if any(words in line for words in bad)]
         assert not faults, faults

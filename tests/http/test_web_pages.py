@@ -44,6 +44,7 @@ class Html(HTMLParser):
         self.links: list[str] = []
         self.elements: list[tuple[str, dict[str, str | None]]] = []
         self.text = ""
+        self.names: list[str] = []  # of columns and members
         self._open: list[str] = []
         self.feed(answer.body.decode())
         self.close()
@@ -62,6 +63,8 @@ class Html(HTMLParser):
 
     def handle_data(self, data: str) -> None:
         self.text += data
+        if self._open and self._open[-1] in ("th", "dt", "h2") and data.strip():
+            self.names.append(data.strip())
 
     def values(self) -> dict[str, str | None]:
         """What the fields of its forms hold, by name."""
@@ -88,11 +91,17 @@ def send(
     return service.ask("POST", path, urlencode(fields).encode(), {**kind, **(headers or {})}, **query)
 
 
+#: What a heading or a name of a member may be in Chinese without a Chinese character: codes of readings.
+CODE = re.compile(r"A\d+|SX-\d+|[a-z]+_sha256")
+
+
+@pytest.mark.parametrize("point", ["/", "/?on=2024-07-15&known_position=9"], ids=["now", "then"])
 @pytest.mark.parametrize("language", ["en", "zh"])
-def test_every_link_leads_to_a_page(example: Service, language: str) -> None:
-    """From the first page on every link of every page is answered, in well-nested HTML, in the language asked for."""
+def test_every_link_leads_to_a_page(example: Service, language: str, point: str) -> None:
+    """From the first page on, now or at a point of both clocks, every link of every page is answered, in well-nested
+    HTML, in the language asked for."""
     headers = {"Accept-Language": language}
-    seen, waiting = {"/"}, ["/"]
+    seen, waiting = {point}, [point]
     while waiting:
         path = waiting.pop()
         parts = urlsplit(path)
@@ -103,8 +112,13 @@ def test_every_link_leads_to_a_page(example: Service, language: str) -> None:
             continue
         assert answer.status == 200, (path, answer)
         assert answer.headers["content-language"] == language
-        for link in Html(answer).links:
+        shown = Html(answer)
+        if language == "zh":
+            for name in shown.names:
+                assert CODE.fullmatch(name) or not name.isascii(), (path, name)
+        for link in shown.links:
             assert link.startswith("/"), link
+            assert point == "/" or link.startswith("/language/") or "known_position=9" in link, (path, link)
             if link not in seen:
                 seen.add(link)
                 waiting.append(link)
@@ -125,6 +139,24 @@ def test_a_page_shows_what_the_ledger_says_at_that_point_of_both_clocks(example:
         scale = {"元": 100, "万元": 10**6, "亿元": 10**10}[yuan[2]]
         assert Decimal(yuan[1].replace(",", "")) * scale == fen
         assert f"/caps?on=2024-12-31&known_position={position}" in shown.links
+
+
+def test_an_instant_is_kept_by_the_links_of_its_page(example: Service) -> None:
+    """Whoever asks what was known at an instant stays there: links lead to the position that it came to."""
+    instant = example.read("/v1/events/6")["recorded_at"]
+    position = example.read("/v1/caps", known_at=instant)["known_position"]
+    shown = page(example, "/", known_at=instant)
+    assert f"/caps?known_position={position}" in shown.links
+    assert f"known up to {position}" in shown.text
+
+
+def test_a_check_says_what_it_found(example: Service) -> None:
+    """The page of the checks runs the one that is chosen, and none before."""
+    assert "holds" not in page(example, "/verification").text
+    found = example.read("/v1/verification", check="caps")
+    shown = page(example, "/verification", check="caps").text
+    assert "Everything holds." in shown
+    assert found["root"] in shown
 
 
 def test_what_is_not_known_is_a_page_that_says_so(example: Service) -> None:
@@ -188,11 +220,46 @@ def as_typed(kind: str, value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
-@pytest.mark.parametrize("text", ["1.234", "1e3", "0x10", "一百", "1.2.3", "-", "--1", "1 0"])
+NO_AMOUNTS = ["1.234", "1e3", "0x10", "一百", "1.2.3", "-", "--1", "1 0", "-5", "0", "99999999999999.99"]
+ODD_COMMAS = ["1,5", "10,00", "1.,5", "1234,567", ",1", "1,000,00"]
+
+
+@pytest.mark.parametrize("text", [*NO_AMOUNTS, *ODD_COMMAS])
 def test_an_amount_that_is_none_is_said_to_be_none(text: str) -> None:
-    """Nothing is rounded and nothing guessed: what is no amount in yuan is refused."""
+    """Nothing is rounded and nothing guessed: what is no amount in yuan is refused, a comma in an odd place too."""
     with pytest.raises(InvalidCommand):
         fields_of(KNOWN.specs["repay-loan"], {"loan": "L1", "amount_fen": text})
+
+
+@pytest.mark.parametrize("name", ["command", "colour", "principal"])
+def test_a_form_takes_no_field_but_its_own(name: str) -> None:
+    """Which command is meant says the address alone, on which permission was given."""
+    with pytest.raises(InvalidCommand):
+        fields_of(KNOWN.specs["draw-loan"], {"loan": "L1", name: "hold"})
+
+
+def test_a_list_is_one_list() -> None:
+    """What is typed as a list cannot bring other members along."""
+    with pytest.raises(InvalidCommand):
+        fields_of(KNOWN.specs["claim-loan-interest"], {"slips": '[],"x":[1]'})
+
+
+def test_after_a_refusal_the_corrected_form_is_another_try(service: Service) -> None:
+    """What was refused can be corrected and sent again, also where the command makes a thing."""
+    service.record(*map(dict, LINES[:1]))
+    wrong = "91110000101623742K"
+    fields = {
+        **page(service, "/commands/register-party").values(),
+        "uscc": wrong,
+        "kind": "firm",
+        "name": "甲",
+    }
+    refused = send(service, "/commands/register-party", {k: v for k, v in fields.items() if v})
+    assert refused.status == 409, refused
+    again = {**Html(refused).values(), "kind": "firm", "confirm_uscc": "true"}
+    accepted = send(service, "/commands/register-party", {k: v for k, v in again.items() if v})
+    assert accepted.status == 303, Html(accepted).text
+    assert service.read("/v1/events/4")["data"]["uscc"] == wrong
 
 
 def test_a_form_records_a_command_once(service: Service) -> None:
@@ -203,6 +270,7 @@ def test_a_form_records_a_command_once(service: Service) -> None:
     tried = send(service, "/commands/repay-loan", {**sent, "dry_run": "true"})
     assert tried.status == 200, tried
     assert "nothing was recorded" in Html(tried).text
+    assert "1,000.50 元" in Html(tried).text
     assert service.read("/v1/events", tag="loan:L1")["known_position"] == 5
     for _ in range(2):
         answer = send(service, "/commands/repay-loan", sent)
@@ -261,6 +329,8 @@ def may(operation: Operation, role: str) -> bool:
         return True
     if role == "narrowed":
         return operation.may == "read" or operation.name == "draw-loan"
+    if operation.name == "page-verification":
+        return role in ("auditor", "compliance")
     name = operation.path.removeprefix("/commands/")
     wanted = permission_of(name) if operation.path.startswith("/commands/") else "read"
     return wanted in permissions_of([role])
@@ -340,6 +410,83 @@ def test_forms_and_pages_are_in_the_log_under_their_names(example: Service) -> N
     """A page is logged as every request is, and no token of a login or cookie stands in the log."""
     secret = "kejin_" + "s" * 40
     send(example, "/login", {"token": secret})
-    example.get("/caps", {"Cookie": f"kejin_token={secret}"})
-    log = Path(example.log).read_text("utf-8")
-    assert secret not in log
+    example.get("/duties", {"Cookie": f"kejin_token={secret}"})
+
+    def logged() -> str:
+        return Path(example.log).read_text("utf-8")
+
+    until(lambda: all(f'"operation":"{name}"' in logged() for name in ("page-login", "page-duties")))
+    assert secret not in logged()
+
+
+COOKIES = ["a[b]=1", "flag", 'prefs={"a":1, "b":2}', "x=\xe4\xbb", "a=b c=d, e", "=", "kejin_tokens=x"]
+
+
+@pytest.mark.parametrize("other", COOKIES)
+def test_cookies_of_others_keep_nobody_out(
+    guarded: tuple[Service, Program, dict[str, str]], other: str
+) -> None:
+    """Whatever other programs of the host put into their cookies, ours are found beside them."""
+    service, _, secrets = guarded
+    ours = f"kejin_token={secrets['auditor']}; kejin_language=zh"
+    for cookie in (f"{other}; {ours}", f"{ours}; {other}"):
+        answer = service.get("/caps", {"Cookie": cookie})
+        assert (answer.status, answer.headers["content-language"]) == (200, "zh"), cookie
+
+
+def test_a_token_that_only_records_is_told_that_it_did(
+    guarded: tuple[Service, Program, dict[str, str]],
+) -> None:
+    """Whoever may record and not read is told the position, is known by name where they may not go, and can log out."""
+    service, kejin, _ = guarded
+    secret = token(kejin, "recording-person", "operator", only=("draw-loan",))
+    headers = {"Cookie": f"kejin_token={secret}"}
+    loan = {**sample(KNOWN.specs["draw-loan"]), "firm": FIRM, "bank": BANK, "loan": "L77"}
+    typed = {name: as_typed("yuan" if name.endswith("_fen") else "", value) for name, value in loan.items()}
+    answer = send(service, "/commands/draw-loan", typed, headers)
+    assert answer.status == 200, Html(answer).text
+    assert "Recorded at position" in Html(answer).text
+    smuggled = send(
+        service, "/commands/draw-loan", {"command": "hold", "claim": "C1", "reason": "x"}, headers
+    )
+    assert smuggled.status == 422
+    assert "GrantHeld" not in {event["type"] for event in kejin.events()}
+    forbidden = service.get("/", headers)
+    assert forbidden.status == 403
+    assert "recording-person" in Html(forbidden).text
+    ended = send(service, "/commands/draw-loan", typed, {"Cookie": "kejin_token=kejin_none"})
+    assert ended.status == 401
+    assert "/login" in Html(ended).links
+
+
+def test_the_two_ways_to_say_what_was_known_do_not_fight(example: Service) -> None:
+    """The form keeps the position; whoever chooses an instant beside it gets the instant."""
+    instant = example.read("/v1/events/6")["recorded_at"]
+    known = example.read("/v1/caps", known_at=instant)["known_position"]
+    assert f"known up to {known}" in page(example, "/caps", known_position="12", known_at=instant, on="").text
+
+
+def test_what_is_nowhere_is_a_page_for_a_browser(example: Service) -> None:
+    """An address that leads nowhere is a page where a page was asked for, a problem document elsewhere."""
+    headers = {"Accept": "text/html,*/*;q=0.8"}
+    for path in ("/nothing", "/commands/nosuch", "/parties/"):
+        answer = example.get(path, headers)
+        assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+        assert "/" in Html(answer).links
+    assert example.get("/nothing").headers["content-type"] == "application/problem+json"
+    assert example.get("/v1/nothing", headers).headers["content-type"] == "application/problem+json"
+    connection = example.connect()
+    connection.putrequest("OPTIONS", "*")
+    connection.endheaders()
+    assert connection.getresponse().status == 404
+    connection.close()
+
+
+def test_a_long_search_can_be_seen_in_the_other_language(example: Service) -> None:
+    """However long the address of a page is, its link to the other language leads back to it."""
+    shown = page(example, "/parties", text="某" * 99)
+    (link,) = [one for one in shown.links if one.startswith("/language/")]
+    parts = urlsplit(link)
+    answer = example.get(parts.path, next=unquote(parts.query.removeprefix("next=")))
+    assert answer.status == 303, answer
+    assert unquote(answer.headers["location"]) == f"/parties?text={'某' * 99}"
