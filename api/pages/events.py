@@ -11,6 +11,7 @@ from api.service.operations import Operation
 from api.service.pages import Content, Section, View, page
 from api.service.parameters import identifier, position, text
 from api.service.problems import HttpProblem
+from api.service.words import value_word
 from ledger.catalogue import Catalogue
 from ledger.refusals import CODES, detail
 from ledger.store import Store
@@ -113,8 +114,9 @@ def _event(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View) -> C
         Section(view.say("Clauses", "条款"), clauses),
         Section(view.say("How it was recorded", "记录方式"), event),
     ]
+    called = value_word(event["type"], view.language)
     return Content(
-        event["type"],
+        event["type"] if called is None else f"{called} {event['type']}",
         [one for one in sections if one.rows],
         view.say(
             f"position {event['position']} · effective on {event['effective_on']}",

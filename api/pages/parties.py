@@ -10,6 +10,7 @@ from api.service.limits import Limits
 from api.service.operations import Operation
 from api.service.pages import Content, Section, View, page
 from api.service.parameters import text, uscc
+from api.service.words import value_word
 from ledger.catalogue import Catalogue
 from ledger.store import Store
 from projections.clocks import AsOf
@@ -80,4 +81,8 @@ def _party(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View) -> C
     sections = [
         Section(view.say(*title), report[name]) for name, title in _TITLES.items() if report.get(name)
     ]
-    return Content(known.name, sections, f"{code} · {', '.join(kinds)}")
+    return Content(
+        known.name,
+        sections,
+        f"{code} · {', '.join(value_word(kind, view.language) or kind for kind in kinds)}",
+    )

@@ -24,7 +24,7 @@ from api.service.parameters import CLOCKS
 from api.service.problems import KINDS, HttpProblem, head
 from api.service.reads import clocks_of
 from api.service.requests import Headers, Reply, Request, language_of
-from api.service.words import word
+from api.service.words import value_word, word
 from ledger.dates import is_day
 from ledger.money import format_fen
 from ledger.store import Store
@@ -50,6 +50,8 @@ SECURITY: Final[Headers] = [
 _PARTIES: Final = frozenset(
     {"uscc", "firm", "bank", "guarantor", "payee", "party", "survivor", "absorbed", "original", "created"}
 )
+#: Members whose values are words of a closed list.
+_SPELLED: Final = frozenset(["type", "instrument", "kind", "security", "state", "part", "cause"])
 #: Members that are counts.
 _COUNTS: Final = frozenset(
     [
@@ -130,6 +132,9 @@ class View:
             return self._list(name, value)
         text = str(value)
         target = self._target(name, text)
+        called = value_word(text, self.language) if name in _SPELLED else None
+        if called is not None:
+            return Markup("{} <small>{}</small>").format(called, text)
         if target is None:
             return escape(text)
         if text in self.names and name != "uscc":

@@ -20,9 +20,12 @@ from api.service.forms import fields_of, inputs
 from api.service.limits import Limits
 from api.service.operations import Operation
 from api.service.schemas import sample
-from api.service.words import word
+from api.service.words import value_word, word
 from ledger.catalogue import catalogue
 from ledger.commands import CommandSpec, InvalidCommand
+from ledger.parties import KINDS
+from ledger.redecide import ADOPTION, COMMAND_OF_EVENT, REFUSALS
+from ledger.subjects.loans import SECURITIES
 from tests.cli.program import Program
 from tests.faults.test_kills import until
 from tests.http.service import Answer, Service, serving
@@ -194,6 +197,14 @@ def test_nothing_that_people_wrote_is_run(service: Service) -> None:
     assert hostile not in answer.body.decode()
     assert "script-src" not in answer.headers["content-security-policy"]
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
+
+
+def test_what_the_ledger_spells_in_english_has_a_chinese_word() -> None:
+    """Types of events, instruments, kinds of parties and securities are read in Chinese on a Chinese page."""
+    types = {*COMMAND_OF_EVENT, ADOPTION, *REFUSALS, *(one.event for one in KNOWN.instruments.values())}
+    words = {*types, *KNOWN.instruments, *KINDS, *SECURITIES}
+    assert {one for one in words if value_word(one, "zh") is None} == set()
+    assert {value_word(one, "en") for one in words} == {None}
 
 
 @pytest.mark.parametrize("spec", SPECS, ids=lambda spec: spec.name)
