@@ -61,8 +61,8 @@ export CHOOSE
 help:
 	@echo 'make install  安装到 .venv，得到 .venv/bin/kejin · install into .venv, which gives .venv/bin/kejin'
 	@echo 'make demo     演示：建账、记账、查询、核验 · a demonstration; its last line is the folder of its ledger'
-	@echo 'make serve    演示账本的 HTTP 服务 · the demo'"'"'s ledger over HTTP (run make demo first)'
-	@echo 'make test     静态检查与全部测试 · lint and all tests (as root on Debian also on its PostgreSQL)'
+	@echo 'make serve    演示账本的网页与 HTTP 服务 · pages and HTTP: the demo'"'"'s ledger (run make demo first)'
+	@echo 'make test     静态检查与全部测试 · lint and all tests (as root on Debian also on its PostgreSQL and in Chromium)'
 	@echo 'make lint     只做静态检查：ruff、mypy、import-linter · the static checks alone'
 	@echo 'make bench    性能测试：一张表，同类并列 · benchmarks: one table, each figure beside its peer'
 	@echo 'make clean    删除 .venv 与缓存，不动账本数据 · remove .venv and caches; ledgers stay'
