@@ -8,19 +8,27 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from api.service.words import word
-from ledger import codec
 from ledger.commands import COMMON_FIELDS, CommandSpec, Field, InvalidCommand
 from ledger.money import MAX_FEN, format_fen
 
 #: Amounts are typed in yuan, as people count; the ledger has whole fen.
 _AMOUNTS: Final = frozenset({"amount_fen", "amount_or_zero_fen", "signed_amount_fen"})
 _NUMBERS: Final = frozenset({"year", "count", "position"})
-#: Lists are typed as JSON, in fen.
+#: Lists are typed one entry a line.
 _EXAMPLES: Final[Mapping[str, str]] = {
-    "slips": '[{"number": "S-1", "amount_fen": 12000000}]',
-    "reviews": '[{"kind": "expert", "passed": true, "document": "…", "on": "2024-06-01"}]',
+    "slips": "S-1 120,000.00",
+    "reviews": "expert yes 2024-06-01 评审-1",
 }
 _LISTS: Final = _EXAMPLES.keys()
+_LINES: Final[Mapping[str, tuple[str, str]]] = {
+    "slips": ("a line each: number, amount in yuan", "每行一张：编号、金额（元）"),
+    "reviews": (
+        "a line each: expert or onsite, yes or no, date, document",
+        "每行一项：expert（专家）或 onsite（现场）、yes（通过）或 no、日期、文件",
+    ),
+}
+_REVIEW_WORDS: Final = {"专家": "expert", "现场": "onsite"}
+_YES_NO: Final = {"yes": True, "no": False, "是": True, "否": False, "通过": True, "未通过": False}
 #: With commas between thousands only: one in another place may be meant for a decimal point.
 _YUAN: Final = re.compile(r"([+-]?)([0-9]{1,16}|[0-9]{1,3}(?:[,，][0-9]{3}){1,5})(?:\.([0-9]{1,2}))?")
 _WHOLE: Final = re.compile(r"[0-9]{1,16}")
@@ -28,7 +36,7 @@ _WHOLE: Final = re.compile(r"[0-9]{1,16}")
 
 @dataclass(frozen=True, slots=True)
 class Input:
-    """One field as the form shows it. `kind` is how it is typed: text, yuan, number, date, choice or json."""
+    """One field as the form shows it. `kind` is how it is typed: text, yuan, number, date, choice or lines."""
 
     name: str
     label: str
@@ -53,6 +61,8 @@ def _input(field: Field, language: str) -> Input:
         wanted = "单位：元，至多两位小数" if language == "zh" else "in yuan, with at most two decimals"
     elif kind == "choice":
         wanted = ""
+    elif kind == "lines":
+        wanted = _LINES[field.type.name][language == "zh"]
     hint = "; ".join(part for part in (explained, wanted) if part)
     example = _EXAMPLES.get(field.type.name, "")
     return Input(field.name, word(field.name, language), hint, kind, field.required, choices, example)
@@ -68,7 +78,7 @@ def _kind(name: str) -> tuple[str, tuple[str, ...]]:
     if name in _NUMBERS:
         return "number", ()
     if name in _LISTS:
-        return "json", ()
+        return "lines", ()
     return ("date" if name == "date" else "text"), ()
 
 
@@ -94,8 +104,10 @@ def _value(name: str, kind: str, text: str) -> Any:
         return int(text)
     if kind == "flag" and text in ("true", "false"):
         return text == "true"
-    if kind in _LISTS:
-        return _list(name, text)
+    if kind == "slips":
+        return [_slip(name, line) for line in text.splitlines() if line.strip()]
+    if kind == "reviews":
+        return [_review(name, line) for line in text.splitlines() if line.strip()]
     return text
 
 
@@ -117,12 +129,17 @@ def _fen(name: str, kind: str, text: str) -> int:
     return -fen if sign == "-" else fen
 
 
-def _list(name: str, text: str) -> Any:
-    """A list is written as JSON; each key of its objects once, as everywhere."""
-    try:
-        found = codec.parse_object(b'{"list":' + text.encode() + b"}")
-    except codec.NotStrictJson as error:
-        raise InvalidCommand(f"{name} is no JSON: {error}", f"{name} 不是 JSON：{error}") from None
-    if found.keys() != {"list"}:
-        raise InvalidCommand(f"{name} is no JSON list", f"{name} 不是 JSON 列表")
-    return found["list"]
+def _slip(name: str, line: str) -> dict[str, Any]:
+    number, _, amount = line.strip().replace("\t", " ").rpartition(" ")
+    return {"number": number.strip(), "amount_fen": _fen(name, "amount_fen", amount)}
+
+
+def _review(name: str, line: str) -> dict[str, Any]:
+    kind, passed, on, document = [*line.split(None, 3), "", "", "", ""][:4]
+    if passed not in _YES_NO:
+        raise InvalidCommand(
+            f"{name}: {line.strip()[:60]!r} is no review; write expert yes 2024-06-01 document",
+            f"{name}：{line.strip()[:60]!r} 不是评审；请写作 专家 通过 2024-06-01 文件",
+        )
+    kind = _REVIEW_WORDS.get(kind, kind)
+    return {"kind": kind, "passed": _YES_NO[passed], "document": document.strip(), "on": on}

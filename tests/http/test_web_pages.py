@@ -226,9 +226,18 @@ def as_typed(kind: str, value: Any) -> str:
     """A value as a person types it."""
     if kind == "yuan":
         return f"{Decimal(value) / 100:,.2f}"
+    if isinstance(value, list):
+        return "\n".join(map(line_typed, value))
     if isinstance(value, str):
         return value
     return json.dumps(value, ensure_ascii=False)
+
+
+def line_typed(entry: dict[str, Any]) -> str:
+    """A slip or a review as a person types it."""
+    if "number" in entry:
+        return f"{entry['number']} {as_typed('yuan', entry['amount_fen'])}"
+    return f"{entry['kind']} {'yes' if entry['passed'] else 'no'} {entry['on']} {entry['document']}"
 
 
 NO_AMOUNTS = ["1.234", "1e3", "0x10", "一百", "1.2.3", "-", "--1", "1 0", "-5", "0", "99999999999999.99"]
@@ -249,10 +258,31 @@ def test_a_form_takes_no_field_but_its_own(name: str) -> None:
         fields_of(KNOWN.specs["draw-loan"], {"loan": "L1", name: "hold"})
 
 
-def test_a_list_is_one_list() -> None:
-    """What is typed as a list cannot bring other members along."""
+@pytest.mark.parametrize(
+    ("command", "field", "text"),
+    [
+        ("claim-loan-interest", "slips", "S-1"),
+        ("claim-loan-interest", "slips", "S-1 1,5"),
+        ("claim-guarantee-compensation", "reviews", "expert perhaps 2024-06-01 d"),
+        ("claim-guarantee-compensation", "reviews", "expert"),
+    ],
+)
+def test_a_line_of_a_list_that_is_none_is_said_to_be_none(command: str, field: str, text: str) -> None:
+    """A slip is a number and an amount, a review a kind, yes or no, a day and a document; nothing is guessed."""
     with pytest.raises(InvalidCommand):
-        fields_of(KNOWN.specs["claim-loan-interest"], {"slips": '[],"x":[1]'})
+        fields_of(KNOWN.specs[command], {field: text})
+
+
+def test_lists_are_typed_a_line_each() -> None:
+    """Numbers and documents may hold blanks, and Chinese words stand for the English ones."""
+    slips = fields_of(KNOWN.specs["claim-loan-interest"], {"slips": "回单 1  1,200.50\r\n\r\nS-2 3"})["slips"]
+    assert slips == [{"number": "回单 1", "amount_fen": 120_050}, {"number": "S-2", "amount_fen": 300}]
+    typed = "专家 通过 2024-06-01 评审 1\nonsite no 2024-06-02 现场-1"
+    reviews = fields_of(KNOWN.specs["claim-guarantee-compensation"], {"reviews": typed})["reviews"]
+    assert reviews == [
+        {"kind": "expert", "passed": True, "document": "评审 1", "on": "2024-06-01"},
+        {"kind": "onsite", "passed": False, "document": "现场-1", "on": "2024-06-02"},
+    ]
 
 
 def test_after_a_refusal_the_corrected_form_is_another_try(service: Service) -> None:
