@@ -8,6 +8,7 @@ from typing import Any, Final
 
 from api.http.commands import rehearse
 from api.roles import READ, permission_of
+from api.service.access import unauthorized
 from api.service.forms import fields_of, inputs
 from api.service.four_eyes import CODE as FOUR_EYES
 from api.service.four_eyes import problem as four_eyes_problem
@@ -16,6 +17,7 @@ from api.service.operations import Operation
 from api.service.pages import form_fields, operation, redirect, show, view_of
 from api.service.parameters import CLOCKS
 from api.service.requests import Reply, Request
+from api.service.words import warning_word
 from ledger import commands
 from ledger.catalogue import Catalogue
 from ledger.commands import Command, CommandSpec, InvalidCommand
@@ -34,7 +36,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
             "/commands",
             "What can be recorded.",
             "可登记的事项。",
-            READ,
+            None,  # whoever is known is told what they may record, also who may not read
             lambda r: _list(r, known),
             CLOCKS,
         )
@@ -45,6 +47,8 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
 
 
 async def _list(request: Request, known: Catalogue) -> Reply:
+    if request.sender.token is None and request.service.access.exist:
+        raise unauthorized(is_told=False)
     allowed = [
         spec
         for spec in known.specs.values()
@@ -112,10 +116,15 @@ async def _take(request: Request, spec: CommandSpec, known: Catalogue, sent: dic
         return _form(request, spec, values, good=_would(request, command, outcome))
     position = outcome.positions[-1]
     request.noted["positions"] = outcome.positions
-    if request.sender.scope.allows(READ, "page-event"):
+    view = view_of(request)
+    warned = [warning_word(code, view.language) for code in outcome.warnings]
+    if outcome.outcome == "repeated":
+        said = view.say("This was recorded before.", "此前已登记。")
+    elif request.sender.scope.allows(READ, "page-event"):
         return redirect(f"/events/{position}")
-    said = view_of(request).say(f"Recorded at position {position}.", f"已登记，序号 {position}。")
-    return _form(request, spec, {"key": _new_key()}, good=said)
+    else:
+        said = view.say("Recorded.", "已登记。")
+    return _form(request, spec, {"key": _new_key()}, good=" · ".join([said, *warned]), position=position)
 
 
 def _refused(
@@ -125,7 +134,9 @@ def _refused(
     problem = f"[{told['code']}] {told['detail']}"
     request.noted["refused"] = told["code"]
     if is_dry:
-        return _form(request, spec, values, 409, problem=problem)
+        # A key that was spent on other fields, by a form that was sent and then changed, is nobody's choice.
+        kept = {**values, "key": _new_key()} if outcome.code == "key_reused" else values
+        return _form(request, spec, kept, 409, problem=problem)
     request.noted["positions"] = outcome.positions
     position = outcome.positions[-1] if outcome.positions else None
     return _form(request, spec, {**values, "key": _new_key()}, 409, problem=problem, position=position)
@@ -139,5 +150,5 @@ def _would(request: Request, command: Command, outcome: Outcome) -> str:
     said += [f"{view.word(name)}: {view.cell(name, value)}" for name, value in read.items()]
     if outcome.amount_fen is not None:
         said.append(f"{view.say('it comes to', '核定')} {view.cell('amount_fen', outcome.amount_fen)}")
-    said += outcome.warnings
+    said += [warning_word(code, view.language) for code in outcome.warnings]
     return " · ".join(said)

@@ -30,7 +30,7 @@ _LINES: Final[Mapping[str, tuple[str, str]]] = {
 _REVIEW_WORDS: Final = {"专家": "expert", "现场": "onsite"}
 _YES_NO: Final = {"yes": True, "no": False, "是": True, "否": False, "通过": True, "未通过": False}
 #: With commas between thousands only: one in another place may be meant for a decimal point.
-_YUAN: Final = re.compile(r"([+-]?)([0-9]{1,16}|[0-9]{1,3}(?:[,，][0-9]{3}){1,5})(?:\.([0-9]{1,2}))?")
+_YUAN: Final = re.compile(r"([+-]?)([0-9]{1,30}|[1-9][0-9]{0,2}(?:[,，][0-9]{3}){1,9})(?:\.([0-9]{1,2}))?")
 _WHOLE: Final = re.compile(r"[0-9]{1,16}")
 
 
@@ -94,6 +94,9 @@ def fields_of(spec: CommandSpec, sent: Mapping[str, str]) -> dict[str, Any]:
             )
         if text.strip():
             values[name] = _value(name, kinds[name], text.strip())
+    for field in spec.fields:
+        if field.required and field.name not in values:
+            raise _wrong(field.name, "it is missing", "未填写")
     return values
 
 
@@ -111,22 +114,31 @@ def _value(name: str, kind: str, text: str) -> Any:
     return text
 
 
+def _wrong(name: str, en: str, zh: str) -> InvalidCommand:
+    return InvalidCommand(f"{word(name, 'en')}: {en}", f"{word(name, 'zh')}：{zh}")
+
+
 def _fen(name: str, kind: str, text: str) -> int:
     match = _YUAN.fullmatch(text)
     if match is None:
-        raise InvalidCommand(
-            f"{name}: {text[:60]!r} is no amount in yuan; write it as 1234.56 or 1,234.56",
-            f"{name}：{text[:60]!r} 不是以元为单位的金额；请写作 1234.56 或 1,234.56",
+        raise _wrong(
+            name,
+            f"{text[:60]!r} is no amount in yuan; write it as 1234.56 or 1,234.56",
+            f"{text[:60]!r} 不是以元为单位的金额；请写作 1234.56 或 1,234.56",
         )
     sign, yuan, decimals = match.groups()
     fen = int(re.sub("[,，]", "", yuan)) * 100 + int((decimals or "").ljust(2, "0"))
-    least = 0 if kind == "amount_or_zero_fen" else 1
-    if (sign == "-" and kind != "signed_amount_fen") or not least <= fen <= MAX_FEN:
-        raise InvalidCommand(
-            f"{name}: {text[:60]!r} is not between {format_fen(least)} and {format_fen(MAX_FEN)}",
-            f"{name}：{text[:60]!r} 不在 {format_fen(least)} 与 {format_fen(MAX_FEN)} 之间",
+    least = {"amount_or_zero_fen": 0, "signed_amount_fen": -MAX_FEN}.get(kind, 1)
+    fen = -fen if sign == "-" else fen
+    if not least <= fen <= MAX_FEN or (fen == 0 and kind != "amount_or_zero_fen"):
+        between = f"{format_fen(least)}", format_fen(MAX_FEN)
+        zero_en, zero_zh = (", and not 0", "，且不为 0") if least < 0 else ("", "")
+        raise _wrong(
+            name,
+            f"{text[:60]!r} is not from {between[0]} to {between[1]}{zero_en}",
+            f"{text[:60]!r} 不在 {between[0]} 至 {between[1]} 之间{zero_zh}",
         )
-    return -fen if sign == "-" else fen
+    return fen
 
 
 def _slip(name: str, line: str) -> dict[str, Any]:
@@ -137,9 +149,10 @@ def _slip(name: str, line: str) -> dict[str, Any]:
 def _review(name: str, line: str) -> dict[str, Any]:
     kind, passed, on, document = [*line.split(None, 3), "", "", "", ""][:4]
     if passed not in _YES_NO:
-        raise InvalidCommand(
-            f"{name}: {line.strip()[:60]!r} is no review; write expert yes 2024-06-01 document",
-            f"{name}：{line.strip()[:60]!r} 不是评审；请写作 专家 通过 2024-06-01 文件",
+        raise _wrong(
+            name,
+            f"{line.strip()[:60]!r} is no review; write expert yes 2024-06-01 document",
+            f"{line.strip()[:60]!r} 不是评审；请写作 专家 通过 2024-06-01 文件",
         )
     kind = _REVIEW_WORDS.get(kind, kind)
     return {"kind": kind, "passed": _YES_NO[passed], "document": document.strip(), "on": on}

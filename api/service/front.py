@@ -72,7 +72,9 @@ async def handle(
     service.in_flight += 1
     try:
         headers = _first_of_each(scope)
-        language = pages.page_language(headers) if is_page else language_of(headers.get(b"accept-language"))
+        language = (
+            pages.page_language(scope["headers"]) if is_page else language_of(headers.get(b"accept-language"))
+        )
         sender = await _admitted(service, operation, scope, headers)
         request = Request(service, scope, receive, exchange.send, sender, language, exchange.request_id)
         _check_body(operation, headers)
@@ -103,7 +105,9 @@ async def refuse(service: Service, problem: HttpProblem, scope: Scope, send: Sen
     headers = _first_of_each(scope)
     is_page = not scope["path"].startswith("/v1/") and b"text/html" in headers.get(b"accept", b"")
     exchange = Exchange(send, pages.SECURITY if is_page else SECURITY)
-    language = pages.page_language(headers) if is_page else language_of(headers.get(b"accept-language"))
+    language = (
+        pages.page_language(scope["headers"]) if is_page else language_of(headers.get(b"accept-language"))
+    )
     await _shown(service, problem, language, scope, is_page=is_page).send(exchange.send)
     _note(service, None, scope, exchange, None, problem.code)
 
@@ -133,7 +137,9 @@ async def _admitted(
     if service.in_flight > service.limits.requests_max:
         raise HttpProblem("busy", "too many requests are waiting; try again", "等待的请求过多；请稍后再试")
     _check_origin(service, scope, headers)
-    authorization = pages.authorization_of(headers) if operation.is_page else headers.get(b"authorization")
+    authorization = (
+        pages.authorization_of(scope["headers"]) if operation.is_page else headers.get(b"authorization")
+    )
     sender = service.access.sender(authorization)
     if sender is None and operation.may is not None:
         if service.access.may_be_new(authorization):

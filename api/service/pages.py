@@ -25,6 +25,7 @@ from api.service.problems import KINDS, HttpProblem, head
 from api.service.reads import clocks_of
 from api.service.requests import Headers, Reply, Request, language_of
 from api.service.words import value_word, word
+from api.tokens import PREFIX
 from ledger.dates import is_day
 from ledger.money import format_fen
 from ledger.store import Store
@@ -298,18 +299,22 @@ def problem_page(service: Service, problem: HttpProblem, language: str, scope: M
     if problem.code == "unauthorized" and scope["method"] in ("GET", "HEAD"):
         target = scope["path"] + ("?" + query.decode("latin-1") if query else "")
         return redirect("/login?" + urlencode({"next": target}))
-    sender = service.access.sender(authorization_of(dict(reversed(scope["headers"]))))
+    sender = service.access.sender(authorization_of(scope["headers"]))
     title = head(problem.code, language)["title"]
-    detail = problem.zh if language == "zh" else str(problem)
+    view = _view_of_query(query, language)
+    detail = view.say(str(problem), problem.zh)
+    if problem.code in _FOR_PEOPLE:  # what programs are told helps nobody here
+        detail = view.say(*_FOR_PEOPLE[problem.code])
     reply = _html(
         "problem.html",
-        _view_of_query(query, language),
+        view,
         problem.status,
         scope,
         sender,
         title=title,
         detail=detail,
         wants_token=problem.code == "unauthorized",
+        wants_other=problem.code == "forbidden",
     )
     reply.headers += [
         (name.lower().encode(), value.encode())
@@ -319,6 +324,16 @@ def problem_page(service: Service, problem: HttpProblem, language: str, scope: M
     if KINDS[problem.code].again:
         reply.headers.append((b"retry-after", str(service.limits.retry_seconds).encode()))
     return reply
+
+
+_FOR_PEOPLE: Final[Mapping[str, tuple[str, str]]] = {
+    "unauthorized": (
+        "You are logged out: nothing was recorded. Log in and send it again.",
+        "您已退出登录：未作任何登记。请登录后重新提交。",
+    ),
+    "not_found": ("There is no such page.", "没有此页面。"),
+    "unknown_command": ("There is no such page.", "没有此页面。"),
+}
 
 
 def _view_of_query(query: bytes, language: str) -> View:
@@ -343,26 +358,26 @@ def own_address(text: str | None) -> str:
     return quote(text, safe="/?&=%:+,;@!$'()*~.-_")
 
 
-def cookie_of(headers: Mapping[bytes, bytes], name: str) -> str | None:
-    """A cookie of ours. Those of others (every port of a host shares them) may hold what they like."""
-    for pair in headers.get(b"cookie", b"").split(b";"):
-        key, _, value = pair.strip().partition(b"=")
-        if key == name.encode():
-            return value.decode("latin-1").strip()
-    return None
+def cookies_of(headers: Headers, name: str) -> list[str]:
+    """The values of our cookie of a name. Other cookies (every port of a host shares them) may hold what they like."""
+    pairs = b";".join([value for key, value in headers if key == b"cookie"]).split(b";")
+    named = (pair.strip().partition(b"=") for pair in pairs)
+    return [value.decode("latin-1").strip() for key, _, value in named if key == name.encode()]
 
 
-def authorization_of(headers: Mapping[bytes, bytes]) -> bytes | None:
+def authorization_of(headers: Headers) -> bytes | None:
     """What a page's request proves itself with: its own header, else the cookie's token."""
-    own = headers.get(b"authorization")
-    token = cookie_of(headers, TOKEN_COOKIE)
-    return own if own is not None or token is None else b"Bearer " + token.encode("latin-1")
+    own = next((value for key, value in headers if key == b"authorization"), None)
+    tokens = [value for value in cookies_of(headers, TOKEN_COOKIE) if value.startswith(PREFIX)]
+    return own if own is not None or not tokens else b"Bearer " + tokens[0].encode("latin-1")
 
 
-def page_language(headers: Mapping[bytes, bytes]) -> str:
+def page_language(headers: Headers) -> str:
     """The language that was chosen, else the browser's."""
-    chosen = cookie_of(headers, LANGUAGE_COOKIE)
-    return chosen if chosen in ("en", "zh") else language_of(headers.get(b"accept-language"))
+    for chosen in cookies_of(headers, LANGUAGE_COOKIE):
+        if chosen in ("en", "zh"):
+            return chosen
+    return language_of(next((value for key, value in headers if key == b"accept-language"), None))
 
 
 def cleaned(query: bytes) -> bytes:

@@ -272,3 +272,32 @@ _VALUES_ZH: Final[dict[str, str]] = {
 def value_word(value: str, language: str) -> str | None:
     """What a value is called where it is not spelled in the reader's language; None where it is."""
     return _VALUES_ZH.get(value) if language == "zh" else None
+
+
+#: What the ledger warns of, in words. One that is not here is shown by its code.
+_WARNINGS: Final[dict[str, tuple[str, str]]] = {
+    "defaulted_before_the_draw": ("it defaulted before it was drawn", "违约早于发放"),
+    "ends_before_it_begins": ("it ends before it begins", "终止早于起始"),
+    "loss_beyond_outstanding": ("the loss is more than is outstanding", "损失超过未偿本金"),
+    "not_in_default": ("no default was reported", "尚未报告违约"),
+    "not_the_guarantor_of_the_loan": ("another guarantor is named by the loan", "与贷款登记的担保机构不符"),
+    "notice_ends_before_it_begins": ("the notice ends before it begins", "公示截止早于起始"),
+    "outstanding_differs": ("the ledger has another amount outstanding", "与账本的未偿本金不符"),
+    "paid_before_the_default": ("it was paid before the default", "代偿早于违约"),
+    "party_absorbed": ("a party was absorbed by another", "有主体已被合并"),
+    "period_before_the_draw": ("the period begins before the draw", "计息期早于发放"),
+    "repaid_beyond_outstanding": ("more is repaid than is outstanding", "偿还超过未偿本金"),
+    "return_due": ("part of a compensation is to be returned", "应退回部分补偿"),
+    "slips_differ_from_interest": ("the slips do not add up to the interest", "回单合计与利息不符"),
+    "split_review": (
+        "the party was split off another: is its cap used twice?",
+        "分立主体：请核查上限是否重复使用",
+    ),
+    "uscc_check_digit_confirmed": ("the code's check character was confirmed", "信用代码校验位已人工确认"),
+}
+
+
+def warning_word(code: str, language: str) -> str:
+    """What a warning says."""
+    known = _WARNINGS.get(code)
+    return code if known is None else known[language == "zh"]

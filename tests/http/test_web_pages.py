@@ -20,7 +20,7 @@ from api.service.forms import fields_of, inputs
 from api.service.limits import Limits
 from api.service.operations import Operation
 from api.service.schemas import sample
-from api.service.words import value_word, word
+from api.service.words import value_word, warning_word, word
 from ledger.catalogue import catalogue
 from ledger.commands import CommandSpec, InvalidCommand
 from ledger.parties import KINDS
@@ -35,6 +35,8 @@ from tests.support import fresh_database
 KNOWN = catalogue()
 PAGES = discover_pages(KNOWN, Limits())
 SPECS = list(KNOWN.specs.values())
+LEDGER = Path(__file__).parents[2] / "ledger"
+SOURCES = [*(LEDGER / "subjects").glob("*.py"), *(LEDGER / "instruments").glob("*.py"), LEDGER / "grants.py"]
 #: Elements that have no end.
 VOID = frozenset({"meta", "link", "input", "br", "hr", "img"})
 
@@ -199,6 +201,21 @@ def test_nothing_that_people_wrote_is_run(service: Service) -> None:
     assert answer.headers["content-security-policy"].startswith("default-src 'none'")
 
 
+def test_what_the_ledger_warns_of_is_said_in_words() -> None:
+    """Every warning that the ledger has is a sentence in both languages."""
+    lines = [line for file in SOURCES for line in file.read_text("utf-8").splitlines()]
+    warnings = {
+        code
+        for i, line in enumerate(lines)
+        if "warnings" in "".join(lines[max(0, i - 4) : i + 1])
+        for code in re.findall(r'\("([a-z]+_[a-z_]+)",\)', line)
+    }
+    assert len(warnings) >= 10, warnings
+    for one in warnings - {"drawn_on"}:  # the name of a date
+        assert warning_word(one, "en") != one, one
+        assert not warning_word(one, "zh").isascii(), one
+
+
 def test_what_the_ledger_spells_in_english_has_a_chinese_word() -> None:
     """Types of events, instruments, kinds of parties and securities are read in Chinese on a Chinese page."""
     types = {*COMMAND_OF_EVENT, ADOPTION, *REFUSALS, *(one.event for one in KNOWN.instruments.values())}
@@ -233,6 +250,13 @@ def as_typed(kind: str, value: Any) -> str:
     return json.dumps(value, ensure_ascii=False)
 
 
+def typed_in(name: str, **more: str) -> dict[str, Any]:
+    """The fields of a command whose required ones are typed in, and more."""
+    spec = KNOWN.specs[name]
+    kinds = {one.name: one.kind for one in inputs(spec, "en")}
+    return fields_of(spec, {**{n: as_typed(kinds[n], v) for n, v in sample(spec).items()}, **more})
+
+
 def line_typed(entry: dict[str, Any]) -> str:
     """A slip or a review as a person types it."""
     if "number" in entry:
@@ -241,21 +265,21 @@ def line_typed(entry: dict[str, Any]) -> str:
 
 
 NO_AMOUNTS = ["1.234", "1e3", "0x10", "一百", "1.2.3", "-", "--1", "1 0", "-5", "0", "99999999999999.99"]
-ODD_COMMAS = ["1,5", "10,00", "1.,5", "1234,567", ",1", "1,000,00"]
+ODD_COMMAS = ["0,123", "1,5", "10,00", "1.,5", "1234,567", ",1", "1,000,00"]
 
 
 @pytest.mark.parametrize("text", [*NO_AMOUNTS, *ODD_COMMAS])
 def test_an_amount_that_is_none_is_said_to_be_none(text: str) -> None:
     """Nothing is rounded and nothing guessed: what is no amount in yuan is refused, a comma in an odd place too."""
     with pytest.raises(InvalidCommand):
-        fields_of(KNOWN.specs["repay-loan"], {"loan": "L1", "amount_fen": text})
+        typed_in("repay-loan", amount_fen=text)
 
 
 @pytest.mark.parametrize("name", ["command", "colour", "principal"])
 def test_a_form_takes_no_field_but_its_own(name: str) -> None:
     """Which command is meant says the address alone, on which permission was given."""
     with pytest.raises(InvalidCommand):
-        fields_of(KNOWN.specs["draw-loan"], {"loan": "L1", name: "hold"})
+        typed_in("draw-loan", **{name: "hold"})
 
 
 @pytest.mark.parametrize(
@@ -270,15 +294,15 @@ def test_a_form_takes_no_field_but_its_own(name: str) -> None:
 def test_a_line_of_a_list_that_is_none_is_said_to_be_none(command: str, field: str, text: str) -> None:
     """A slip is a number and an amount, a review a kind, yes or no, a day and a document; nothing is guessed."""
     with pytest.raises(InvalidCommand):
-        fields_of(KNOWN.specs[command], {field: text})
+        typed_in(command, **{field: text})
 
 
 def test_lists_are_typed_a_line_each() -> None:
     """Numbers and documents may hold blanks, and Chinese words stand for the English ones."""
-    slips = fields_of(KNOWN.specs["claim-loan-interest"], {"slips": "回单 1  1,200.50\r\n\r\nS-2 3"})["slips"]
+    slips = typed_in("claim-loan-interest", slips="回单 1  1,200.50\r\n\r\nS-2 3")["slips"]
     assert slips == [{"number": "回单 1", "amount_fen": 120_050}, {"number": "S-2", "amount_fen": 300}]
     typed = "专家 通过 2024-06-01 评审 1\nonsite no 2024-06-02 现场-1"
-    reviews = fields_of(KNOWN.specs["claim-guarantee-compensation"], {"reviews": typed})["reviews"]
+    reviews = typed_in("claim-guarantee-compensation", reviews=typed)["reviews"]
     assert reviews == [
         {"kind": "expert", "passed": True, "document": "评审 1", "on": "2024-06-01"},
         {"kind": "onsite", "passed": False, "document": "现场-1", "on": "2024-06-02"},
@@ -313,9 +337,17 @@ def test_a_form_records_a_command_once(service: Service) -> None:
     assert "nothing was recorded" in Html(tried).text
     assert "1,000.50 元" in Html(tried).text
     assert service.read("/v1/events", tag="loan:L1")["known_position"] == 5
-    for _ in range(2):
-        answer = send(service, "/commands/repay-loan", sent)
-        assert (answer.status, answer.headers["location"]) == (303, "/events/6"), answer
+    answer = send(service, "/commands/repay-loan", sent)
+    assert (answer.status, answer.headers["location"]) == (303, "/events/6"), answer
+    again = send(service, "/commands/repay-loan", sent)
+    assert again.status == 200, again
+    assert "recorded before" in Html(again).text
+    assert "/events/6" in Html(again).links
+    changed = send(service, "/commands/repay-loan", {**sent, "amount_fen": "7", "dry_run": "true"})
+    assert "key_reused" in Html(changed).text
+    fresh = {**Html(changed).values(), "dry_run": "true"}
+    tried = send(service, "/commands/repay-loan", {k: v for k, v in fresh.items() if v})
+    assert "It would be accepted" in Html(tried).text
     event = service.read("/v1/events/6")
     assert (event["type"], event["data"]["amount_fen"]) == ("LoanRepaid", 100_050)
     assert service.read("/v1/events", tag="loan:L1")["known_position"] == 6
@@ -470,7 +502,7 @@ def test_cookies_of_others_keep_nobody_out(
     """Whatever other programs of the host put into their cookies, ours are found beside them."""
     service, _, secrets = guarded
     ours = f"kejin_token={secrets['auditor']}; kejin_language=zh"
-    for cookie in (f"{other}; {ours}", f"{ours}; {other}"):
+    for cookie in (f"{other}; {ours}", f"{ours}; {other}", f"kejin_token=stale; {ours}"):
         answer = service.get("/caps", {"Cookie": cookie})
         assert (answer.status, answer.headers["content-language"]) == (200, "zh"), cookie
 
@@ -486,7 +518,7 @@ def test_a_token_that_only_records_is_told_that_it_did(
     typed = {name: as_typed("yuan" if name.endswith("_fen") else "", value) for name, value in loan.items()}
     answer = send(service, "/commands/draw-loan", typed, headers)
     assert answer.status == 200, Html(answer).text
-    assert "Recorded at position" in Html(answer).text
+    assert "Recorded." in Html(answer).text
     smuggled = send(
         service, "/commands/draw-loan", {"command": "hold", "claim": "C1", "reason": "x"}, headers
     )
@@ -497,7 +529,10 @@ def test_a_token_that_only_records_is_told_that_it_did(
     assert "recording-person" in Html(forbidden).text
     ended = send(service, "/commands/draw-loan", typed, {"Cookie": "kejin_token=kejin_none"})
     assert ended.status == 401
-    assert "/login" in Html(ended).links
+    assert "/login?next=/commands/draw-loan" in Html(ended).links
+    listed = service.get("/commands", headers)
+    assert [link for link in Html(listed).links if link.startswith("/commands/")] == ["/commands/draw-loan"]
+    assert "/commands" in Html(forbidden).links
 
 
 def test_the_two_ways_to_say_what_was_known_do_not_fight(example: Service) -> None:
