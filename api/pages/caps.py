@@ -43,7 +43,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
 
 def _near(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View) -> Content:
     title = view.say("Firms at 80, 90 and 100 % of a cap", "达到上限 80%、90%、100% 的企业")
-    rows = [{"party": row["key"], **row} for row in asking.NEAR_CAPS(store, as_of)]
+    rows = [{"party": row["key"], **row} for row in asking.WHOLE_REPORTS["near-caps"](store, as_of)]
     return Content(title, [Section("", rows)])
 
 

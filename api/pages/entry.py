@@ -57,15 +57,10 @@ async def _ask(request: Request) -> Reply:
 
 async def _login(request: Request) -> Reply:
     """Keep a token that holds in a cookie that no script reads and no other site sends."""
-    token = (
-        form_fields(request, await request.body(request.service.limits.body_bytes_max))
-        .get("token", "")
-        .strip()
-    )
+    sent = form_fields(request, await request.body(request.service.limits.body_bytes_max))
+    token = sent.get("token", "").strip()
     service, proof = request.service, b"Bearer " + token.encode("latin-1", "replace")
-    if service.access.may_be_new(proof):
-        await service.look_at_tokens()
-    sender = service.access.sender(proof)
+    sender = service.access.sender(proof) or await service.sender_of_new(proof)
     if sender is None or not service.access.exist:
         return show(request, "login.html", view_of(request), 401, failed=service.access.exist)
     request.noted["principal"] = sender.principal

@@ -122,7 +122,7 @@ def _event(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View) -> C
             f"position {event['position']} · effective on {event['effective_on']}",
             f"第 {event['position']} 条 · 业务日期 {event['effective_on']}",
         ),
-        extra={"explained": explained, "refused": refused, "position": event["position"]},
+        extra={"explained": explained, "refused": refused},
     )
 
 

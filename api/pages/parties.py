@@ -70,14 +70,16 @@ def _party(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View) -> C
     code = given["uscc"]
     known = asking.party(store, as_of, code)
     kinds = sorted(entry["kind"] for entry in known.kinds)
-    report: dict[str, Any] = {
+    report: dict[str, list[Any]] = {
         "names": known.names,
         "certificates": known.certificates,
         "mergers": known.mergers,
     }
     for kind in kinds:
-        if kind in _REPORTED:
-            report |= asking.party_document(store, as_of, code, kind)
+        document = asking.party_document(store, as_of, code, kind) if kind in _REPORTED else {}
+        for name in _TITLES.keys() & document.keys():  # another role may have the same rows, and others
+            rows = report.setdefault(name, [])
+            report[name] = rows + [row for row in document[name] if row not in rows]
     sections = [
         Section(view.say(*title), report[name]) for name, title in _TITLES.items() if report.get(name)
     ]

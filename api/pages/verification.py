@@ -12,7 +12,6 @@ from api.service.pages import operation, show, view_of
 from api.service.parameters import CLOCKS
 from api.service.requests import Reply, Request
 from ledger.catalogue import Catalogue
-from projections.verification import CHECKS
 
 
 def operations(known: Catalogue, limits: Limits) -> list[Operation]:
@@ -35,6 +34,5 @@ async def _verify(request: Request) -> Reply:
     report: Any = None
     if request.parameters["check"] is not None:  # the page itself checks nothing yet: it may take long
         _, report = await verified(request)
-    checks = [*CHECKS, "all"]
-    chosen = request.parameters["check"] or ""
+    checks, chosen = CHECK.schema["enum"], request.parameters["check"] or ""
     return show(request, "verification.html", view_of(request), report=report, checks=checks, chosen=chosen)

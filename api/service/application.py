@@ -78,9 +78,8 @@ def application(service: Service) -> ASGIApp:
     app.openapi = lambda: described  # type: ignore[method-assign]
     app.state.openapi = described
     service.described = described
-    operations += discover_pages(
-        service.catalogue, service.limits
-    )  # which are for people: not in that document
+    # Pages are for people: no part of that document.
+    operations += discover_pages(service.catalogue, service.limits)
     for operation in operations:
         app.router.routes.append(
             Route(

@@ -299,7 +299,6 @@ def _nobody(uscc: str) -> HttpProblem:
 
 
 #: Reports over the whole ledger: lists, of which one is read page by page, and one document.
-NEAR_CAPS = near_caps
 WHOLE_REPORTS = {"near-caps": near_caps, "duplicates": duplicates}
 DUTIES = duties_page
 PORTFOLIO = portfolio_report

@@ -142,9 +142,7 @@ async def _admitted(
     )
     sender = service.access.sender(authorization)
     if sender is None and operation.may is not None:
-        if service.access.may_be_new(authorization):
-            await service.look_at_tokens()
-            sender = service.access.sender(authorization)
+        sender = await service.sender_of_new(authorization)
         if sender is None:
             raise unauthorized(is_told=authorization is not None)
     if sender is None:

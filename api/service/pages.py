@@ -73,6 +73,15 @@ _COUNTS: Final = frozenset(
         "level_percent",
     ]
 )
+#: What people are told where what programs are told helps nobody.
+_FOR_PEOPLE: Final[Mapping[str, tuple[str, str]]] = {
+    "unauthorized": (
+        "You are logged out: nothing was recorded. Log in and send it again.",
+        "您已退出登录：未作任何登记。请登录后重新提交。",
+    ),
+    "not_found": ("There is no such page.", "没有此页面。"),
+    "unknown_command": ("There is no such page.", "没有此页面。"),
+}
 _ANSWERS: Final = (Answer(200, "A page.", {}, media_type="text/html"),)
 
 
@@ -165,9 +174,8 @@ class View:
         if name in _PARTIES and len(value) == 18:
             return self.link(f"/parties/{value}")
         if name in ("position", "certified_at") and value.isdigit():
-            return self.link(
-                f"/events/{value}", on=None
-            )  # it may take effect later than the day of this page
+            # It may take effect later than the day of this page.
+            return self.link(f"/events/{value}", on=None)
         if name in ("claim", "with_claim"):
             return self.link(f"/claims/{value}")
         if name == "round":
@@ -303,7 +311,7 @@ def problem_page(service: Service, problem: HttpProblem, language: str, scope: M
     title = head(problem.code, language)["title"]
     view = _view_of_query(query, language)
     detail = view.say(str(problem), problem.zh)
-    if problem.code in _FOR_PEOPLE:  # what programs are told helps nobody here
+    if problem.code in _FOR_PEOPLE:
         detail = view.say(*_FOR_PEOPLE[problem.code])
     reply = _html(
         "problem.html",
@@ -324,16 +332,6 @@ def problem_page(service: Service, problem: HttpProblem, language: str, scope: M
     if KINDS[problem.code].again:
         reply.headers.append((b"retry-after", str(service.limits.retry_seconds).encode()))
     return reply
-
-
-_FOR_PEOPLE: Final[Mapping[str, tuple[str, str]]] = {
-    "unauthorized": (
-        "You are logged out: nothing was recorded. Log in and send it again.",
-        "您已退出登录：未作任何登记。请登录后重新提交。",
-    ),
-    "not_found": ("There is no such page.", "没有此页面。"),
-    "unknown_command": ("There is no such page.", "没有此页面。"),
-}
 
 
 def _view_of_query(query: bytes, language: str) -> View:

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import psycopg
 
-from api.service.access import Access
+from api.service.access import Access, Sender
 from api.service.asking import Projected
 from api.service.database import Database
 from api.service.four_eyes import FourEyes
@@ -105,7 +105,14 @@ class Service:
         for limit in self.bodies:
             limit.reschedule(soon)
 
-    async def look_at_tokens(self) -> None:
+    async def sender_of_new(self, authorization: bytes | None) -> Sender | None:
+        """Who sends a request with a token that is not known yet: it may be a moment old. Raises HttpProblem."""
+        if not self.access.may_be_new(authorization):
+            return None
+        await self._look_at_tokens()
+        return self.access.sender(authorization)
+
+    async def _look_at_tokens(self) -> None:
         """Read the tokens again, for one that is not known: by a look that begins from now on, which all share who wait
         for it. Raises HttpProblem."""
         if self._look is None:

@@ -146,6 +146,24 @@ def test_a_page_shows_what_the_ledger_says_at_that_point_of_both_clocks(example:
         assert f"/caps?on=2024-12-31&known_position={position}" in shown.links
 
 
+def test_a_party_is_shown_in_all_its_roles(service: Service) -> None:
+    """Of a bank that also borrows the page has the loans that it gave and the one that it took, each once, and what it
+    was refused as a firm."""
+    loan = dict(LINES[3])
+    service.record(
+        *map(dict, LINES[:4]),
+        {"command": "register-party", "uscc": BANK, "kind": "firm", "name": "某银行"},
+        {**loan, "loan": "L8", "firm": BANK, "bank": BANK},
+        {**loan, "loan": "L9", "firm": BANK},
+    )
+    first = {**LINES[5], "claim": "C8", "loan": "L8"}
+    service.run(first, {**first, "claim": "C9"})
+    shown = page(service, f"/parties/{BANK}")
+    for name in ("loan:L1", "loan:L8", "loan:L9"):
+        assert sum(f"tag={name.replace(':', '%3A')}" in link for link in shown.links) == 1, name
+    assert "/claims/C9" in shown.links
+
+
 def test_an_instant_is_kept_by_the_links_of_its_page(example: Service) -> None:
     """Whoever asks what was known at an instant stays there: links lead to the position that it came to."""
     instant = example.read("/v1/events/6")["recorded_at"]
