@@ -32,30 +32,16 @@ def is_day(text: str) -> bool:
         return False
 
 
-_the_one: dict[Day, Day] = {}
-_ordinals: dict[Day, int] = {}
-#: More different days than any programme has; whoever sends more makes both tables begin anew.
-_DAYS_MAX: Final = 50_000
-
-
+@lru_cache(maxsize=65_536)
 def shared(day: Day) -> Day:
     """The same day, as one object for all who remember it. The interpreter's own table of such texts holds so many
     others that looking into it costs more than what is done with the day."""
-    found = _the_one.get(day)
-    if found is None:
-        if len(_the_one) >= _DAYS_MAX:
-            _the_one.clear()
-        found = _the_one[day] = day
-    return found
+    return day
 
 
+@lru_cache(maxsize=65_536)
 def _ordinal(day: Day) -> int:
-    found = _ordinals.get(day)
-    if found is None:
-        if len(_ordinals) >= _DAYS_MAX:
-            _ordinals.clear()
-        found = _ordinals[day] = datetime.date.fromisoformat(day).toordinal()
-    return found
+    return datetime.date.fromisoformat(day).toordinal()
 
 
 def days_between(first: Day, last: Day) -> int:
