@@ -56,4 +56,14 @@ def format_fen(amount_fen: int) -> str:
             hundredths = size_fen * 100 // scale_fen
             decimals = f"{hundredths % 100:02d}".rstrip("0")
             return f"{sign}{hundredths // 100:,}{'.' + decimals if decimals else ''} {unit}"
+    return format_yuan(amount_fen)
+
+
+def format_yuan(amount_fen: int) -> str:
+    """The amount in 元 with two decimals, however large: for columns, where amounts are compared by eye.
+
+    >>> format_yuan(600_000_00), format_yuan(-5)
+    ('600,000.00 元', '-0.05 元')
+    """
+    sign, size_fen = ("-" if amount_fen < 0 else ""), abs(amount_fen)
     return f"{sign}{size_fen // YUAN:,}.{size_fen % YUAN:02d} 元"

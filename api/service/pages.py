@@ -20,14 +20,15 @@ from api.roles import READ, VERIFY
 from api.service import asking
 from api.service.access import Sender
 from api.service.operations import Answer, Operation, Parameter
-from api.service.parameters import CLOCKS
+from api.service.parameters import CLOCKS, position
 from api.service.problems import KINDS, HttpProblem, head
+from api.service.reading import Lane
 from api.service.reads import clocks_of
 from api.service.requests import Headers, Reply, Request, language_of
 from api.service.words import value_word, word
 from api.tokens import PREFIX
 from ledger.dates import is_day
-from ledger.money import format_fen
+from ledger.money import format_fen, format_yuan
 from ledger.store import Store
 from projections.clocks import AsOf
 
@@ -51,8 +52,12 @@ SECURITY: Final[Headers] = [
 _PARTIES: Final = frozenset(
     {"uscc", "firm", "bank", "guarantor", "payee", "party", "survivor", "absorbed", "original", "created"}
 )
+#: Members that are positions of events.
+_POSITIONS: Final = frozenset({"position", "certified_at", "first_parting", "parted_at"})
 #: Members whose values are words of a closed list.
-_SPELLED: Final = frozenset(["type", "instrument", "kind", "security", "state", "part", "cause"])
+_SPELLED: Final = frozenset(
+    ["type", "instrument", "kind", "security", "state", "part", "cause", "risk", "why", "method"]
+)
 #: Members that are counts.
 _COUNTS: Final = frozenset(
     [
@@ -71,6 +76,8 @@ _COUNTS: Final = frozenset(
         "default_rate",
         "loss_rate",
         "level_percent",
+        "claims",
+        "hits",
     ]
 )
 #: What people are told where what programs are told helps nobody.
@@ -82,16 +89,23 @@ _FOR_PEOPLE: Final[Mapping[str, tuple[str, str]]] = {
     "not_found": ("There is no such page.", "没有此页面。"),
     "unknown_command": ("There is no such page.", "没有此页面。"),
 }
+#: What a link says anew: the point of both clocks, and which piece of a table.
+_POINT: Final = frozenset({"on", "known_at", "known_position", "min_position", "table", "row"})
 _ANSWERS: Final = (Answer(200, "A page.", {}, media_type="text/html"),)
 
 
 @dataclass(frozen=True, slots=True)
 class Section:
-    """Part of a page: a table of rows (dicts whose members are the columns), or facts where `rows` is one dict."""
+    """Part of a page: a table of rows (dicts whose members are the columns), or facts where `rows` is one dict. Of a
+    long table a page shows a piece: rows from `first` of `count`, and where the pieces before and after it are."""
 
     title: str
     rows: Sequence[Mapping[str, Any]] | Mapping[str, Any]
     note: str = ""
+    first: int = 0
+    count: int = 0
+    before: str | None = None
+    after: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,20 +136,24 @@ class View:
         """What a member of a document is called."""
         return word(name, self.language)
 
+    def value(self, text: str) -> str:
+        """What a value of a closed list is called."""
+        return value_word(text, self.language) or text
+
     def link(self, path: str, **query: Any) -> str:
         """The address of another page, at the same point of both clocks."""
         kept = {"on": self.on, "known_position": self.known_position, **query}
         given = {name: value for name, value in kept.items() if value is not None and value != ""}
         return quote(path, safe="/") + ("?" + urlencode(given) if given else "")
 
-    def cell(self, name: str, value: Any) -> Markup:
-        """A member of a document, with a link where it names what has a page."""
+    def cell(self, name: str, value: Any, *, in_column: bool = False) -> Markup:
+        """A member of a document, with a link where it names what has a page. In a column all amounts are in 元."""
         if value is None:
             return Markup("")
         if isinstance(value, bool):
             return escape(self.say("yes", "是") if value else self.say("no", "否"))
         if isinstance(value, int) and name.endswith("_fen"):
-            return escape(format_fen(value))
+            return escape(format_yuan(value) if in_column else format_fen(value))
         if isinstance(value, Mapping):
             return self._facts(value)
         if isinstance(value, list | tuple):
@@ -156,6 +174,11 @@ class View:
         """Whether a column is read from its right end."""
         return name.endswith("_fen") or name in _COUNTS
 
+    @staticmethod
+    def is_day(name: str) -> bool:
+        """Whether a column holds dates, which are not broken into two lines."""
+        return name == "on" or name.endswith(("_on", "_from", "_to"))
+
     def _facts(self, values: Mapping[str, Any]) -> Markup:
         parts = [
             Markup("<dt>{}</dt><dd>{}</dd>").format(self.word(key), self.cell(key, part))
@@ -173,7 +196,7 @@ class View:
         """Where a link on the member leads."""
         if name in _PARTIES and len(value) == 18:
             return self.link(f"/parties/{value}")
-        if name in ("position", "certified_at") and value.isdigit():
+        if name in _POSITIONS and value.isdigit():
             # It may take effect later than the day of this page.
             return self.link(f"/events/{value}", on=None)
         if name in ("claim", "with_claim"):
@@ -191,6 +214,13 @@ class View:
 
 #: Makes the content of a page from a store's answers.
 Read = Callable[[Store, AsOf, Mapping[str, Any], View], Content]
+#: As `Read`, going through the whole log in the time that it has.
+Walking = Callable[[Store, AsOf, Mapping[str, Any], View, asking.Walk], Content]
+#: Of a long table: which one a page shows another piece of, and from which row on.
+_PIECE: Final = (
+    position("table", "Which table of the page. 页内第几张表。", least=0),
+    position("row", "Its first row, from 0. 起始行，从 0 起。", least=0),
+)
 
 
 def page(
@@ -207,23 +237,77 @@ def page(
     """A page that shows what a read finds, on both clocks."""
 
     async def handle(request: Request) -> Reply:
-        given = request.parameters
+        def found(store: Store, as_of: AsOf, view: View) -> Content:
+            return read(store, as_of, request.parameters, view)
 
-        def question(store: Store) -> tuple[AsOf, View, Content]:
-            service, view = request.service, view_of(request)
-            as_of = asking.resolve(store, clocks_of(request), service.projected.reached)
-            if given["known_at"] is not None:  # links keep what was known at that instant
-                view = replace(view, known_position=as_of.known_position)
-            if projected:
-                service.projected.ensure(store, as_of.known_position)
-            content = read(store, as_of, given, view)
-            names = asking.party_names(store, as_of, codes_in(content)) if projected else {}
-            return as_of, replace(view, names=names), content
+        return await _answered(request, template, request.service.slow, found, projected=projected)
 
-        as_of, view, content = await request.service.slow.ask(question)
-        return show(request, template, view, content=content, as_of=as_of)
+    return operation(f"page-{name}", "GET", path, en, zh, READ, handle, (*parameters, *_PIECE, *CLOCKS))
 
-    return operation(f"page-{name}", "GET", path, en, zh, READ, handle, (*parameters, *CLOCKS))
+
+def walking_page(
+    name: str, path: str, en: str, zh: str, read: Walking, parameters: Sequence[Parameter], template: str
+) -> Operation:
+    """A page that shows what is found by going through the whole log, one question at a time."""
+
+    async def handle(request: Request) -> Reply:
+        walk = asking.Walk(request.service.limits.slow_seconds_max)
+
+        def found(store: Store, as_of: AsOf, view: View) -> Content:
+            return read(store, as_of, request.parameters, view, walk)
+
+        return await _answered(request, template, request.service.walks, found, projected=True)
+
+    return operation(f"page-{name}", "GET", path, en, zh, READ, handle, (*parameters, *_PIECE, *CLOCKS))
+
+
+async def _answered(
+    request: Request,
+    template: str,
+    lane: Lane,
+    found: Callable[[Store, AsOf, View], Content],
+    *,
+    projected: bool,
+) -> Reply:
+    def question(store: Store) -> tuple[AsOf, View, Content]:
+        service, view = request.service, view_of(request)
+        as_of = asking.resolve(store, clocks_of(request), service.projected.reached)
+        if request.parameters["known_at"] is not None:  # links keep what was known at that instant
+            view = replace(view, known_position=as_of.known_position)
+        if projected:
+            service.projected.ensure(store, as_of.known_position)
+        content = _in_pieces(found(store, as_of, view), request, view)
+        names = asking.party_names(store, as_of, codes_in(content)) if projected else {}
+        return as_of, replace(view, names=names), content
+
+    as_of, view, content = await lane.ask(question)
+    return show(request, template, view, content=content, as_of=as_of)
+
+
+def _in_pieces(content: Content, request: Request, view: View) -> Content:
+    """The content with a piece of each table that is too long for a page: its first, or the one that is asked for."""
+    given, most = request.parameters, request.service.limits.page_rows
+    kept = {k: v for k, v in parse_qsl(request.scope["query_string"].decode("latin-1")) if k not in _POINT}
+
+    def piece(number: int, section: Section) -> Section:
+        rows = section.rows
+        if isinstance(rows, Mapping) or len(rows) <= most:
+            return section
+
+        def link(row: int) -> str:
+            return view.link(request.scope["path"], **kept, table=number, row=row) + f"#table-{number}"
+
+        first = min(given["row"] or 0, len(rows) - 1) if given["table"] == number else 0
+        return replace(
+            section,
+            rows=rows[first : first + most],
+            first=first,
+            count=len(rows),
+            before=link(max(0, first - most)) if first else None,
+            after=link(first + most) if first + most < len(rows) else None,
+        )
+
+    return replace(content, sections=[piece(i, section) for i, section in enumerate(content.sections)])
 
 
 def codes_in(content: Content) -> set[str]:
@@ -337,10 +421,8 @@ def problem_page(service: Service, problem: HttpProblem, language: str, scope: M
 def _view_of_query(query: bytes, language: str) -> View:
     """The point of both clocks that a query names, as far as it can be read."""
     given = dict(parse_qsl(query.decode("latin-1")))
-    on, position = given.get("on", ""), given.get("known_position", "")
-    known_position = (
-        int(position) if position.isascii() and position.isdigit() and len(position) < 17 else None
-    )
+    on, known = given.get("on", ""), given.get("known_position", "")
+    known_position = int(known) if known.isascii() and known.isdigit() and len(known) < 17 else None
     return View(language, on if is_day(on) else None, known_position)
 
 

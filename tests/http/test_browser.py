@@ -54,7 +54,7 @@ def test_finance_sees_what_was_known_then(service: Service, browser: Browser) ->
     assert "100 万元" in browser.text
     browser.click("a.mark")
     assert "known up to 6" in browser.text
-    assert "100 万元" in browser.text
+    assert "1,000,000.00 元" in browser.text
 
 
 def test_whoever_has_a_token_logs_in_tries_and_records(

@@ -9,7 +9,7 @@ from decimal import Decimal
 from html.parser import HTMLParser
 from pathlib import Path
 from typing import Any
-from urllib.parse import unquote, urlencode, urlsplit
+from urllib.parse import parse_qsl, unquote, urlencode, urlsplit
 
 import pytest
 
@@ -65,6 +65,8 @@ class Html(HTMLParser):
 
     def handle_endtag(self, tag: str) -> None:
         assert self._open.pop() == tag, (tag, self.getpos())
+        if tag in ("td", "th"):
+            self.text += " "
 
     def handle_data(self, data: str) -> None:
         self.text += data
@@ -82,6 +84,13 @@ def page(service: Service, path: str, status: int = 200, **query: Any) -> Html:
     assert answer.status == status, answer
     assert answer.headers["content-type"] == "text/html; charset=utf-8"
     return Html(answer)
+
+
+def followed(service: Service, link: str) -> Html:
+    """The page that a link leads to."""
+    parts = urlsplit(link)
+    query: dict[str, Any] = dict(parse_qsl(parts.query))
+    return page(service, parts.path, **query)
 
 
 def send(
@@ -162,6 +171,90 @@ def test_a_party_is_shown_in_all_its_roles(service: Service) -> None:
     for name in ("loan:L1", "loan:L8", "loan:L9"):
         assert sum(f"tag={name.replace(':', '%3A')}" in link for link in shown.links) == 1, name
     assert "/claims/C9" in shown.links
+
+
+def test_a_long_table_comes_in_pieces(service: Service) -> None:
+    """Of a bank with more loans than a page shows, following the links shows every loan exactly once."""
+    loan = dict(LINES[3])
+    names = [f"L{number}" for number in range(250)]
+    service.record(*map(dict, LINES[:3]), *[{**loan, "loan": name} for name in names])
+    path: str | None = f"/parties/{BANK}"
+    found: list[str] = []
+    while path is not None:
+        shown = followed(service, path)
+        found += [tag for link in shown.links for _, tag in parse_qsl(urlsplit(link).query) if "loan:" in tag]
+        assert len(shown.links) < 400
+        path = next((a["href"] for t, a in shown.elements if t == "a" and a.get("rel") == "next"), None)
+    assert sorted(found) == sorted(f"loan:{name}" for name in names)
+    beyond = page(service, f"/parties/{BANK}", table=99, row=10**9)
+    assert "1–100 of 250" in " ".join(beyond.text.split())
+
+
+def yuan(fen: int) -> str:
+    """An amount as a column shows it."""
+    return f"{Decimal(fen) / 100:,.2f} 元"
+
+
+def test_what_changed_is_shown_line_by_line(example: Service) -> None:
+    """The page has every line and every account that /v1/diff has between the same points; without a subject it only
+    asks for one."""
+    asked: dict[str, Any] = {"from_position": 5, "known_position": 9}
+    for what, name in (("firm", FIRM), ("round", "R1"), ("account", "public/round/R1/available")):
+        told = example.read("/v1/diff", **{what: name}, **asked)
+        assert told["lines"], what
+        shown = page(example, "/diff", what=what, name=name, **asked)
+        for row in (*told["lines"], *told["accounts"]):
+            assert f"/accounts/{row['account']}?known_position=9" in shown.links, row
+        for line in told["lines"]:
+            assert yuan(line["amount_fen"]) in shown.text, line
+    assert "Lines" not in page(example, "/diff").names
+    page(example, "/diff", 404, what="round", name="R99")
+    page(example, "/diff", 404, what="account", name="nowhere/at/all")
+    page(example, "/diff", 404, what="round", name="R1", from_position=999_999)
+    page(example, "/diff", 422, name="R1")
+
+
+def test_a_sample_can_be_drawn_again_from_its_link(example: Service) -> None:
+    """The page draws what /v1/sample draws with the same seed; its link draws the same once more; it draws nothing
+    before somebody says how."""
+    told = example.read("/v1/sample", by="risk", seed="审计", size=3)
+    shown = page(example, "/sample", by="risk", seed="审计", size=3)
+    for row in told["claims"]:
+        assert f"/claims/{row['claim']}" in shown.links
+        for position in row["positions"]:
+            assert f"/events/{position}" in shown.links
+    drawn = page(example, "/sample", by="random", size=1)
+    (again,) = [link for link in drawn.links if link.startswith("/sample?") and "seed=" in link]
+    twice = followed(example, again)
+
+    def claims(html: Html) -> list[str]:
+        return [urlsplit(link).path for link in html.links if link.startswith("/claims/")]
+
+    assert claims(drawn) == claims(twice) != []
+    assert claims(page(example, "/sample")) == []
+
+
+def test_other_rules_are_tried_on_a_page(example: Service) -> None:
+    """The page shows the sums, the causes and the claims that POST /v1/what-if finds, and what can be set; a value that
+    nobody can decide by is 422 and says why."""
+    setting = "SX-1.legs.interest_share.rate=1/4"
+    body = json.dumps({"settings": [setting]}).encode()
+    told = example.ask("POST", "/v1/what-if", body, {"Content-Type": "application/json"}).document
+    assert told["claims"]
+    shown = page(example, "/what-if", settings=f"{setting}\r\n")
+    for row in (*told["causes"], *told["payees"], *told["claims"]):
+        assert yuan(row["difference_fen"]) in shown.text, row
+    text = " ".join(shown.text.split())
+    for claim in told["claims"]:
+        assert f"/claims/{claim['claim']}" in shown.links
+        amounts = [yuan(claim[name]) for name in ("then_fen", "now_fen", "difference_fen")]
+        why = [claim["then"]["code"], claim["now"]["code"], claim["clause"], claim["causes"][0]["cause"]]
+        assert " ".join([*amounts, *filter(None, why), str(claim["parted_at"])]) in text, claim
+    assert "SX-1.legs.interest_share.rate" in page(example, "/what-if").text
+    assert "decade" in page(example, "/what-if", 422, settings="SX-1.reading.A1=decade").text
+    page(example, "/what-if", 422, settings="x" * 4_001)
+    none = page(example, "/what-if", settings="SX-1.legs.interest_share.rate=1/2")
+    assert "Claim by claim" not in none.names
 
 
 def test_an_instant_is_kept_by_the_links_of_its_page(example: Service) -> None:

@@ -1,0 +1,66 @@
+"""/sample: granted claims drawn for an auditor, with the positions to prove."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from api.service import asking
+from api.service.limits import Limits
+from api.service.operations import Operation
+from api.service.pages import Content, Section, View, walking_page
+from api.service.parameters import SEED, identifier, sample_size, word
+from ledger.catalogue import Catalogue
+from ledger.store import Store
+from projections import sampling
+from projections.clocks import AsOf
+
+
+def operations(known: Catalogue, limits: Limits) -> list[Operation]:
+    """The sample: drawn once somebody says how."""
+    return [
+        walking_page(
+            "sample",
+            "/sample",
+            "Claims drawn for an auditor.",
+            "审计抽样。",
+            _sample,
+            (
+                word("by", "How to draw. 抽样方法。", sampling.METHODS),
+                sample_size(limits.page_rows_max),
+                SEED,
+                identifier("round", "Claims of this round only. 仅该轮次。", "R1", "query"),
+            ),
+            "sample.html",
+        )
+    ]
+
+
+def _sample(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View, walk: asking.Walk) -> Content:
+    asked = {name: given[name] or "" for name in ("by", "seed", "round")} | {
+        "size": given["size"] or sampling.SIZE
+    }
+    title = view.say("Sample for an audit", "审计抽样")
+    extra = {**asked, "methods": sampling.METHODS, "again": None}
+    if given["by"] is None:
+        return Content(title, [], extra=extra)
+    seed = given["seed"] or sampling.new_seed()
+    found = asking.sample(store, as_of, walk, given, seed)
+    facts = {"method": found["method"], "seed": seed, **found["population"]}
+    if found["interval_fen"] is not None:
+        facts["interval_fen"] = found["interval_fen"]
+    columns = ("claim", "position", "round", "instrument", "payee", "effective_on", "amount_fen")
+    rows = [
+        {**{name: row[name] for name in columns}, "risks": row["risks"], "positions": row["positions"]}
+        for row in found["claims"]
+    ]
+    # The same point, seed and method draw the same for anybody.
+    extra["again"] = view.link("/sample", **{**asked, "seed": seed, "known_position": as_of.known_position})
+    return Content(
+        title,
+        [
+            Section(view.say("Drawn from", "总体"), facts),
+            Section(view.say("Drawn claims, with the events to prove", "样本及应取证的事件"), rows),
+        ],
+        extra=extra,
+    )
