@@ -129,7 +129,7 @@ test: install
 	@sh scripts/test_packages.sh
 	@$(MAKE) lint
 	@echo "pytest"
-	@$(BIN)/python -m pytest -q -n $(JOBS)
+	@sh scripts/tests.sh $(BIN)/python $(JOBS)
 
 # Sizes and rows: make bench BENCH="--events 100000 1000000 --runs 5"; python -m scripts.bench --help
 # A peer comes as a wheel of its own, where the machine is one that it was built for; else it is left out.

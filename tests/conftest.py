@@ -44,10 +44,12 @@ def debian_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def _hasty(address: str) -> str:
-    """Let a server that is gone after the tests not wait for the disk; tests of durability start their own."""
+    """Let a server that is gone after the tests not wait for the disk, and keep little of its log; tests of durability
+    start their own."""
+    settings = {"fsync": "off", "full_page_writes": "off", "max_wal_size": "256MB"}
     with psycopg.connect(address, autocommit=True) as connection:
-        for setting in ("fsync", "full_page_writes"):
-            connection.execute(f"alter system set {setting} = off")
+        for setting, value in settings.items():
+            connection.execute(f"alter system set {setting} = '{value}'")
         connection.execute("select pg_reload_conf()")
     return address
 
