@@ -95,6 +95,8 @@ _HOLD, _RELEASE, _WRITE, _SIGN, _SIGN_AT_REST = b"h", b"r", b"w", b"s", b"S"
 _DONE, _FAILED = b"d", b"f"
 _HEAD: Final = struct.Struct("!cI")
 _ENDING_SECONDS_MAX: Final = 10.0
+#: So many events are packed at once. Marshal looks each value up among all before it: a table that must stay small.
+_SLICE: Final = 64
 
 
 class ProcessAppender:
@@ -206,10 +208,12 @@ def _send(stream: IO[bytes], letter: bytes, content: bytes = b"") -> None:
 def _packed(writing: Writing) -> bytes:
     """What is written, as plain values: both processes are the same Python."""
     events = [plain(event) for event in writing.pending()]
-    return marshal.dumps((writing.first, events, list(writing.day_sums)))
+    slices = [marshal.dumps(events[at : at + _SLICE]) for at in range(0, len(events), _SLICE)]
+    return marshal.dumps((writing.first, slices, list(writing.day_sums)))
 
 
 def _append(store: Store, principal: str, content: bytes) -> None:
-    first, events, day_sums = marshal.loads(content)  # from our parent, by a pipe that only we two have
+    first, slices, day_sums = marshal.loads(content)  # from our parent, by a pipe that only we two have
+    pending = [pending_of_plain(event) for packed in slices for event in marshal.loads(packed)]
     with store.turn() as turn:
-        append(turn, principal, first, [pending_of_plain(event) for event in events], day_sums)
+        append(turn, principal, first, pending, day_sums)

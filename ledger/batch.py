@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from ledger import codec
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
 from ledger.decide import Decided, decide
@@ -29,18 +30,21 @@ class Known(Plain):
 
 
 class DecidedEvent(Plain):
-    """An event that a command led to. The last of its `span` events carries the command's key."""
+    """An event that a command led to, and the canonical bytes of its data. The last of its `span` events carries the
+    command's key."""
 
-    __slots__ = ("command", "event", "is_last", "span")
+    __slots__ = ("command", "data", "event", "is_last", "span")
 
     def __init__(
         self,
         event: Event,
+        data: bytes,
         command: Command,
         is_last: bool,
         span: int,
     ) -> None:
         self.event: Final = event
+        self.data: Final = data
         self.command: Final = command
         self.is_last: Final = is_last
         self.span: Final = span
@@ -101,13 +105,16 @@ class Batch:
         for position, new in enumerate(decided.events, first):
             event = Event(position, new.type, new.effective_on, new.tags, new.data, new.postings)
             evolve(self._state, event)
-            self.decided.append(DecidedEvent(event, command, position == first + span - 1, span))
+            data = codec.canonical(
+                new.data
+            )  # while it is at hand: after some thousand others it no longer is
+            self.decided.append(DecidedEvent(event, data, command, position == first + span - 1, span))
         positions = tuple(range(first, first + span))
-        refusal, data = decided.refusal, decided.events[-1].data
+        refusal, told = decided.refusal, decided.events[-1].data
         if refusal is not None:
             code, clause = refusal.code, refusal.clause
-            return Outcome("refused", positions, None, code, clause, refusal.arithmetic, data=data)
-        return Outcome("accepted", positions, decided.amount_fen, warnings=decided.warnings, data=data)
+            return Outcome("refused", positions, None, code, clause, refusal.arithmetic, data=told)
+        return Outcome("accepted", positions, decided.amount_fen, warnings=decided.warnings, data=told)
 
 
 def absent(

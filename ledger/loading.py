@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Final
 
 from ledger.batch import Known, absent
@@ -15,13 +15,8 @@ from ledger.state import State, evolve, owner_of
 from ledger.store import Head, Store
 from ledger.stored import KeyedEvent
 from ledger.swap import Swap
+from ledger.tails import Tails
 
-#: An owner whose tail is longer than this, and than what was stored, gets its day sums stored anew: who comes to the
-#: ledger later reads one row instead of so many events. A round's sums of two years are a thousand and more.
-TAIL_EVENTS_MAX: Final = 256
-#: A turn of fewer events, for which people wait, stores only what is overdue: tails longer than this.
-FEW_EVENTS: Final = 256
-OVERDUE_EVENTS: Final = 2_000
 #: Further behind the log than this, remembering afresh is cheaper than taking in all that others appended.
 CATCH_UP_MAX: Final = 20_000
 
@@ -42,10 +37,7 @@ class Loader:
         """Remember nothing."""
         self.state = State(self._catalogue.memories)
         self._forgetting = Forgetting(LIMITS)
-        self.tails: dict[str, int] = {}  # by owner: events since its day sums were last stored
-        self._stored: dict[str, int] = {}  # by owner: how many sums were stored, if they are many
-        self._long: set[str] = set()  # owners whose tail is longer than it may be
-        self._overdue: set[str] = set()  # those of them for whom even a small turn takes the time
+        self._tails = Tails()
         self.unwritten: Sequence[Event] = ()  # taken in, but perhaps not in the log yet
         self._drop_swap()
 
@@ -81,36 +73,23 @@ class Loader:
         since = self._store.events_between(self.state.position, head.position)
         for keyed in since:
             evolve(self.state, keyed.event)
-            self.count(keyed.event)
+        self.count([keyed.event for keyed in since])
         return since
 
-    def count(self, event: Event) -> None:
-        """Note for each owner that its history since its last stored day sums grew by an event."""
-        for tag in event.tags:
-            if tag in self.tails:
-                self._set_tail(tag, self.tails[tag] + 1)
-
-    def _set_tail(self, tag: str, events: int) -> None:
-        self.tails[tag] = events
-        if events > TAIL_EVENTS_MAX and events > self._stored.get(tag, 0):
-            self._long.add(tag)
-            if events > OVERDUE_EVENTS:
-                self._overdue.add(tag)
+    def count(self, events: Iterable[Event]) -> None:
+        """Note for each owner that its history since its last stored day sums grew by these events."""
+        count = self._tails.count
+        for event in events:
+            count(event)
 
     def take_long_tails(self, events: int) -> list[str]:
         """The remembered owners whose day sums a turn of so many events is to store; from here on their tails are
         counted anew."""
-        long = sorted(self._overdue if events < FEW_EVENTS else self._long)
-        self._long.difference_update(long)
-        self._overdue.clear()
+        long = self._tails.take_long(events)
         for tag in long:
-            self.tails[tag] = 0
-            self._note_stored(tag, sum(len(sums.days) for sums in self.state.accounts_of(tag).values()))
+            sums = self.state.accounts_of(tag).values()
+            self._tails.note_stored(tag, sum(len(one.days) for one in sums))
         return long
-
-    def _note_stored(self, tag: str, sums: int) -> None:
-        if sums > TAIL_EVENTS_MAX:
-            self._stored[tag] = sums
 
     def load(self, commands: Sequence[Command], position: int, *, forget_others: bool = True) -> list[str]:
         """Load every tag that the commands need, level by level: a loan leads to its firm, and so on.
@@ -139,13 +118,11 @@ class Loader:
     def _forget_others(self) -> None:
         """Forget tags that are too many, none that the commands at hand need; set aside what may be named again."""
         once, others = self._forgetting.surplus()
-        state, tails = self.state, self.tails
+        state, tails = self.state, self._tails
         state.forget(once)
         if not others:
             return
-        aside = {tag: (one, tails.pop(tag, None)) for tag, one in state.forget(others).items()}
-        self._long.difference_update(others)
-        self._overdue.difference_update(others)
+        aside = {tag: (one, tails.take(tag)) for tag, one in state.forget(others).items()}
         try:
             self._swap = self._swap or Swap()
             state.concerns_forgotten = self._swap.concern
@@ -159,7 +136,7 @@ class Loader:
         for tag, (remembered, tail) in aside.items():
             self.state.take_back(tag, remembered)
             if tail is not None:
-                self._set_tail(tag, tail)
+                self._tails.set(tag, tail)
         return list(aside)
 
     def fetch(self, tag: str, position: int) -> None:
@@ -188,10 +165,10 @@ class Loader:
         events.update((k.event.position, k.event) for k in self._store.events_at(named, position))
         for _, event in sorted(events.items()):
             evolve(state, event, loading)
-        owners = [tag for tag in tags if not state.remembers(tag)]
+        owners = [tag for tag in tags if tag not in loading]
         for tag, history in self._store.histories(owners, position).items():
-            self._note_stored(tag, sum(len(days) for _, days, _ in history.sums))
-            self._set_tail(tag, len(history.tail))
+            self._tails.note_stored(tag, sum(len(days) for _, days, _ in history.sums))
+            self._tails.set(tag, len(history.tail))
             for path, days, amounts_fen in history.sums:
                 if owner_of(path) == tag:
                     state.account(path).take(days, amounts_fen)
@@ -209,8 +186,7 @@ class Loader:
                 evolve(self.state, event, loading)
                 told.update(event.tags)
                 for tag in loading.intersection(event.tags):
-                    if tag in self.tails:
-                        self._set_tail(tag, self.tails[tag] + 1)
+                    self._tails.grow(tag)
         return told
 
 

@@ -15,7 +15,7 @@ from ledger.day_sums import day_sums_of
 from ledger.plain import Plain, slots_of
 from ledger.state import Remembered
 
-#: All that is remembered of a tag, and its tail if one is counted (see Loader.tails).
+#: All that is remembered of a tag, and its tail if one is counted (see Tails).
 Kept = tuple[Remembered, int | None]
 
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from ledger import codec
 from ledger.batch import DecidedEvent
 from ledger.dates import Day
 from ledger.events import Posting
@@ -57,7 +56,7 @@ def pending_of(decided: DecidedEvent) -> PendingEvent:
         event.type,
         event.effective_on,
         event.tags,
-        codec.canonical(event.data),
+        decided.data,
         event.postings,
         command.key if last else None,
         command.fingerprint if last else None,

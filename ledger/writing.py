@@ -25,8 +25,7 @@ class Writing:
     @classmethod
     def of(cls, decided: Sequence[DecidedEvent], loader: Loader) -> Self:
         """What a batch writes that was decided on the state of `loader`."""
-        for one in decided:
-            loader.count(one.event)
+        loader.count([one.event for one in decided])
         day_sums = [
             (
                 tag,

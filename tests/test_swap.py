@@ -13,6 +13,7 @@ from ledger import loading, swap
 from ledger.day_sums import DaySums
 from ledger.events import Posting
 from ledger.packing import Kept, packed, unpacked
+from ledger.places import LENGTH_MAX, Places
 from ledger.plain import slots_of
 from ledger.refusals import Refusal
 from ledger.state import Memory
@@ -126,11 +127,10 @@ def test_the_file_is_reclaimed_and_nothing_is_lost() -> None:
 
 
 @pytest.mark.parametrize("seed", range(4))
-def test_places_are_those_of_a_dictionary(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_places_are_those_of_a_dictionary(seed: int) -> None:
     """Put, put again, dropped and put again, also where hashes crowd in the same slots and the table grows or is made
     anew because most of it was dropped: what is found is what a dictionary holds."""
-    monkeypatch.setattr(swap, "_SLOTS_AT_FIRST", 8)
-    random, places, last = Random(seed), swap.Places(), dict[int, tuple[int, int]]()
+    random, places, last = Random(seed), Places(8), dict[int, tuple[int, int]]()
     numbers = [random.choice((random.randrange(-40, 40), 8 * random.randrange(90), random.getrandbits(63) - 2**62))
                for _ in range(300)]  # fmt: skip
     for _ in range(4_000):
@@ -139,11 +139,11 @@ def test_places_are_those_of_a_dictionary(seed: int, monkeypatch: pytest.MonkeyP
             places.drop(number)
             last.pop(number, None)
         else:
-            last[number] = random.randrange(2**39), random.randrange(swap.LENGTH_MAX + 1)
+            last[number] = random.randrange(2**39), random.randrange(LENGTH_MAX + 1)
             places.put(number, *last[number])
     found = {number: places.of(number) for number in numbers}
     held = {number: place for number, place in found.items() if place >= 0}
-    assert {n: (place >> 24, place & swap.LENGTH_MAX) for n, place in held.items()} == {
+    assert {n: (place >> 24, place & LENGTH_MAX) for n, place in held.items()} == {
         number or 1: last[number or 1] for number in numbers if (number or 1) in last
     } | ({0: last[1]} if 0 in numbers and 1 in last else {})
     assert sorted((at, length) for _, at, length in places) == sorted(last.values())

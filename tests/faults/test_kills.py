@@ -20,7 +20,7 @@ import psycopg
 import pytest
 
 from ledger.commands import KEY_LENGTH_MAX
-from ledger.loading import TAIL_EVENTS_MAX
+from ledger.tails import TAIL_EVENTS_MAX
 from tests.cli.program import (
     FIRM,
     OPENING,

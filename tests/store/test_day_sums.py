@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ledger.loading import TAIL_EVENTS_MAX
+from ledger.tails import TAIL_EVENTS_MAX
 from tests.cli.program import OPENING, Program, claim, open_round
 
 

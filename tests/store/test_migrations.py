@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import psycopg
 
-from ledger.loading import FEW_EVENTS, TAIL_EVENTS_MAX
+from ledger.tails import FEW_EVENTS, TAIL_EVENTS_MAX
 from tests.cli.program import FIRM, OPENING, Program, claim, draw
 
 #: What schema 5 had in the place of what schema 6 has.

@@ -11,6 +11,7 @@ from ledger.catalogue import catalogue
 from ledger.commands import Command
 from ledger.rehearsal import Rehearsal
 from ledger.store import Store
+from ledger.tails import Tails
 from tests.cli.program import OPENING, claim, open_round, repay
 from tests.support import TODAY, Ledger
 
@@ -24,8 +25,9 @@ def test_it_does_not_know_what_was_recorded_after_it_began(
     ledger: Ledger, database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A round's sums that another process stored after the dry run began are not those that it decides on."""
-    monkeypatch.setattr(loading, "TAIL_EVENTS_MAX", 0)  # sums are stored with every batch,
-    monkeypatch.setattr(loading, "FEW_EVENTS", 0)  # however small
+    monkeypatch.setattr(
+        loading, "Tails", lambda: Tails(0, 0)
+    )  # sums are stored with every batch, however small
     ledger.submit(open_round(budget_fen=6_000_000), *OPENING[1:])
     with Store.open(database) as store:
         rehearsal = Rehearsal(store, catalogue())
