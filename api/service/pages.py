@@ -91,6 +91,8 @@ _FOR_PEOPLE: Final[Mapping[str, tuple[str, str]]] = {
 }
 #: What a link says anew: the point of both clocks, and which piece of a table.
 _POINT: Final = frozenset({"on", "known_at", "known_position", "min_position", "table", "row"})
+#: An address that is longer leads back to its page without what was asked there.
+_ADDRESS_LENGTH_MAX: Final = 6_000
 _ANSWERS: Final = (Answer(200, "A page.", {}, media_type="text/html"),)
 
 
@@ -355,6 +357,8 @@ def _html(
 ) -> Reply:
     query = [(k, v) for k, v in parse_qsl(scope["query_string"].decode("latin-1")) if v]
     here = quote(scope["path"], safe="/") + ("?" + urlencode(query) if query else "")
+    if len(quote(here)) > _ADDRESS_LENGTH_MAX:  # as part of another address it would be refused
+        here = quote(scope["path"], safe="/")
     text = (
         _templates()
         .get_template(template)

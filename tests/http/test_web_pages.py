@@ -561,6 +561,9 @@ def test_a_token_that_is_typed_in_opens_pages_and_nothing_else(
     assert (answer.status, answer.headers["location"]) == (303, "/caps?on=2024-12-31"), answer
     cookie = answer.headers["set-cookie"]
     assert all(word in cookie for word in ("HttpOnly", "SameSite=Strict", "Path=/")), cookie
+    assert "Secure" not in cookie
+    behind = send(service, "/login", {"token": secret}, {"X-Forwarded-Proto": "https"})
+    assert behind.headers["set-cookie"].endswith("; Secure")  # a browser sends it back over TLS only
     headers = {"Cookie": cookie.partition(";")[0]}
     assert "leaving-person" in Html(service.get("/caps", headers)).text
     assert service.get("/v1/caps", headers).status == 401
@@ -677,3 +680,11 @@ def test_a_long_search_can_be_seen_in_the_other_language(example: Service) -> No
     answer = example.get(parts.path, next=unquote(parts.query.removeprefix("next=")))
     assert answer.status == 303, answer
     assert unquote(answer.headers["location"]) == f"/parties?text={'某' * 99}"
+    long = "\n".join(["SX-1.legs.interest_share.rate=1/4"] + ["#" * 60] * 50)
+    for shown in (
+        page(example, "/what-if", 422, settings=long),
+        page(example, "/login", next="/" + "x" * 4_000),
+    ):
+        (link,) = [one for one in shown.links if one.startswith("/language/")]
+        parts = urlsplit(link)
+        assert example.get(parts.path, next=unquote(parts.query.removeprefix("next="))).status == 303
