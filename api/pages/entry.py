@@ -80,7 +80,8 @@ async def _language(request: Request) -> Reply:
 
 def _cookie(request: Request, name: str, value: str, seconds: int, site: str) -> Headers:
     # A proxy in front of us that ends TLS says so. Who says it of themselves harms nobody but their own cookie.
-    is_secure = b"https" in (request.scope["scheme"].encode(), request.header(b"x-forwarded-proto"))
+    forwarded = (request.header(b"x-forwarded-proto") or b"").partition(b",")[0].strip().lower()
+    is_secure = b"https" in (request.scope["scheme"].encode(), forwarded)
     secure = "; Secure" if is_secure else ""
     cookie = f"{name}={value}; Path=/; Max-Age={seconds}; HttpOnly; SameSite={site}{secure}"
     return [(b"set-cookie", cookie.encode("latin-1"))]

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any
+from urllib.parse import parse_qsl, urlencode
 
 from api.service import asking
 from api.service.limits import Limits
 from api.service.operations import Operation
-from api.service.pages import Content, Section, View, walking_page
+from api.service.pages import Content, Section, View, redirect, walking_page
 from api.service.parameters import SEED, identifier, sample_size, word
+from api.service.requests import Reply, Request
 from ledger.catalogue import Catalogue
 from ledger.store import Store
 from projections import sampling
@@ -18,22 +21,31 @@ from projections.clocks import AsOf
 
 def operations(known: Catalogue, limits: Limits) -> list[Operation]:
     """The sample: drawn once somebody says how."""
-    return [
-        walking_page(
-            "sample",
-            "/sample",
-            "Claims drawn for an auditor.",
-            "审计抽样。",
-            _sample,
-            (
-                word("by", "How to draw. 抽样方法。", sampling.METHODS),
-                sample_size(limits.page_rows_max),
-                SEED,
-                identifier("round", "Claims of this round only. 仅该轮次。", "R1", "query"),
-            ),
-            "sample.html",
-        )
-    ]
+    drawing = walking_page(
+        "sample",
+        "/sample",
+        "Claims drawn for an auditor.",
+        "审计抽样。",
+        _sample,
+        (
+            word("by", "How to draw. 抽样方法。", sampling.METHODS),
+            sample_size(limits.page_rows_max),
+            SEED,
+            identifier("round", "Claims of this round only. 仅该轮次。", "R1", "query"),
+        ),
+        "sample.html",
+        asks="by",
+    )
+
+    async def handle(request: Request) -> Reply | None:
+        given = request.parameters
+        if given["by"] is not None and given["seed"] is None:
+            # Every link of the page keeps its address, and with it the sample.
+            asked = parse_qsl(request.scope["query_string"].decode("latin-1"))
+            return redirect("/sample?" + urlencode([*asked, ("seed", sampling.new_seed())]))
+        return await drawing.handle(request)
+
+    return [replace(drawing, handle=handle)]
 
 
 def _sample(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View, walk: asking.Walk) -> Content:
@@ -44,7 +56,7 @@ def _sample(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View, wal
     extra = {**asked, "methods": sampling.METHODS, "again": None}
     if given["by"] is None:
         return Content(title, [], extra=extra)
-    seed = given["seed"] or sampling.new_seed()
+    seed = given["seed"]
     found = asking.sample(store, as_of, walk, given, seed)
     facts = {"method": found["method"], "seed": seed, **found["population"]}
     if found["interval_fen"] is not None:

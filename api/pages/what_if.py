@@ -45,6 +45,8 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
             _what_if,
             (_SETTINGS,),
             "what_if.html",
+            asks="settings",
+            is_dated=False,
         )
     ]
 
@@ -99,6 +101,6 @@ def _found(found: Mapping[str, Any], view: View) -> list[Section]:
         (view.say("Other commands that come out otherwise", "结果不同的其他命令"), found["other_steps"]),
     )
     return [
-        Section(view.say("Granted and not taken back", "有效补助"), sums),
+        Section(view.say("Granted and not taken back", "有效补助"), [sums]),
         *[Section(title, rows) for title, rows in titled if rows],
     ]

@@ -112,12 +112,14 @@ class Section:
 
 @dataclass(frozen=True, slots=True)
 class Content:
-    """What a page shows. `more` leads to the next page of a long list: what to change in the query."""
+    """What a page shows. `more` leads to the next page of a long list, `back` to the one before: what to change in the
+    query."""
 
     title: str
     sections: Sequence[Section]
     subtitle: str = ""
     more: Mapping[str, Any] | None = None
+    back: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] = field(default_factory=dict)  # for a template of its own
 
 
@@ -242,53 +244,84 @@ def page(
         def found(store: Store, as_of: AsOf, view: View) -> Content:
             return read(store, as_of, request.parameters, view)
 
-        return await _answered(request, template, request.service.slow, found, projected=projected)
+        return await answered(request, template, request.service.slow, found, projected=projected)
 
-    return operation(f"page-{name}", "GET", path, en, zh, READ, handle, (*parameters, *_PIECE, *CLOCKS))
+    return read_page(name, path, en, zh, handle, parameters)
 
 
 def walking_page(
-    name: str, path: str, en: str, zh: str, read: Walking, parameters: Sequence[Parameter], template: str
+    name: str,
+    path: str,
+    en: str,
+    zh: str,
+    read: Walking,
+    parameters: Sequence[Parameter],
+    template: str,
+    *,
+    asks: str,
+    is_dated: bool = True,
 ) -> Operation:
-    """A page that shows what is found by going through the whole log, one question at a time."""
+    """A page that shows what is found by going through the whole log, one question at a time; nothing is asked, and
+    nobody waited for, without the parameter `asks`. Where it is not `is_dated`, every business date counts."""
 
     async def handle(request: Request) -> Reply:
-        walk = asking.Walk(request.service.limits.slow_seconds_max)
+        service = request.service
+        walk = asking.Walk(service.limits.slow_seconds_max)
 
         def found(store: Store, as_of: AsOf, view: View) -> Content:
             return read(store, as_of, request.parameters, view, walk)
 
-        return await _answered(request, template, request.service.walks, found, projected=True)
+        lane = service.walks if request.parameters[asks] else service.slow
+        return await answered(request, template, lane, found, is_dated=is_dated)
 
+    return read_page(name, path, en, zh, handle, parameters)
+
+
+def read_page(
+    name: str,
+    path: str,
+    en: str,
+    zh: str,
+    handle: Callable[[Request], Any],
+    parameters: Sequence[Parameter] = (),
+) -> Operation:
+    """A page for whoever may read, on both clocks."""
     return operation(f"page-{name}", "GET", path, en, zh, READ, handle, (*parameters, *_PIECE, *CLOCKS))
 
 
-async def _answered(
+async def answered(
     request: Request,
     template: str,
     lane: Lane,
     found: Callable[[Store, AsOf, View], Content],
     *,
-    projected: bool,
+    projected: bool = True,
+    is_dated: bool = True,
 ) -> Reply:
+    """The page of what is found in a lane at the point of both clocks that was asked for."""
+
     def question(store: Store) -> tuple[AsOf, View, Content]:
-        service, view = request.service, view_of(request)
-        as_of = asking.resolve(store, clocks_of(request), service.projected.reached)
+        service, view, clocks = request.service, view_of(request), clocks_of(request)
+        if not is_dated:
+            view, clocks = replace(view, on=None), replace(clocks, on=None)
+        as_of = asking.resolve(store, clocks, service.projected.reached)
         if request.parameters["known_at"] is not None:  # links keep what was known at that instant
             view = replace(view, known_position=as_of.known_position)
         if projected:
             service.projected.ensure(store, as_of.known_position)
-        content = _in_pieces(found(store, as_of, view), request, view)
+        content = _in_pieces(found(store, as_of, view), request, as_of, view)
         names = asking.party_names(store, as_of, codes_in(content)) if projected else {}
         return as_of, replace(view, names=names), content
 
     as_of, view, content = await lane.ask(question)
-    return show(request, template, view, content=content, as_of=as_of)
+    return show(request, template, view, content=content, as_of=as_of, is_dated=is_dated)
 
 
-def _in_pieces(content: Content, request: Request, view: View) -> Content:
-    """The content with a piece of each table that is too long for a page: its first, or the one that is asked for."""
+def _in_pieces(content: Content, request: Request, as_of: AsOf, view: View) -> Content:
+    """The content with a piece of each table that is too long for a page: its first, or the one that is asked for. What
+    is known stays the same on the pages that it goes on to: else rows would be lost and doubled."""
     given, most = request.parameters, request.service.limits.page_rows
+    pin = {"known_position": as_of.known_position}
     kept = {k: v for k, v in parse_qsl(request.scope["query_string"].decode("latin-1")) if k not in _POINT}
 
     def piece(number: int, section: Section) -> Section:
@@ -297,7 +330,7 @@ def _in_pieces(content: Content, request: Request, view: View) -> Content:
             return section
 
         def link(row: int) -> str:
-            return view.link(request.scope["path"], **kept, table=number, row=row) + f"#table-{number}"
+            return view.link(request.scope["path"], **kept, **pin, table=number, row=row) + f"#table-{number}"
 
         first = min(given["row"] or 0, len(rows) - 1) if given["table"] == number else 0
         return replace(
@@ -309,7 +342,12 @@ def _in_pieces(content: Content, request: Request, view: View) -> Content:
             after=link(first + most) if first + most < len(rows) else None,
         )
 
-    return replace(content, sections=[piece(i, section) for i, section in enumerate(content.sections)])
+    return replace(
+        content,
+        sections=[piece(i, section) for i, section in enumerate(content.sections)],
+        more=None if content.more is None else {**content.more, **pin},
+        back=None if content.back is None else {**content.back, **pin},
+    )
 
 
 def codes_in(content: Content) -> set[str]:
@@ -358,7 +396,7 @@ def _html(
     query = [(k, v) for k, v in parse_qsl(scope["query_string"].decode("latin-1")) if v]
     here = quote(scope["path"], safe="/") + ("?" + urlencode(query) if query else "")
     if len(quote(here)) > _ADDRESS_LENGTH_MAX:  # as part of another address it would be refused
-        here = quote(scope["path"], safe="/")
+        here = quote(scope["path"], safe="/") if len(scope["path"]) < _ADDRESS_LENGTH_MAX // 15 else "/"
     text = (
         _templates()
         .get_template(template)

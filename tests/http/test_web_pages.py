@@ -174,7 +174,8 @@ def test_a_party_is_shown_in_all_its_roles(service: Service) -> None:
 
 
 def test_a_long_table_comes_in_pieces(service: Service) -> None:
-    """Of a bank with more loans than a page shows, following the links shows every loan exactly once."""
+    """Of a bank with more loans than a page shows, following the links shows every loan exactly once, also where others
+    are recorded meanwhile."""
     loan = dict(LINES[3])
     names = [f"L{number}" for number in range(250)]
     service.record(*map(dict, LINES[:3]), *[{**loan, "loan": name} for name in names])
@@ -184,9 +185,10 @@ def test_a_long_table_comes_in_pieces(service: Service) -> None:
         shown = followed(service, path)
         found += [tag for link in shown.links for _, tag in parse_qsl(urlsplit(link).query) if "loan:" in tag]
         assert len(shown.links) < 400
+        service.record({**loan, "loan": f"A{len(found)}"})
         path = next((a["href"] for t, a in shown.elements if t == "a" and a.get("rel") == "next"), None)
     assert sorted(found) == sorted(f"loan:{name}" for name in names)
-    beyond = page(service, f"/parties/{BANK}", table=99, row=10**9)
+    beyond = page(service, f"/parties/{BANK}", table=99, row=10**9, known_position=254)
     assert "1–100 of 250" in " ".join(beyond.text.split())
 
 
@@ -199,6 +201,8 @@ def test_what_changed_is_shown_line_by_line(example: Service) -> None:
     """The page has every line and every account that /v1/diff has between the same points; without a subject it only
     asks for one."""
     asked: dict[str, Any] = {"from_position": 5, "known_position": 9}
+    told_nothing = page(example, "/diff", what="firm", name=FIRM)
+    assert "Lines" not in told_nothing.names  # without a first point there is nothing to compare with
     for what, name in (("firm", FIRM), ("round", "R1"), ("account", "public/round/R1/available")):
         told = example.read("/v1/diff", **{what: name}, **asked)
         assert told["lines"], what
@@ -208,10 +212,34 @@ def test_what_changed_is_shown_line_by_line(example: Service) -> None:
         for line in told["lines"]:
             assert yuan(line["amount_fen"]) in shown.text, line
     assert "Lines" not in page(example, "/diff").names
-    page(example, "/diff", 404, what="round", name="R99")
-    page(example, "/diff", 404, what="account", name="nowhere/at/all")
+    page(example, "/diff", 404, what="round", name="R99", from_position=5)
+    page(example, "/diff", 404, what="account", name="nowhere/at/all", from_position=5)
     page(example, "/diff", 404, what="round", name="R1", from_position=999_999)
-    page(example, "/diff", 422, name="R1")
+    page(example, "/diff", 422, name="R1", from_position=5)
+
+
+def test_what_changed_is_shown_while_more_is_recorded(service: Service) -> None:
+    """The first point may be the newest event, before the projections have seen it; and what is compared are pages of
+    lines, each once, whatever is recorded between them."""
+    service.record(*map(dict, LINES[:4]))
+    for number in range(150):
+        service.record({"command": "adjust-budget", "round": "R1", "amount_fen": 1, "document": f"D{number}"})
+    newest = service.read("/v1/events", after=150)["known_position"]
+    for _ in range(5):
+        service.record({"command": "adjust-budget", "round": "R1", "amount_fen": 1, "document": "D"})
+        newest += 1
+        earlier: dict[str, Any] = {"from_position": newest, "known_position": newest - 1}
+        page(service, "/diff", what="round", name="R1", **earlier)
+    path: str | None = (
+        f"/diff?what=account&name=public/round/R1/available&from_position=5&known_position={newest}"
+    )
+    positions: list[str] = []
+    while path is not None:
+        shown = followed(service, path)
+        assert "row" not in shown.values()  # at another point the list begins at its beginning
+        positions += [urlsplit(link).path for link in shown.links if link.startswith("/events/")]
+        path = next((a["href"] for t, a in shown.elements if t == "a" and a.get("rel") == "next"), None)
+    assert positions == [f"/events/{number}" for number in range(6, newest + 1)]
 
 
 def test_a_sample_can_be_drawn_again_from_its_link(example: Service) -> None:
@@ -223,8 +251,13 @@ def test_a_sample_can_be_drawn_again_from_its_link(example: Service) -> None:
         assert f"/claims/{row['claim']}" in shown.links
         for position in row["positions"]:
             assert f"/events/{position}" in shown.links
-    drawn = page(example, "/sample", by="random", size=1)
-    (again,) = [link for link in drawn.links if link.startswith("/sample?") and "seed=" in link]
+    asked = example.get("/sample", by="random", size=1, round="R1")
+    assert asked.status == 303, asked
+    drawn = followed(example, asked.headers["location"])
+    seed = dict(parse_qsl(urlsplit(asked.headers["location"]).query))["seed"]
+    (again,) = [link for link in drawn.links if link.startswith("/sample?") and f"seed={seed}" in link]
+    assert "known_position=" in again
+    assert all(seed in link for link in drawn.links if link.startswith("/language/"))
     twice = followed(example, again)
 
     def claims(html: Html) -> list[str]:
@@ -253,6 +286,9 @@ def test_other_rules_are_tried_on_a_page(example: Service) -> None:
     assert "SX-1.legs.interest_share.rate" in page(example, "/what-if").text
     assert "decade" in page(example, "/what-if", 422, settings="SX-1.reading.A1=decade").text
     page(example, "/what-if", 422, settings="x" * 4_001)
+    dated = page(example, "/what-if", settings=setting, on="1990-01-01")
+    assert "1990" not in dated.text  # a day that would be ignored is not said to be looked at
+    assert yuan(told["difference_fen"]) in dated.text
     none = page(example, "/what-if", settings="SX-1.legs.interest_share.rate=1/2")
     assert "Claim by claim" not in none.names
 
