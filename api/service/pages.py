@@ -56,7 +56,10 @@ _PARTIES: Final = frozenset(
 _POSITIONS: Final = frozenset({"position", "certified_at", "first_parting", "parted_at"})
 #: Members whose values are words of a closed list.
 _SPELLED: Final = frozenset(
-    ["type", "instrument", "kind", "security", "state", "part", "cause", "risk", "why", "method"]
+    [
+        *("type", "instrument", "kind", "security", "state", "part", "cause", "risk", "why", "method"),
+        *("code", "refused_then", "refused_now"),
+    ]
 )
 #: Members that are counts.
 _COUNTS: Final = frozenset(

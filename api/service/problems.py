@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import orjson
 
+from api.service.words import value_word
 from ledger.refusals import CODES
 
 MEDIA_TYPE: Final = "application/problem+json"
@@ -89,23 +90,19 @@ def head(code: str, language: str) -> dict[str, Any]:
     """Type, title and status of a problem's code."""
     kind = KINDS.get(code)
     if kind is None:
-        words = code.replace("_", " ")
-        title = f"规则拒绝：{code}" if language == "zh" else f"Refused: {words}"
-        return {"type": f"urn:kejin:refusal:{code}", "title": title, "status": REFUSED_STATUS}
+        return _refusal_head(code, language)
     title = kind.zh if language == "zh" else kind.en
     return {"type": f"urn:kejin:problem:{code}", "title": title, "status": kind.status}
+
+
+def _refusal_head(code: str, language: str) -> dict[str, Any]:
+    words = value_word(code, language) or code.replace("_", " ")
+    title = f"规则拒绝：{words}" if language == "zh" else f"Refused: {words}"
+    return {"type": f"urn:kejin:refusal:{code}", "title": title, "status": REFUSED_STATUS}
 
 
 def refused(outcome: Mapping[str, Any], language: str) -> bytes:
     """The document of a refused command: the problem, and beside it the members of its outcome."""
     code = outcome["code"]
     assert code in CODES, code
-    return orjson.dumps(
-        {
-            "type": f"urn:kejin:refusal:{code}",
-            "title": f"规则拒绝：{code}" if language == "zh" else "Refused: " + code.replace("_", " "),
-            "status": REFUSED_STATUS,
-            "clause": None,
-            **outcome,
-        }
-    )
+    return orjson.dumps({**_refusal_head(code, language), "clause": None, **outcome})

@@ -25,6 +25,7 @@ from ledger.catalogue import catalogue
 from ledger.commands import CommandSpec, InvalidCommand
 from ledger.parties import KINDS
 from ledger.redecide import ADOPTION, COMMAND_OF_EVENT, REFUSALS
+from ledger.refusals import CODES
 from ledger.subjects.loans import SECURITIES
 from tests.cli.program import Program
 from tests.faults.test_kills import until
@@ -364,9 +365,9 @@ def test_what_the_ledger_warns_of_is_said_in_words() -> None:
 
 
 def test_what_the_ledger_spells_in_english_has_a_chinese_word() -> None:
-    """Types of events, instruments, kinds of parties and securities are read in Chinese on a Chinese page."""
+    """Types of events, instruments, kinds of parties, securities and refusals are read in Chinese on a Chinese page."""
     types = {*COMMAND_OF_EVENT, ADOPTION, *REFUSALS, *(one.event for one in KNOWN.instruments.values())}
-    words = {*types, *KNOWN.instruments, *KINDS, *SECURITIES}
+    words = {*types, *KNOWN.instruments, *KINDS, *SECURITIES, *CODES}
     assert {one for one in words if value_word(one, "zh") is None} == set()
     assert {value_word(one, "en") for one in words} == {None}
 
