@@ -1,7 +1,7 @@
 """Who appends what a pipeline decided: a thread of its own, or for long inputs a process of its own.
 
 A thread shares its interpreter with what decides; a process does not. A batch goes to it as plain values, some
-microseconds an event, and encoding, hashing, writing and signing are off the deciding core. It is a child that ends
+microseconds an event, and making rows, hashing, writing and signing are off the deciding core. It is a child that ends
 with its parent: at the end of its input it stops, and the append lock goes with its connection.
 """
 

@@ -105,9 +105,8 @@ class Batch:
         for position, new in enumerate(decided.events, first):
             event = Event(position, new.type, new.effective_on, new.tags, new.data, new.postings)
             evolve(self._state, event)
-            data = codec.canonical(
-                new.data
-            )  # while it is at hand: after some thousand others it no longer is
+            # While it is at hand: some thousand events later it has left the caches.
+            data = codec.canonical(new.data)
             self.decided.append(DecidedEvent(event, data, command, position == first + span - 1, span))
         positions = tuple(range(first, first + span))
         refusal, told = decided.refusal, decided.events[-1].data

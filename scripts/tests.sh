@@ -1,6 +1,6 @@
 #!/bin/sh
 # make test: pytest, with the folders of its servers in memory where there is plenty of it. The tests make some thousand
-# databases; writing these to a disk, which nobody reads again, took more than half of the time.
+# databases; writing these to a disk, which nobody reads again, took two fifths of the time.
 set -eu
 python="$1"
 jobs="$2"

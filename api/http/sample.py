@@ -3,19 +3,65 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any
+from typing import Any, Final
 
 from api.roles import READ
 from api.service import asking, schemas
 from api.service.limits import Limits
-from api.service.operations import Answer, Operation, Try
-from api.service.parameters import CLOCKS, SEED, identifier, sample_size, word
+from api.service.operations import Answer, Operation, Parameter, Try
+from api.service.parameters import CLOCKS, identifier, whole_number, word
 from api.service.reads import TAG, UNCHANGED, clocks_of, echo, entity_tag, is_known, tagged, wants_none
 from api.service.requests import Reply, Request, json_bytes
 from ledger.catalogue import Catalogue
 from ledger.store import Store
 from projections import sampling
 from projections.clocks import AsOf
+
+
+def _seed(text: str) -> str:
+    if not sampling.is_seed(text):
+        raise ValueError(text)
+    return text
+
+
+_SEED: Final = Parameter(
+    "seed",
+    "query",
+    {
+        "type": "string",
+        "minLength": 1,
+        "maxLength": sampling.SEED_LENGTH_MAX,
+        "pattern": "^[^\\x00-\\x1f\\x7f]*$",
+    },
+    _seed,
+    "The same seed draws the same; default: a new one, which the answer names. 种子。",
+    f"1 to {sampling.SEED_LENGTH_MAX} printable characters",
+    f"1 至 {sampling.SEED_LENGTH_MAX} 个可打印字符",
+    "2026",
+)
+
+
+def _size(most: int) -> Parameter:
+    return Parameter(
+        "size",
+        "query",
+        {"type": "integer", "minimum": 1, "maximum": most, "default": sampling.SIZE},
+        whole_number(1, most),
+        "How many claims at most. 样本量。",
+        f"an integer from 1 to {most}",
+        f"1 至 {most} 的整数",
+        sampling.SIZE,
+    )
+
+
+def drawn_by(limits: Limits) -> tuple[Parameter, ...]:
+    """How a sample is drawn: what the operation takes, and its page."""
+    return (
+        word("by", "How to draw; default: random. 抽样方法。", sampling.METHODS),
+        _size(limits.page_rows_max),
+        _SEED,
+        identifier("round", "Claims of this round only. 仅该轮次。", "R1", "query"),
+    )
 
 
 def operations(known: Catalogue, limits: Limits) -> list[Operation]:
@@ -32,13 +78,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
             READ,
             _sample,
             (Answer(200, "The working list.", schemas.SAMPLE, headers=TAG), UNCHANGED),
-            (
-                word("by", "How to draw; default: random. 抽样方法。", sampling.METHODS),
-                sample_size(limits.page_rows_max),
-                SEED,
-                identifier("round", "Claims of this round only. 仅该轮次。", "R1", "query"),
-                *CLOCKS,
-            ),
+            (*drawn_by(limits), *CLOCKS),
             codes=("not_known", "unknown_round"),
             tries=(
                 Try(200),

@@ -7,11 +7,11 @@ from dataclasses import replace
 from typing import Any
 from urllib.parse import parse_qsl, urlencode
 
+from api.http.sample import drawn_by
 from api.service import asking
 from api.service.limits import Limits
 from api.service.operations import Operation
 from api.service.pages import Content, Section, View, redirect, walking_page
-from api.service.parameters import SEED, identifier, sample_size, word
 from api.service.requests import Reply, Request
 from ledger.catalogue import Catalogue
 from ledger.store import Store
@@ -27,12 +27,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
         "Claims drawn for an auditor.",
         "审计抽样。",
         _sample,
-        (
-            word("by", "How to draw. 抽样方法。", sampling.METHODS),
-            sample_size(limits.page_rows_max),
-            SEED,
-            identifier("round", "Claims of this round only. 仅该轮次。", "R1", "query"),
-        ),
+        drawn_by(limits),
         "sample.html",
         asks="by",
     )
@@ -56,9 +51,8 @@ def _sample(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View, wal
     extra = {**asked, "methods": sampling.METHODS, "again": None}
     if given["by"] is None:
         return Content(title, [], extra=extra)
-    seed = given["seed"]
-    found = asking.sample(store, as_of, walk, given, seed)
-    facts = {"method": found["method"], "seed": seed, **found["population"]}
+    found = asking.sample(store, as_of, walk, given, given["seed"])
+    facts = {"method": found["method"], "seed": found["seed"], **found["population"]}
     if found["interval_fen"] is not None:
         facts["interval_fen"] = found["interval_fen"]
     columns = ("claim", "position", "round", "instrument", "payee", "effective_on", "amount_fen")
@@ -67,7 +61,7 @@ def _sample(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View, wal
         for row in found["claims"]
     ]
     # The same point, seed and method draw the same for anybody.
-    extra["again"] = view.link("/sample", **{**asked, "seed": seed, "known_position": as_of.known_position})
+    extra["again"] = view.link("/sample", **{**asked, "known_position": as_of.known_position})
     return Content(
         title,
         [

@@ -58,7 +58,8 @@ def _what_if(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View, wa
         sections = _found(asking.supposed(store, as_of, walk, settings, ()), view)
     sections.append(
         Section(
-            view.say("What can be set, and its present value", "可设定的参数及现值"), _rules(store, as_of)
+            view.say("What can be set, and its present value", "可设定的参数及现值"),
+            asking.rule_rows(store, as_of),
         )
     )
     told = view.say(
@@ -67,16 +68,6 @@ def _what_if(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View, wa
     )
     title = view.say("What if other rules had decided", "规则推演")
     return Content(title, sections, told, extra={"settings": "\n".join(settings)})
-
-
-def _rules(store: Store, as_of: AsOf) -> list[dict[str, Any]]:
-    return [
-        {
-            **row,
-            "value": ", ".join(map(str, row["value"])) if isinstance(row["value"], list) else row["value"],
-        }
-        for row in asking.rule_rows(store, as_of)
-    ]
 
 
 def _found(found: Mapping[str, Any], view: View) -> list[Section]:

@@ -92,7 +92,7 @@ _FOR_PEOPLE: Final[Mapping[str, tuple[str, str]]] = {
     "not_found": ("There is no such page.", "没有此页面。"),
     "unknown_command": ("There is no such page.", "没有此页面。"),
 }
-#: What a link says anew: the point of both clocks, and which piece of a table.
+#: What links and the form of the clocks say anew: the point of both clocks, and which piece of a table.
 _POINT: Final = frozenset({"on", "known_at", "known_position", "min_position", "table", "row"})
 #: An address that is longer leads back to its page without what was asked there.
 _ADDRESS_LENGTH_MAX: Final = 6_000
@@ -397,9 +397,10 @@ def _html(
     template: str, view: View, status: int, scope: Mapping[str, Any], sender: Sender | None, **values: Any
 ) -> Reply:
     query = [(k, v) for k, v in parse_qsl(scope["query_string"].decode("latin-1")) if v]
-    here = quote(scope["path"], safe="/") + ("?" + urlencode(query) if query else "")
-    if len(quote(here)) > _ADDRESS_LENGTH_MAX:  # as part of another address it would be refused
-        here = quote(scope["path"], safe="/") if len(scope["path"]) < _ADDRESS_LENGTH_MAX // 15 else "/"
+    path = quote(scope["path"], safe="/")
+    whole = path + ("?" + urlencode(query) if query else "")
+    # As part of another address a long one would be refused.
+    here = next(one for one in (whole, path, "/") if len(quote(one)) <= _ADDRESS_LENGTH_MAX)
     text = (
         _templates()
         .get_template(template)
@@ -408,6 +409,7 @@ def _html(
             say=view.say,
             path=scope["path"],
             query=dict(query),
+            point=_POINT,
             here=here,
             principal=None if sender is None else sender.principal,
             may_verify=sender is None or sender.scope.allows(VERIFY, "page-verification"),

@@ -15,7 +15,6 @@ from ledger.commands import ID, KEY
 from ledger.dates import SHANGHAI, is_day
 from ledger.money import MAX_FEN
 from ledger.parties import ALPHABET, is_well_formed
-from projections import sampling
 
 _DIGITS: Final = re.compile(r"[0-9]{1,16}")
 _INSTANT: Final = re.compile(
@@ -186,44 +185,6 @@ KNOWN: Final = (
 )
 #: The two clocks. Every read takes them.
 CLOCKS: Final = (ON, *KNOWN)
-
-
-def _seed(text: str) -> str:
-    if not sampling.is_seed(text):
-        raise ValueError(text)
-    return text
-
-
-#: What a sample is drawn by.
-SEED: Final = Parameter(
-    "seed",
-    "query",
-    {
-        "type": "string",
-        "minLength": 1,
-        "maxLength": sampling.SEED_LENGTH_MAX,
-        "pattern": "^[^\\x00-\\x1f\\x7f]*$",
-    },
-    _seed,
-    "The same seed draws the same; default: a new one, which the answer names. 种子。",
-    f"1 to {sampling.SEED_LENGTH_MAX} printable characters",
-    f"1 至 {sampling.SEED_LENGTH_MAX} 个可打印字符",
-    "2026",
-)
-
-
-def sample_size(most: int) -> Parameter:
-    """How many claims a sample may have."""
-    return Parameter(
-        "size",
-        "query",
-        {"type": "integer", "minimum": 1, "maximum": most, "default": sampling.SIZE},
-        whole_number(1, most),
-        "How many claims at most. 样本量。",
-        f"an integer from 1 to {most}",
-        f"1 至 {most} 的整数",
-        sampling.SIZE,
-    )
 
 
 def paging(limits: Limits, rows_max: int | None = None) -> tuple[Parameter, Parameter]:

@@ -94,6 +94,15 @@ def followed(service: Service, link: str) -> Html:
     return page(service, parts.path, **query)
 
 
+def pages_from(service: Service, link: str) -> Iterator[Html]:
+    """The page that a link leads to, and those that follow it by their own links."""
+    path: str | None = link
+    while path is not None:
+        shown = followed(service, path)
+        path = next((a["href"] for t, a in shown.elements if t == "a" and a.get("rel") == "next"), None)
+        yield shown
+
+
 def send(
     service: Service,
     path: str,
@@ -180,14 +189,11 @@ def test_a_long_table_comes_in_pieces(service: Service) -> None:
     loan = dict(LINES[3])
     names = [f"L{number}" for number in range(250)]
     service.record(*map(dict, LINES[:3]), *[{**loan, "loan": name} for name in names])
-    path: str | None = f"/parties/{BANK}"
     found: list[str] = []
-    while path is not None:
-        shown = followed(service, path)
+    for shown in pages_from(service, f"/parties/{BANK}"):
         found += [tag for link in shown.links for _, tag in parse_qsl(urlsplit(link).query) if "loan:" in tag]
         assert len(shown.links) < 400
         service.record({**loan, "loan": f"A{len(found)}"})
-        path = next((a["href"] for t, a in shown.elements if t == "a" and a.get("rel") == "next"), None)
     assert sorted(found) == sorted(f"loan:{name}" for name in names)
     beyond = page(service, f"/parties/{BANK}", table=99, row=10**9, known_position=254)
     assert "1–100 of 250" in " ".join(beyond.text.split())
@@ -222,24 +228,19 @@ def test_what_changed_is_shown_line_by_line(example: Service) -> None:
 def test_what_changed_is_shown_while_more_is_recorded(service: Service) -> None:
     """The first point may be the newest event, before the projections have seen it; and what is compared are pages of
     lines, each once, whatever is recorded between them."""
-    service.record(*map(dict, LINES[:4]))
-    for number in range(150):
-        service.record({"command": "adjust-budget", "round": "R1", "amount_fen": 1, "document": f"D{number}"})
+    more = {"command": "adjust-budget", "round": "R1", "amount_fen": 1, "document": "D"}
+    service.record(*map(dict, LINES[:4]), *[{**more, "document": f"D{number}"} for number in range(150)])
     newest = service.read("/v1/events", after=150)["known_position"]
     for _ in range(5):
-        service.record({"command": "adjust-budget", "round": "R1", "amount_fen": 1, "document": "D"})
+        service.record(more)
         newest += 1
         earlier: dict[str, Any] = {"from_position": newest, "known_position": newest - 1}
         page(service, "/diff", what="round", name="R1", **earlier)
-    path: str | None = (
-        f"/diff?what=account&name=public/round/R1/available&from_position=5&known_position={newest}"
-    )
+    asked = f"/diff?what=account&name=public/round/R1/available&from_position=5&known_position={newest}"
     positions: list[str] = []
-    while path is not None:
-        shown = followed(service, path)
+    for shown in pages_from(service, asked):
         assert "row" not in shown.values()  # at another point the list begins at its beginning
         positions += [urlsplit(link).path for link in shown.links if link.startswith("/events/")]
-        path = next((a["href"] for t, a in shown.elements if t == "a" and a.get("rel") == "next"), None)
     assert positions == [f"/events/{number}" for number in range(6, newest + 1)]
 
 
