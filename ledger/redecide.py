@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from ledger import codec
 from ledger.catalogue import Catalogue
@@ -20,6 +20,7 @@ from ledger.day_sums import DaySums
 from ledger.decide import Decided, decide
 from ledger.decisions import Handler
 from ledger.events import Event, NewEvent, Posting
+from ledger.plain import Plain
 from ledger.rulebook.forms import UnusableRulebook
 from ledger.rulebook.library import Library
 from ledger.state import Memory, MemoryKinds, State, owner_of
@@ -70,27 +71,43 @@ UNDECIDABLE: Final = (
 )
 
 
-class Recorded(NamedTuple):
+class Recorded(Plain):
     """An event as the log holds it. `tags` are joined by newlines, `accounts` (ids), `amounts` and `days` of its lines
     by commas (`days` is None where all are the event's own); `tag_count` and `span` as stored; whether it has an
     idempotency key and a fingerprint."""
 
-    position: int
-    type: str
-    effective_on: Day
-    tags: str
-    tag_count: int
-    data: bytes
-    accounts: str
-    amounts: str
-    days: str | None
-    span: int
-    has_key: bool
-    has_fingerprint: bool
+    __slots__ = (
+        *("accounts", "amounts", "data", "days", "effective_on", "has_fingerprint"),
+        *("has_key", "position", "span", "tag_count", "tags", "type"),
+    )
 
-
-#: So many fields of it say what was decided; the others how it was recorded.
-_DECIDED_FIELDS: Final = 9
+    def __init__(
+        self,
+        position: int,
+        type: str,  # noqa: A002 - the field's name
+        effective_on: Day,
+        tags: str,
+        tag_count: int,
+        data: bytes,
+        accounts: str,
+        amounts: str,
+        days: str | None,
+        span: int,
+        has_key: bool,
+        has_fingerprint: bool,
+    ) -> None:
+        self.position: Final = position
+        self.type: Final = type
+        self.effective_on: Final = effective_on
+        self.tags: Final = tags
+        self.tag_count: Final = tag_count
+        self.data: Final = data
+        self.accounts: Final = accounts
+        self.amounts: Final = amounts
+        self.days: Final = days
+        self.span: Final = span
+        self.has_key: Final = has_key
+        self.has_fingerprint: Final = has_fingerprint
 
 
 class _Memories(dict[str, tuple[Memory, ...]]):
@@ -155,14 +172,23 @@ class WholeState(State):
         return found
 
 
-class Redecided(NamedTuple):
+class Redecided(Plain):
     """What a command gives now: the events with the positions of those that were recorded, and whether it was
     granted or refused. `recorded` are the events that its own stand for."""
 
-    command: Command
-    recorded: tuple[Recorded, ...]
-    events: tuple[Event, ...]
-    decided: Decided
+    __slots__ = ("command", "decided", "events", "recorded")
+
+    def __init__(
+        self,
+        command: Command,
+        recorded: tuple[Recorded, ...],
+        events: tuple[Event, ...],
+        decided: Decided,
+    ) -> None:
+        self.command: Final = command
+        self.recorded: Final = recorded
+        self.events: Final = events
+        self.decided: Final = decided
 
 
 Content = Mapping[str, Any]
@@ -225,6 +251,19 @@ class History:
             self.state.take_in(event)
         return Redecided(command, (*before, recorded), events, decided)
 
+    def confirm(self, recorded: Recorded, ids: Mapping[str, str]) -> Redecided | None:
+        """Decide the command of an event again, on the history so far, and take the outcome in: None where it is what
+        is recorded, by a command. An adoption is held. `ids` are those of accounts, by path.
+
+        Raises one of UNDECIDABLE where the event is none that a command could have given.
+        """
+        data = codec.read_canonical(recorded.data)
+        if recorded.type == ADOPTION:
+            self.hold(recorded, data)
+            return None
+        again = self.redecide(recorded, data)
+        return None if _is_as_recorded(again, ids) else again
+
     def consider(self, recorded: Recorded, data: Mapping[str, Any]) -> Decided:
         """What the command of an event (any but a round's opening) would give on the history so far; nothing is
         taken in."""
@@ -285,7 +324,7 @@ def as_recorded(event: Event, ids: Mapping[str, str]) -> Recorded:
         "\n".join(event.tags),
         len(event.tags),
         codec.canonical(event.data),
-        ",".join([ids.get(p.account, "?") for p in event.postings]),
+        _accounts(event, ids),
         amounts,
         days,
         1,
@@ -321,9 +360,33 @@ def as_event(recorded: Recorded, data: Mapping[str, Any], paths: Mapping[str, st
     return Event(recorded.position, recorded.type, on, tags, data, postings)
 
 
-def same(again: Recorded, recorded: Recorded) -> bool:
-    """Whether an event decided again is the recorded one, in everything that a decision says."""
-    return again[:_DECIDED_FIELDS] == recorded[:_DECIDED_FIELDS]
+def is_again(event: Event, recorded: Recorded, ids: Mapping[str, str]) -> bool:
+    """Whether an event decided again is the recorded one, in everything that a decision says: `as_recorded` of it is
+    the same, but for how it was recorded."""
+    return (
+        event.position == recorded.position
+        and event.type == recorded.type
+        and event.effective_on == recorded.effective_on
+        and len(event.tags) == recorded.tag_count
+        and "\n".join(event.tags) == recorded.tags
+        and codec.canonical(event.data) == recorded.data
+        and _accounts(event, ids) == recorded.accounts
+        and _amounts_and_days(event) == (recorded.amounts, recorded.days)
+    )
+
+
+def _is_as_recorded(again: Redecided, ids: Mapping[str, str]) -> bool:
+    """Whether a command gives the very events that are recorded, in the form that a command's have."""
+    if len(again.events) != len(again.recorded) or not is_command(again.recorded):
+        return False
+    return all(
+        is_again(event, recorded, ids) for event, recorded in zip(again.events, again.recorded, strict=True)
+    )
+
+
+def _accounts(event: Event, ids: Mapping[str, str]) -> str:
+    """Of an event's lines, as `Recorded` spells them; an account without an id is "?"."""
+    return ",".join([ids.get(posting.account, "?") for posting in event.postings])
 
 
 def is_command(recorded: Sequence[Recorded]) -> bool:

@@ -23,8 +23,8 @@ from ledger.redecide import (
     Redecided,
     as_event,
     as_recorded,
+    is_again,
     is_command,
-    same,
 )
 from ledger.store import Store
 from ledger.stored import NO_COMMAND
@@ -125,19 +125,16 @@ def _differences(history: History, recorded: Recorded, ids: Mapping[str, str]) -
     if not history.is_decided(recorded):
         return [] if _is_undecided(recorded) else [_finding(recorded, "no command gives such an event")]
     try:
-        data = codec.read_canonical(recorded.data)
-        if recorded.type == ADOPTION:
-            history.hold(recorded, data)
-            return []
-        again = history.redecide(recorded, data)
+        again = history.confirm(recorded, ids)
     except UNDECIDABLE as error:
         what = " ".join(f"{type(error).__name__} {error}".split())
         return [_finding(recorded, f"no command gives such an event: {what}")]
+    if again is None:
+        return []
     if not is_command(again.recorded):
         return [_finding(recorded, "its span, key or fingerprint is not that of a command")]
     if len(again.events) == len(again.recorded) == 1:
-        now = as_recorded(again.events[0], ids)
-        return [] if same(now, recorded) else [_difference(now, recorded)]
+        return [_difference(as_recorded(again.events[0], ids), recorded)]
     return _differences_of_several(again, ids)
 
 
@@ -152,13 +149,14 @@ def _is_undecided(recorded: Recorded) -> bool:
 
 
 def _differences_of_several(again: Redecided, ids: Mapping[str, str]) -> list[Finding]:
-    now = {event.position: as_recorded(event, ids) for event in again.events}
+    now = {event.position: event for event in again.events}
     found = []
     for recorded in again.recorded:
-        if recorded.position not in now:
+        event = now.get(recorded.position)
+        if event is None:
             found.append(_finding(recorded, "decided again it is not there"))
-        elif not same(now[recorded.position], recorded):
-            found.append(_difference(now[recorded.position], recorded))
+        elif not is_again(event, recorded, ids):
+            found.append(_difference(as_recorded(event, ids), recorded))
     if len(again.events) > len(again.recorded):
         found.append(_finding(again.recorded[0], "decided again there are more events"))
     return found
