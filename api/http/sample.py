@@ -12,6 +12,7 @@ from api.service.operations import Answer, Operation, Parameter, Try
 from api.service.parameters import CLOCKS, identifier, whole_number, word
 from api.service.reads import TAG, UNCHANGED, clocks_of, echo, entity_tag, is_known, tagged, wants_none
 from api.service.requests import Reply, Request, json_bytes
+from api.service.walking import Walk, walked
 from ledger.catalogue import Catalogue
 from ledger.store import Store
 from projections import sampling
@@ -96,11 +97,10 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
 
 
 async def _sample(request: Request) -> Reply:
-    service = request.service
     seed = request.parameters["seed"] or sampling.new_seed()
     # Without a seed each answer is another one, so the seed is part of the tag.
     drawn_by = hashlib.sha256(seed.encode()).hexdigest()[:16]
-    walk = asking.Walk(service.limits.slow_seconds_max)
+    walk = Walk(request.service.limits.slow_seconds_max)
 
     def question(store: Store) -> tuple[AsOf, dict[str, Any] | None]:
         as_of = asking.resolve(store, clocks_of(request))
@@ -108,7 +108,7 @@ async def _sample(request: Request) -> Reply:
             return as_of, None
         return as_of, asking.sample(store, as_of, walk, request.parameters, seed)
 
-    as_of, found = await service.walks.ask(question)
+    as_of, found = await walked(request, walk, question)
     headers = tagged(entity_tag(request, as_of, drawn_by))
     if found is None or wants_none(request):
         return Reply(304, b"", headers)

@@ -12,6 +12,7 @@ from api.service.parameters import KNOWN, paging
 from api.service.problems import HttpProblem
 from api.service.reads import clocks_of, echo, rows, whole
 from api.service.requests import Reply, Request, json_bytes
+from api.service.walking import Walk, walked
 from ledger import codec
 from ledger.catalogue import Catalogue
 from ledger.store import Store
@@ -108,13 +109,13 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
 async def _what_if(request: Request) -> Reply:
     service = request.service
     asked = _read(await request.body(service.limits.body_bytes_max))
-    walk = asking.Walk(service.limits.slow_seconds_max)
+    walk = Walk(service.limits.slow_seconds_max)
 
     def question(store: Store) -> tuple[AsOf, dict[str, Any]]:
         as_of = asking.resolve(store, clocks_of(request))
         return as_of, asking.supposed(store, as_of, walk, asked["settings"], asked["rulebooks"])
 
-    as_of, found = await service.walks.ask(question)
+    as_of, found = await walked(request, walk, question)
     limit = request.parameters["limit"] or service.limits.page_rows
     left_out = {name: max(0, len(found[name]) - limit) for name in _LISTS}
     shown = {name: found[name][:limit] for name in _LISTS}

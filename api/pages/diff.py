@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final
 
 from api.service import asking
@@ -36,7 +37,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
                 projected.ensure(store, earlier.known_position)
             return _diff(store, (earlier, as_of), given, view, limits.page_rows)
 
-        return await answered(request, "diff.html", request.service.slow, found)
+        return await answered(request, "diff.html", request.service.slow.ask, found)
 
     return [
         read_page(
@@ -90,6 +91,8 @@ def _diff(
     ]
     if "difference_fen" in found:
         sections.insert(0, Section("", [{key: found[key] for key in _FENS}]))
+    known = max(point.known_position for point in points)  # either may be the one that knows more
+    sections = [replace(section, known_position=known) for section in sections]
     return Content(
         title,
         sections,

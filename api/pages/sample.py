@@ -13,6 +13,7 @@ from api.service.limits import Limits
 from api.service.operations import Operation
 from api.service.pages import Content, Section, View, redirect, walking_page
 from api.service.requests import Reply, Request
+from api.service.walking import Walk
 from ledger.catalogue import Catalogue
 from ledger.store import Store
 from projections import sampling
@@ -43,7 +44,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
     return [replace(drawing, handle=handle)]
 
 
-def _sample(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View, walk: asking.Walk) -> Content:
+def _sample(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View, walk: Walk) -> Content:
     asked = {name: given[name] or "" for name in ("by", "seed", "round")} | {
         "size": given["size"] or sampling.SIZE
     }

@@ -9,6 +9,7 @@ from api.service import asking
 from api.service.limits import Limits
 from api.service.operations import Operation, Parameter
 from api.service.pages import Content, Section, View, walking_page
+from api.service.walking import Walk
 from ledger.catalogue import Catalogue
 from ledger.store import Store
 from projections.clocks import AsOf
@@ -51,7 +52,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
     ]
 
 
-def _what_if(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View, walk: asking.Walk) -> Content:
+def _what_if(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View, walk: Walk) -> Content:
     settings = given["settings"] or []
     sections = []
     if settings:
@@ -89,9 +90,19 @@ def _found(found: Mapping[str, Any], view: View) -> list[Section]:
         (view.say("By cause", "按原因"), found["causes"]),
         (view.say("By payee", "按收款方"), found["payees"]),
         (view.say("Claim by claim", "逐笔申请"), claims),
-        (view.say("Other commands that come out otherwise", "结果不同的其他命令"), found["other_steps"]),
+        (view.say("Other commands that come out otherwise", "结果不同的其他命令"), _steps(found, view)),
     )
     return [
         Section(view.say("Granted and not taken back", "有效补助"), [sums]),
         *[Section(title, rows) for title, rows in titled if rows],
     ]
+
+
+def _steps(found: Mapping[str, Any], view: View) -> list[dict[str, Any]]:
+    """Commands that come out otherwise, in words: an event's type, and the code of a refusal in brackets."""
+
+    def told(step: str) -> str:
+        event, _, code = step.partition(" (")
+        return view.value(event) + (f" ({view.value(code.removesuffix(')'))})" if code else "")
+
+    return [{**row, "then": told(row["then"]), "now": told(row["now"])} for row in found["other_steps"]]

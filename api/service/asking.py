@@ -13,6 +13,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from api.service.problems import HttpProblem
+from api.service.walking import Walk
 from ledger.accounts import DOUBLE_ENTRY_BOOKS, is_account
 from ledger.dates import Day
 from ledger.events import StoredEvent
@@ -335,25 +336,6 @@ def difference(
         raise _unknown_round(str(unknown)) from None
     except UnknownParty as unknown:
         raise _nobody(str(unknown)) from None
-
-
-class Walk:
-    """The time for a question that goes through the whole log; the time that it waited for others counts as well."""
-
-    def __init__(self, seconds_max: float) -> None:
-        self._seconds_max = seconds_max
-        self._ends_at = time.monotonic() + seconds_max
-
-    def look(self) -> None:
-        """Go on. Raises HttpProblem `too_slow` once the time is over."""
-        if time.monotonic() > self._ends_at:
-            seconds = f"{self._seconds_max:g}"
-            raise HttpProblem(
-                "too_slow",
-                f"the whole log could not be gone through within {seconds} seconds; ask at an earlier known_position, "
-                "again later, or on the command line, which has no such limit",
-                f"未能在 {seconds} 秒内遍历日志；请指定更早的 known_position、稍后再试，或使用无此限制的命令行",
-            )
 
 
 def sample(store: Store, as_of: AsOf, walk: Walk, given: Mapping[str, Any], seed: str) -> dict[str, Any]:

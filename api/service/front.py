@@ -22,6 +22,7 @@ from api.service.access import Sender, unauthorized
 from api.service.operations import Operation
 from api.service.parameters import read_parameters
 from api.service.problems import HttpProblem
+from api.service.reading import busy
 from api.service.requests import SECURITY, ClientLeft, Headers, Reply, Request, language_of, problem_reply
 from api.service.service import Service
 from api.tokens import PREFIX
@@ -135,7 +136,7 @@ async def _admitted(
             {"Connection": "close"},
         )
     if service.in_flight > service.limits.requests_max:
-        raise HttpProblem("busy", "too many requests are waiting; try again", "等待的请求过多；请稍后再试")
+        raise busy()
     _check_origin(service, scope, headers)
     authorization = (
         pages.authorization_of(scope["headers"]) if operation.is_page else headers.get(b"authorization")

@@ -19,6 +19,7 @@ class Limits:
     page_rows_max: int = 1_000
     requests_max: int = 4_096  # waiting and at work; more are answered 503 at once
     batches_max: int = 8  # at work; more wait, but not for ever
+    walks_max: int = 256  # waiting to go through the whole log
     batch_wait_seconds_max: float = 30.0
     streams_max: int = 512
     turn_commands_max: int = 4_000

@@ -7,9 +7,9 @@ cookie opens pages only, never /v1.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from functools import cache
+from functools import cache, partial
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import parse_qsl, quote, urlencode
 
@@ -22,9 +22,10 @@ from api.service.access import Sender
 from api.service.operations import Answer, Operation, Parameter
 from api.service.parameters import CLOCKS, position
 from api.service.problems import KINDS, HttpProblem, head
-from api.service.reading import Lane
+from api.service.reading import Question
 from api.service.reads import clocks_of
 from api.service.requests import Headers, Reply, Request, language_of
+from api.service.walking import Walk, walked
 from api.service.words import value_word, word
 from api.tokens import PREFIX
 from ledger.dates import is_day
@@ -96,6 +97,8 @@ _FOR_PEOPLE: Final[Mapping[str, tuple[str, str]]] = {
 _POINT: Final = frozenset({"on", "known_at", "known_position", "min_position", "table", "row"})
 #: An address that is longer leads back to its page without what was asked there.
 _ADDRESS_LENGTH_MAX: Final = 6_000
+#: Where another question to the same page may be answered.
+_ASKED_BADLY: Final = (404, 422)
 _ANSWERS: Final = (Answer(200, "A page.", {}, media_type="text/html"),)
 
 
@@ -111,6 +114,7 @@ class Section:
     count: int = 0
     before: str | None = None
     after: str | None = None
+    known_position: int | None = None  # what its links know, where that is more than the page does
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +156,12 @@ class View:
         kept = {"on": self.on, "known_position": self.known_position, **query}
         given = {name: value for name, value in kept.items() if value is not None and value != ""}
         return quote(path, safe="/") + ("?" + urlencode(given) if given else "")
+
+    def knowing(self, position: int | None) -> View:
+        """The same at a point that knows at least this position."""
+        if position is None or self.known_position is None or position <= self.known_position:
+            return self
+        return replace(self, known_position=position)
 
     def cell(self, name: str, value: Any, *, in_column: bool = False) -> Markup:
         """A member of a document, with a link where it names what has a page. In a column all amounts are in 元."""
@@ -222,7 +232,7 @@ class View:
 #: Makes the content of a page from a store's answers.
 Read = Callable[[Store, AsOf, Mapping[str, Any], View], Content]
 #: As `Read`, going through the whole log in the time that it has.
-Walking = Callable[[Store, AsOf, Mapping[str, Any], View, asking.Walk], Content]
+Walking = Callable[[Store, AsOf, Mapping[str, Any], View, Walk], Content]
 #: Of a long table: which one a page shows another piece of, and from which row on.
 _PIECE: Final = (
     position("table", "Which table of the page. 页内第几张表。", least=0),
@@ -247,7 +257,7 @@ def page(
         def found(store: Store, as_of: AsOf, view: View) -> Content:
             return read(store, as_of, request.parameters, view)
 
-        return await answered(request, template, request.service.slow, found, projected=projected)
+        return await answered(request, template, request.service.slow.ask, found, projected=projected)
 
     return read_page(name, path, en, zh, handle, parameters)
 
@@ -268,14 +278,13 @@ def walking_page(
     nobody waited for, without the parameter `asks`. Where it is not `is_dated`, every business date counts."""
 
     async def handle(request: Request) -> Reply:
-        service = request.service
-        walk = asking.Walk(service.limits.slow_seconds_max)
+        walk = Walk(request.service.limits.slow_seconds_max)
 
         def found(store: Store, as_of: AsOf, view: View) -> Content:
             return read(store, as_of, request.parameters, view, walk)
 
-        lane = service.walks if request.parameters[asks] else service.slow
-        return await answered(request, template, lane, found, is_dated=is_dated)
+        ask = partial(walked, request, walk) if request.parameters[asks] else request.service.slow.ask
+        return await answered(request, template, ask, found, is_dated=is_dated)
 
     return read_page(name, path, en, zh, handle, parameters)
 
@@ -295,13 +304,13 @@ def read_page(
 async def answered(
     request: Request,
     template: str,
-    lane: Lane,
+    ask: Callable[[Question[Any]], Awaitable[Any]],
     found: Callable[[Store, AsOf, View], Content],
     *,
     projected: bool = True,
     is_dated: bool = True,
 ) -> Reply:
-    """The page of what is found in a lane at the point of both clocks that was asked for."""
+    """The page of what is found at the point of both clocks that was asked for; `ask` asks it in a lane."""
 
     def question(store: Store) -> tuple[AsOf, View, Content]:
         service, view, clocks = request.service, view_of(request), clocks_of(request)
@@ -316,7 +325,7 @@ async def answered(
         names = asking.party_names(store, as_of, codes_in(content)) if projected else {}
         return as_of, replace(view, names=names), content
 
-    as_of, view, content = await lane.ask(question)
+    as_of, view, content = await ask(question)
     return show(request, template, view, content=content, as_of=as_of, is_dated=is_dated)
 
 
@@ -396,7 +405,7 @@ def show(request: Request, template: str, view: View, status: int = 200, **value
 def _html(
     template: str, view: View, status: int, scope: Mapping[str, Any], sender: Sender | None, **values: Any
 ) -> Reply:
-    query = [(k, v) for k, v in parse_qsl(scope["query_string"].decode("latin-1")) if v]
+    query = _asked(scope["query_string"])
     path = quote(scope["path"], safe="/")
     whole = path + ("?" + urlencode(query) if query else "")
     # As part of another address a long one would be refused.
@@ -432,8 +441,13 @@ def _templates() -> Environment:
     )
 
 
+def _asked(query: bytes) -> list[tuple[str, str]]:
+    return [(name, value) for name, value in parse_qsl(query.decode("latin-1")) if value]
+
+
 def problem_page(service: Service, problem: HttpProblem, language: str, scope: Mapping[str, Any]) -> Reply:
-    """A problem as people read it. Who is not known yet is asked for their token first."""
+    """A problem as people read it, with what they asked, to ask otherwise. Who is not known yet is asked for a token
+    first."""
     query = cleaned(scope["query_string"])
     if problem.code == "unauthorized" and scope["method"] in ("GET", "HEAD"):
         target = scope["path"] + ("?" + query.decode("latin-1") if query else "")
@@ -444,6 +458,9 @@ def problem_page(service: Service, problem: HttpProblem, language: str, scope: M
     detail = view.say(str(problem), problem.zh)
     if problem.code in _FOR_PEOPLE:
         detail = view.say(*_FOR_PEOPLE[problem.code])
+    is_asked_badly = (
+        scope["method"] == "GET" and problem.status in _ASKED_BADLY and problem.code not in _FOR_PEOPLE
+    )
     reply = _html(
         "problem.html",
         view,
@@ -452,6 +469,7 @@ def problem_page(service: Service, problem: HttpProblem, language: str, scope: M
         sender,
         title=title,
         detail=detail,
+        asked=_asked(query) if is_asked_badly else [],
         wants_token=problem.code == "unauthorized",
         wants_other=problem.code == "forbidden",
     )

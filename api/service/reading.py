@@ -53,8 +53,16 @@ class _Asked:
 class Lane:
     """Some threads that answer questions of one kind: quick ones, lists and reports, or whole verifications."""
 
-    def __init__(self, name: str, opened: Callable[[], Store], threads: int, at_once: int = 1) -> None:
+    def __init__(
+        self,
+        name: str,
+        opened: Callable[[], Store],
+        threads: int,
+        at_once: int = 1,
+        waiting_max: int | None = None,
+    ) -> None:
         self._opened = opened
+        self._waiting_max = waiting_max
         self._at_once = min(at_once, _AT_ONCE)
         self._waiting: deque[_Asked] = deque()
         self._changed = threading.Condition()
@@ -80,7 +88,7 @@ class Lane:
             thread.join()
 
     def ask(self, question: Question[T]) -> asyncio.Future[T]:
-        """The answer to a question. Raises HttpProblem."""
+        """The answer to a question. Raises HttpProblem; at once `busy` where too many wait."""
         return self._put(_Asked(question, self._loop.create_future()))
 
     def ask_together(self, together: Together, item: Any) -> asyncio.Future[Any]:
@@ -89,6 +97,8 @@ class Lane:
 
     def _put(self, asked: _Asked) -> asyncio.Future[Any]:
         with self._changed:
+            if self._waiting_max is not None and len(self._waiting) >= self._waiting_max:
+                raise busy()
             self._waiting.append(asked)
             self._changed.notify()
         return asked.answer
@@ -175,6 +185,11 @@ def _hand_back(answered: list[tuple[_Asked, Any]]) -> None:
             asked.answer.set_exception(answer)
         else:
             asked.answer.set_result(answer)
+
+
+def busy() -> HttpProblem:
+    """The problem of too many others."""
+    return HttpProblem("busy", "too many requests are waiting; try again", "等待的请求过多；请稍后再试")
 
 
 def behind(error: NotProjected) -> HttpProblem:

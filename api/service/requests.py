@@ -6,7 +6,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 from starlette.types import Message, Receive, Scope, Send
@@ -18,6 +18,7 @@ from api.service.problems import MEDIA_TYPE, HttpProblem
 if TYPE_CHECKING:
     from api.service.service import Service
 
+T = TypeVar("T")
 Headers = list[tuple[bytes, bytes]]
 
 #: What the answers of an API need: never sniffed, framed, or run as a page. Few, since each costs every answer.
@@ -97,6 +98,23 @@ class Request:
             raise HttpProblem("timeout", "the body did not come in time", "请求体未及时到达") from None
         finally:
             waiting.discard(limit)
+
+    async def while_here(self, answer: asyncio.Future[T]) -> T:
+        """What is answered, to a request whose body was read or that has none; who leaves is waited for no longer, and
+        the answer not wanted any more. Raises ClientLeft, and what the answer is instead."""
+        leaving = asyncio.ensure_future(self._left())
+        try:
+            await asyncio.wait((answer, leaving), return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            leaving.cancel()
+            answer.cancel()
+        if answer.cancelled():
+            raise ClientLeft
+        return answer.result()
+
+    async def _left(self) -> None:
+        while (await self.receive())["type"] != "http.disconnect":
+            pass
 
     @staticmethod
     async def _checked(received: Awaitable[Message]) -> Message:

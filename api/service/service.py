@@ -71,7 +71,9 @@ class Service:
             "rehearsals", lambda: database.reader(limits.slow_seconds_max, by_index=True), 1
         )
         # What goes through the whole log in this process takes time and memory: one at a time.
-        self.walks = Lane("walks", lambda: database.reader(limits.slow_seconds_max), 1)
+        self.walks = Lane(
+            "walks", lambda: database.reader(limits.slow_seconds_max), 1, waiting_max=limits.walks_max
+        )
         # Who hears does nothing that may take long, so that a token is revoked at once.
         self.listener = Listener("listener", database.listener, self._heard, self._passed)
         self._keeper = Keeper(None if database.folder else database.address, database.folder)

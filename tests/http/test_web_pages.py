@@ -225,6 +225,27 @@ def test_what_changed_is_shown_line_by_line(example: Service) -> None:
     page(example, "/diff", 422, name="R1", from_position=5)
 
 
+def test_what_is_known_at_one_of_two_points_only_has_links_that_lead_there(example: Service) -> None:
+    """Also from the point that knows more back to the one that knows less, every link of the page is answered."""
+    shown = page(example, "/diff", what="round", name="R1", from_position=11, known_position=5)
+    positions = [int(link[8:].partition("?")[0]) for link in shown.links if link.startswith("/events/")]
+    assert max(positions) > 5
+    for link in shown.links:
+        parts = urlsplit(link)
+        status = example.get(unquote(parts.path), None, **dict(parse_qsl(parts.query))).status
+        assert status == (303 if parts.path.startswith("/language/") else 200), link
+
+
+def test_a_question_that_had_no_answer_can_be_put_otherwise(example: Service) -> None:
+    """The page of a problem shows what was asked, to be changed; one that leads nowhere has nothing to ask."""
+    asked = {"what": "round", "name": "R99 <x>", "from_position": "5"}
+    assert page(example, "/diff", 404, **asked).values() == asked
+    assert page(example, "/what-if", 422, settings="SX-1.reading.A1=decade").values() == {
+        "settings": "SX-1.reading.A1=decade"
+    }
+    assert Html(example.get("/nothing", {"Accept": "text/html"}, q="x")).values() == {}
+
+
 def test_what_changed_is_shown_while_more_is_recorded(service: Service) -> None:
     """The first point may be the newest event, before the projections have seen it; and what is compared are pages of
     lines, each once, whatever is recorded between them."""
@@ -293,6 +314,21 @@ def test_other_rules_are_tried_on_a_page(example: Service) -> None:
     assert yuan(told["difference_fen"]) in dated.text
     none = page(example, "/what-if", settings="SX-1.legs.interest_share.rate=1/2")
     assert "Claim by claim" not in none.names
+
+
+def test_steps_that_come_out_otherwise_are_told_in_words(example: Service) -> None:
+    """Types of events and codes of refusals are Chinese on the Chinese page."""
+    setting = "SX-1.legs.interest_share.rate=0"
+    body = json.dumps({"settings": [setting]}).encode()
+    told = example.ask("POST", "/v1/what-if", body, {"Content-Type": "application/json"}).document
+    steps = {row[name] for row in told["other_steps"] for name in ("then", "now")}
+    assert any("(" in step for step in steps)
+    shown = Html(example.get("/what-if", {"Accept-Language": "zh"}, settings=setting)).text
+    for step in steps:
+        assert step not in shown, step
+        event, _, code = step.partition(" (")
+        for name in filter(None, (event, code.removesuffix(")"))):
+            assert (value_word(name, "zh") or name) in shown, name
 
 
 def test_an_instant_is_kept_by_the_links_of_its_page(example: Service) -> None:

@@ -12,9 +12,9 @@ import pytest
 
 from api.http.what_if import _TENTH as A_TENTH
 from api.service import asking
-from api.service.asking import Walk
 from api.service.examples import EVENTS, FIRM
 from api.service.problems import HttpProblem
+from api.service.walking import Walk
 from ledger.store import Store
 from projections.clocks import AsOf
 from tests.cli.program import OPENING, Program, claim, repay
