@@ -261,7 +261,7 @@ class Report:
         self._pending.append(
             orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
             if self._as_json
-            else _shown(document, sent)
+            else _shown(document, sent, self._language)
         )
 
     def flush(self) -> None:
@@ -315,9 +315,9 @@ _OUTCOMES = {
 }
 
 
-def _shown(document: dict[str, Any], sent: Command | InvalidCommand) -> bytes:
+def _shown(document: dict[str, Any], sent: Command | InvalidCommand, language: str) -> bytes:
     """An outcome for people: one line."""
-    words = [f"{document['line']:>6}", f"{_OUTCOMES[document['outcome']][language()]:<8}"]
+    words = [f"{document['line']:>6}", f"{_OUTCOMES[document['outcome']][language]:<8}"]
     if isinstance(sent, Command):
         words.append(f"{sent.name} {_subject(sent)}")
     if document["positions"]:

@@ -16,6 +16,8 @@ ONCE: Final = frozenset({"claim", "slip", "position"})
 MANY: Final = frozenset({"loan", "payout"})
 #: How many tags of the first, the second and the other kinds are remembered.
 LIMITS: Final = (4_000, 8_000, 48_000)
+#: A tag of the second kinds takes the memory of some two or three of the others.
+_WEIGHT: Final = 3
 
 
 def kind_of(tag: str) -> str:
@@ -39,13 +41,18 @@ class Clock:
         self._tags.append(tag)
         self._new += 1
 
-    def surplus(self, named: set[str]) -> list[str]:
-        """Tags to forget, so that at most as many stay as may: none that came since the last time, none in `named`,
-        out of which a tag is taken where the hand comes by."""
+    @property
+    def spare(self) -> int:
+        """How many more tags may stay."""
+        return max(0, self._most - len(self._tags))
+
+    def surplus(self, named: set[str], more: int = 0) -> list[str]:
+        """Tags to forget, so that at most as many stay as may, and so many `more`: none that came since the last time,
+        none in `named`, out of which a tag is taken where the hand comes by."""
         tags, gone = self._tags, list[str]()
         older, self._new = len(tags) - self._new, 0
         for _ in range(older):
-            if len(tags) <= self._most:
+            if len(tags) <= self._most + more:
                 break
             tag = tags.popleft()
             if tag in named:
@@ -75,6 +82,7 @@ class Forgetting:
 
     def surplus(self) -> tuple[list[str], list[str]]:
         """What is to be forgotten now: tags that are named once, and others. Nothing that commands named since the last
-        time is."""
+        time is. Where parties and rounds are fewer than may be, more loans and payouts stay instead."""
         once, many, few = self._clocks
-        return once.surplus(self.named), many.surplus(self.named) + few.surplus(self.named)
+        gone = few.surplus(self.named)
+        return once.surplus(self.named), many.surplus(self.named, few.spare // _WEIGHT) + gone

@@ -298,9 +298,11 @@ class _Computation:
     def _shown_legs(self) -> list[dict[str, Any]]:
         clause, shown = self.clause.id, list[dict[str, Any]]()
         for i, (part, (over, under)) in enumerate(self.legs):
-            leg = {"clause": clause, "part": part, "value_fen": over // under, "binding": i == self.binding}
+            # In the order of the names, as the canonical bytes have them: nothing is left to sort.
+            leg = {"binding": i == self.binding, "clause": clause}
             if under != 1:
                 leg["exact_fen"] = f"{over}/{under}"
+            leg["part"], leg["value_fen"] = part, over // under
             shown.append(leg)
         return shown
 

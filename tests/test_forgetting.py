@@ -53,3 +53,20 @@ def test_many_loans_push_no_party_out() -> None:
         gone += forgetting.surplus()[1]
     assert len(gone) > 80
     assert {tag.partition(":")[0] for tag in gone} == {"loan"}
+
+
+def test_loans_stay_in_the_room_that_parties_leave() -> None:
+    """While parties are few, more loans are remembered; as they come, loans give way, down to what is theirs."""
+    forgetting, loans, parties = Forgetting((0, 10, 60)), 0, 0
+    for turn in range(100):
+        forgetting.came([f"loan:{turn}"])
+        loans += 1 - len(forgetting.surplus()[1])
+    assert 10 < loans < 10 + 60
+    before = loans
+    for turn in range(60):
+        forgetting.came([f"party:{turn}"])
+        once, gone = forgetting.surplus()
+        assert once == [] and all(tag.startswith("loan:") for tag in gone)
+        loans, parties = loans - len(gone), parties + 1
+        assert loans + parties <= before + parties // 2 + 60
+    assert loans == 10

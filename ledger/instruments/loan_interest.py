@@ -102,10 +102,10 @@ def _assess(command: Command, state: State, clause: Clause, round_: Round) -> Re
             "period_days": days_between(fields["period_from"], fields["period_to"]),
         },
         inputs={
-            "interest_paid_fen": paid_fen,
-            "principal_fen": loan.principal_fen,
             "bank": loan.bank,
             "drawn_on": loan.drawn_on,
+            "interest_paid_fen": paid_fen,
+            "principal_fen": loan.principal_fen,
             "security": loan.security,
         },
         dates={"drawn_on": loan.effective_on},  # the draw gives its limit from its business date on
