@@ -5,13 +5,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Final, Self
 
 from ledger.batch import DecidedEvent
 from ledger.loading import Loader
 from ledger.pending import PendingEvent, pending_of
 from ledger.store import Turn
-from ledger.stored import OwnerSums
+from ledger.stored import AccountSums, OwnerSums
+
+_BIGINT_MAX: Final = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,18 +28,8 @@ class Writing:
     def of(cls, decided: Sequence[DecidedEvent], loader: Loader) -> Self:
         """What a batch writes that was decided on the state of `loader`."""
         loader.count([one.event for one in decided])
-        day_sums = [
-            (
-                tag,
-                [
-                    (path, list(sums.days), list(sums.amounts_fen))
-                    for path, sums in loader.state.accounts_of(tag).items()
-                    if sums.days  # else it was only asked for, and is no account of the log
-                ],
-            )
-            for tag in loader.take_long_tails(len(decided))
-        ]
-        return cls(decided, day_sums)
+        day_sums = [(tag, _sums_of(tag, loader)) for tag in loader.take_long_tails(len(decided))]
+        return cls(decided, [(tag, sums) for tag, sums in day_sums if _can_be_stored(sums)])
 
     @property
     def first(self) -> int:
@@ -51,6 +43,20 @@ class Writing:
     def write(self, turn: Turn, principal: str) -> None:
         """Append the events and store the day sums."""
         append(turn, principal, self.first, self.pending(), self.day_sums)
+
+
+def _sums_of(tag: str, loader: Loader) -> AccountSums:
+    return [
+        (path, list(sums.days), list(sums.amounts_fen))
+        for path, sums in loader.state.accounts_of(tag).items()
+        if sums.days  # else it was only asked for, and is no account of the log
+    ]
+
+
+def _can_be_stored(accounts: AccountSums) -> bool:
+    """Whether PostgreSQL has integers for all sums. An owner with larger ones is read from the log: slower, no less
+    right."""
+    return all(abs(fen) <= _BIGINT_MAX for _, _, amounts_fen in accounts for fen in amounts_fen)
 
 
 def append(

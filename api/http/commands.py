@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
+from api.intake import BYTE_ORDER_MARK
 from api.roles import permission_of
 from api.service import schemas
 from api.service.four_eyes import CODE as FOUR_EYES
@@ -89,7 +90,7 @@ async def _handle(request: Request, spec: CommandSpec, known: Catalogue) -> Repl
 def _command(request: Request, body: bytes, spec: CommandSpec, known: Catalogue) -> Command:
     """The command of a body. Raises HttpProblem `invalid`."""
     try:
-        sent = codec.parse_object(body)
+        sent = codec.parse_object(body.removeprefix(BYTE_ORDER_MARK))
     except codec.NotStrictJson as error:
         raise HttpProblem("invalid", f"not a JSON object: {error}", f"不是 JSON 对象：{error}") from None
     if sent.setdefault("command", spec.name) != spec.name:

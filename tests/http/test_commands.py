@@ -36,6 +36,14 @@ def test_an_accepted_command_is_201_and_there_for_the_command_line(service: Serv
     assert [event["type"] for event in events] == ["RulebookAdopted", "RoundOpened"]
 
 
+def test_a_byte_order_mark_is_no_part_of_a_command(service: Service) -> None:
+    """As at the beginning of a batch; anywhere else it is no JSON."""
+    fields = {name: value for name, value in open_round().items() if name != "command"}
+    body = json.dumps(fields).encode()
+    assert service.ask("POST", "/v1/commands/open-round", b"\xef\xbb\xbf" + body).status == 201
+    problem(service.ask("POST", "/v1/commands/open-round", body + b"\xef\xbb\xbf"), 422, "invalid")
+
+
 def test_refused_is_409_also_when_it_is_repeated(service: Service) -> None:
     """A refusal by a rule is a problem with code, clause and positions, the first time and every time."""
     service.record(*OPENING, claim("C1", 40_000_000))
