@@ -69,12 +69,10 @@ def _needs(fields: Mapping[str, Any], state: State) -> Iterable[str]:
 
 
 def _find(fields: Mapping[str, Any], state: State, payee_kind: str) -> Refusal | None:
-    unknown: Refused | None = unknown_as(fields["payee"], payee_kind, state, ())
-    if unknown is not None:
-        return unknown.refusal
     if "loan" in fields and not state.recall(Loan, f"loan:{fields['loan']}").drawn:
         return Refusal("unknown_loan", None, {"loan": fields["loan"]})
-    return None
+    unknown: Refused | None = unknown_as(fields["payee"], payee_kind, state, ())
+    return None if unknown is None else unknown.refusal
 
 
 def decided_instrument(

@@ -24,8 +24,12 @@ FACTS: Final[Mapping[str, str | None]] = {
     "FirmCertified": "position",
     "ControlTotalAsserted": None,
 }
-#: The instruments that rest on a default or a loss; interest paid before stands whatever comes later (A25).
-_AFTER_DEFAULT: Final = ("guarantee_compensation", "risk_compensation")
+#: The instruments that rest on a default, and on a loss; interest paid before stands whatever comes later (A25). What
+#: compensates a payout looks at that and what was recovered on it, not at the bank's loss.
+_RESTING: Final[Mapping[str, tuple[str, ...]]] = {
+    "RepaymentDefaulted": ("guarantee_compensation", "risk_compensation"),
+    "LossReported": ("risk_compensation",),
+}
 
 
 def in_force(facts: Iterable[Event], event_type: str) -> list[Event]:
@@ -116,8 +120,8 @@ def _resting(event: Event, state: State) -> Iterable[str]:
     carried = {claim: grant for claim, grant in standing.items() if grant.position > event.position}
     if event.type == "CreditCertified":
         return [c for c, grant in carried.items() if grant.certified_at == event.position]
-    if event.type in ("RepaymentDefaulted", "LossReported"):
-        return [c for c, grant in carried.items() if grant.instrument in _AFTER_DEFAULT]
+    if event.type in _RESTING:
+        return [c for c, grant in carried.items() if grant.instrument in _RESTING[event.type]]
     return list(carried)
 
 

@@ -213,11 +213,11 @@ class Claims(Facts):
         return self.grant_decided("InsurancePremiumGranted", command, on, command["payee"])
 
     def demand_payee(self, command: Command, on: str, kind: str) -> None:
-        """Round, payee, loan; then what every claim must pass."""
+        """Round, loan, payee; then what every claim must pass."""
         self.the_one("RoundOpened", "unknown_round", round=command["round"])
-        self.demand_party(command["payee"], kind)
         if "loan" in command:
             self.the_one("LoanDrawn", "unknown_loan", loan=command["loan"])
+        self.demand_party(command["payee"], kind)
         self.demand_claimable(command, on, command["payee"])
 
     def demand_decision(self, command: Command, clause: str) -> None:

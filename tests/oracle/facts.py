@@ -212,8 +212,10 @@ class Reversals(Log):
             return False
         if fact.kind == "LoanDrawn":
             return bool(grant.data.get("loan") == fact.data["loan"])
-        if fact.kind in ("RepaymentDefaulted", "LossReported"):
+        if fact.kind == "RepaymentDefaulted":
             return grant.kind in COMPENSATIONS and grant.data.get("loan") == fact.data["loan"]
+        if fact.kind == "LossReported":  # a payout's compensation asks for no loss of the bank
+            return grant.kind == "RiskCompensationGranted" and grant.data.get("loan") == fact.data["loan"]
         if fact.kind == "GuaranteePaidOut":
             return bool(grant.data.get("payout") == fact.data["payout"])
         return fact.kind == "CreditCertified" and grant.data.get("certified_at") == fact.position
