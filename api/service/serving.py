@@ -27,7 +27,7 @@ _DRAIN_SECONDS_MAX: Final = 60.0
 _SWITCH_SECONDS: Final = 0.002
 
 
-class _Server(uvicorn.Server):
+class Server(uvicorn.Server):
     """uvicorn, whose stop first lets the service finish what it took."""
 
     def __init__(self, config: uvicorn.Config, service: Service) -> None:
@@ -36,17 +36,18 @@ class _Server(uvicorn.Server):
         self._asked_at: float | None = None
 
     def handle_exit(self, sig: int, frame: FrameType | None) -> None:
-        """A signal: drain; a second one: stop now."""
+        """A signal: drain; a second one: stop now. It may come at any moment, also while this thread holds a lock, that
+        of the log for one: nothing that takes one is done here."""
         if self._asked_at is not None:
             super().handle_exit(sig, frame)
             return
         self._asked_at = time.monotonic()
-        self._service.lines.add("info", "stopping", in_flight=self._service.in_flight)
 
     async def on_tick(self, counter: int) -> bool:
         """Whether to leave the main loop: once what was taken is answered."""
         if self._asked_at is not None:
             if not self._service.draining:
+                self._service.lines.add("info", "stopping", in_flight=self._service.in_flight)
                 self._service.drain()
             waited = time.monotonic() - self._asked_at
             idle = self._service.in_flight == 0 and waited >= _DRAIN_SECONDS_MIN
@@ -97,7 +98,7 @@ def serve(service: Service, bound: socket.socket) -> None:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=5,
     )
-    server = _Server(config, service)
+    server = Server(config, service)
     interrupts.handle(server.handle_exit)  # uvicorn knows nothing of SIGHUP
     with contextlib.suppress(KeyboardInterrupt):
         server.run(sockets=[bound])
