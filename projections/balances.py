@@ -20,15 +20,17 @@ from projections.chart import Chart, has_folio, is_above_folios
 from projections.clocks import AsOf
 from projections.columns import FIRST_DAY, Columns, day_number, iso_day
 from projections.fold import fold, fold_binary
+from projections.kept import KeptExtracts
 from projections.pages import (
     LINE,
     NO_SUMS,
+    Extract,
     Page,
     Records,
     extended,
     summed_by_day,
 )
-from projections.shelves import Shelf, begins_again, reaching
+from projections.shelves import Shelf, begins_again, known_reach, reaching
 
 #: By connection the ids of accounts that were asked for: they never change.
 _IDS: Final[WeakKeyDictionary[Store, dict[str, int]]] = WeakKeyDictionary()
@@ -140,36 +142,51 @@ def balance_fen(store: Store, account: str, as_of: AsOf) -> int:
 
 
 @begins_again
-def balances_fen(store: Store, asked: Sequence[tuple[str, AsOf]]) -> list[int]:
-    """As `balance_fen`, many at once: the pages of all of them come in one round trip."""
-    for account, _ in asked:
-        if not is_account(account):
-            raise UnknownAccount(account)
+def balances_fen(
+    store: Store, asked: Sequence[tuple[str, AsOf]], kept: KeptExtracts | None = None
+) -> list[int]:
+    """As `balance_fen`, many at once: the pages of all of them come in one round trip, but for those that are `kept`
+    from before."""
+    for path, _ in asked:
+        if not is_account(path):
+            raise UnknownAccount(path)
     shelf = reaching(store, PROJECTION.name, max(as_of.known_position for _, as_of in asked))
-    wanted: list[
-        tuple[int, int | None]
-    ] = []  # for each page whose balance it is part of, and of which account
-    places_: list[tuple[str, int]] = []
-    for number, (path, as_of) in enumerate(asked):
-        for folio, account_id in _parts_of(shelf, path):
-            wanted.append((number, account_id))
-            places_.append((folio, as_of.known_position))
     sums = [0] * len(asked)
     last_days = [day_number(as_of.last_day) for _, as_of in asked]
-    for (number, account_id), page in zip(wanted, folios.pages_of(shelf, places_), strict=True):
+    lacking: list[tuple[int, _Part]] = []
+    for number, (path, as_of) in enumerate(asked):
+        for part in _parts_of(shelf, path):
+            whose = shelf.generation, part[1] or part[0]
+            extract = None if kept is None else kept.find(whose, as_of.known_position)
+            if extract is None:
+                lacking.append((number, part))
+            else:
+                sums[number] += extract.value_fen(as_of.known_position, last_days[number])
+    places_ = [(_folio_of(part), asked[number][1].known_position) for number, part in lacking]
+    for (number, (path, account)), page in zip(lacking, folios.pages_of(shelf, places_), strict=True):
         if page is not None:
-            own = page if account_id is None else page.of(account_id)
-            sums[number] += own.value_fen(last_days[number])
+            extract = Extract(page if account is None else page.of(account))
+            sums[number] += extract.value_fen(asked[number][1].known_position, last_days[number])
+            if kept is not None:
+                kept.keep((shelf.generation, account or path), page, extract, known_reach(shelf))
     return sums
 
 
-def _parts_of(shelf: Shelf, path: str) -> Iterable[tuple[str, int | None]]:
-    """The folio of an account with the account's id; of a subtree the folio that it is, those that it is made of, or
-    the folios of all its accounts."""
+#: An account by path and id, or a subtree with a folio of its own, whose path that is.
+_Part = tuple[str, int | None]
+
+
+def _parts_of(shelf: Shelf, path: str) -> Iterable[_Part]:
+    """What a balance is the sum of: the account; of a subtree the folio that it is, those that it is made of, or all
+    its accounts."""
     if has_folio(path) or is_above_folios(path):
         return [(folio, None) for folio in _folios_of(shelf, path)]
-    accounts = _accounts(shelf.store, path)
-    return list(zip(Chart().folios(accounts)[0], accounts.values(), strict=True))
+    return _accounts(shelf.store, path).items()
+
+
+def _folio_of(part: _Part) -> str:
+    path, account = part
+    return path if account is None else Chart().folios([path])[0][0]
 
 
 def _folios_of(shelf: Shelf, path: str) -> list[str]:

@@ -239,12 +239,11 @@ def whole(shelf: Shelf, name: str, position: int = _NEWEST) -> Iterator[Page]:
 
 
 def pages_of(shelf: Shelf, asked: Sequence[tuple[str, int]]) -> list[Page | None]:
-    """For each (folio, position) the page that holds its last line up to the position, cut there, or None."""
+    """For each (folio, position) the page that holds its last line up to the position, whole, or None."""
     found: list[Page | None] = [None] * len(asked)
     names, positions = [folio for folio, _ in asked], [position for _, position in asked]
     for number, opening, lines in shelf.rows("pages_of", folios=names, positions=positions) if asked else ():
-        page = Page(np.frombuffer(opening, DAY_SUM), np.frombuffer(lines, LINE))
-        found[number - 1] = page.known(positions[number - 1])
+        found[number - 1] = Page(np.frombuffer(opening, DAY_SUM), np.frombuffer(lines, LINE))
     return found
 
 
@@ -252,4 +251,4 @@ def pages_at(shelf: Shelf, names: Iterable[str], position: int) -> Mapping[str, 
     """Of each folio the page that holds its last line up to a position, cut there. Folios without are left out."""
     wanted = list(names)
     found = pages_of(shelf, [(name, position) for name in wanted])
-    return {name: page for name, page in zip(wanted, found, strict=True) if page is not None}
+    return {name: page.known(position) for name, page in zip(wanted, found, strict=True) if page is not None}

@@ -49,9 +49,8 @@ class Page:
 
     def of(self, account: int) -> Page:
         """One account's part of it."""
-        return Page(
-            self.opening[self.opening["account"] == account], self.lines[self.lines["account"] == account]
-        )
+        opening, lines = (np.flatnonzero(one["account"] == account) for one in (self.opening, self.lines))
+        return Page(taken(self.opening, opening), taken(self.lines, lines))
 
     def value_fen(self, last_day: int) -> int:
         """The sum of everything effective on or before a day."""
@@ -79,6 +78,36 @@ class Page:
         """(account, day, sum in fen) of everything, by account and day; days that sum to 0 are left out."""
         sums = advanced(self.opening, self.lines)
         return [(account, day, (high << 32) + low) for account, day, high, low in sums.tolist()]
+
+
+class Extract:
+    """Of a page what belongs to one account or subtree, made ready for its balance to be asked for many times."""
+
+    __slots__ = ("_days", "_highs", "_lines", "_lows")
+
+    def __init__(self, page: Page) -> None:
+        """`page` holds nothing else."""
+        self._days = page.opening["day"]
+        self._highs, self._lows = page.opening["high"].cumsum(), page.opening["low"].cumsum()
+        self._lines = page.lines
+
+    @property
+    def size_bytes(self) -> int:
+        """Of its columns."""
+        return int(self._days.nbytes + self._highs.nbytes + self._lows.nbytes + self._lines.nbytes)
+
+    def value_fen(self, position: int, last_day: int) -> int:
+        """The sum of everything effective on or before a day, as known at a position."""
+        opened = int(self._days.searchsorted(last_day, "right"))
+        known = self._lines[: self._lines["position"].searchsorted(position, "right")]
+        amounts_fen = known["amount_fen"][known["day"] <= last_day]
+        # High and low halves apart: sums may pass 64 bits.
+        high = int(np.add.reduce(amounts_fen >> 32))
+        low = int(np.add.reduce(amounts_fen & 0xFFFFFFFF))
+        if opened:
+            high += int(self._highs[opened - 1])
+            low += int(self._lows[opened - 1])
+        return (high << 32) + low
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,10 +209,10 @@ def extended(last: Pages, names: Sequence[str], folio: NDArray[np.int32], lines:
     )
 
 
-def taken(lines: Records, order: Index) -> Records:
-    """`lines[order]`, four times faster: numpy copies a row of whole numbers at once, a record field by field."""
-    rows = lines.view("<i8").reshape(-1, 3)
-    moved: Records = rows.take(order, axis=0).view(LINE).ravel()
+def taken(records: Records, order: Index) -> Records:
+    """`records[order]`, four times faster: numpy copies a row of whole numbers at once, a record field by field."""
+    rows = records.view("<i8").reshape(-1, 3)
+    moved: Records = rows.take(order, axis=0).view(records.dtype).ravel()
     return moved
 
 

@@ -116,6 +116,11 @@ def reaching(store: Store, name: str, position: int) -> Shelf:
     return shelf
 
 
+def known_reach(shelf: Shelf) -> int:
+    """A position that a generation, as `reaching` gave it, is known to reach."""
+    return _REACHED[shelf.store][shelf.name][1]
+
+
 def begin(store: Store, name: str, version: int) -> Shelf:
     """In a transaction of the owner: a new generation, empty, not read yet."""
     store.connection.execute(_QUERIES["lock_generations"])  # numbers are given one at a time

@@ -13,6 +13,7 @@ from api.service.problems import HttpProblem
 from api.service.reads import Asked, document_together
 from ledger.catalogue import Catalogue
 from ledger.store import Store
+from projections.kept import KeptExtracts
 
 _ACCOUNT = account(
     "account",
@@ -24,6 +25,7 @@ _PATH = {"account": "public/treasury"}
 
 def operations(known: Catalogue, limits: Limits) -> list[Operation]:
     """Balances."""
+    kept = KeptExtracts(limits.kept_extracts_bytes_max)
     return [
         document_together(
             "balance",
@@ -31,7 +33,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
             "The balance of an account or subtree at any (on, known position).",
             "任意业务日期、任意所知时点的账户余额。",
             schemas.BALANCE,
-            _balances,
+            lambda store, asked: _balances(store, asked, kept),
             parameters=(_ACCOUNT,),
             codes=("unknown_account",),
             tries=(
@@ -43,8 +45,10 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
     ]
 
 
-def _balances(store: Store, asked: Sequence[Asked]) -> list[Mapping[str, Any] | HttpProblem]:
-    found = asking.balances(store, [(given["account"], as_of) for as_of, given in asked])
+def _balances(
+    store: Store, asked: Sequence[Asked], kept: KeptExtracts
+) -> list[Mapping[str, Any] | HttpProblem]:
+    found = asking.balances(store, [(given["account"], as_of) for as_of, given in asked], kept)
     return [
         value if isinstance(value, HttpProblem) else {"account": given["account"], "balance_fen": value}
         for (_, given), value in zip(asked, found, strict=True)

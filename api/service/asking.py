@@ -28,6 +28,7 @@ from projections.caps import caps
 from projections.clocks import AsOf
 from projections.envelopes import envelope
 from projections.existing import UnknownParty, UnknownRound, check_subject
+from projections.kept import KeptExtracts
 from projections.milestones import milestones
 from projections.rebuilding import Differs
 from projections.replay import replay
@@ -143,10 +144,12 @@ def resolve(store: Store, clocks: Clocks, recorded: int = 0) -> AsOf:
     return AsOf(clocks.on, known)
 
 
-def balances(store: Store, asked: Sequence[tuple[str, AsOf]]) -> list[int | HttpProblem]:
+def balances(
+    store: Store, asked: Sequence[tuple[str, AsOf]], kept: KeptExtracts | None = None
+) -> list[int | HttpProblem]:
     """The balance of each account or subtree; `unknown_account` in the place of one that is of no known shape."""
     known = [one for one in asked if is_account(one[0])]
-    found = iter(balances_fen(store, known) if known else ())
+    found = iter(balances_fen(store, known, kept) if known else ())
     return [next(found) if is_account(account) else _unknown_account(account) for account, _ in asked]
 
 

@@ -23,6 +23,7 @@ class Limits:
     batch_wait_seconds_max: float = 30.0
     streams_max: int = 512
     turn_commands_max: int = 4_000
+    kept_extracts_bytes_max: int = 64 * 2**20  # of pages that balances were read from
     quick_seconds_max: float = 10.0  # of one statement of a quick read
     slow_seconds_max: float = 60.0  # of a list or a report
     check_seconds_max: float = 900.0  # of a verification

@@ -11,13 +11,15 @@ from typing import Any
 import psycopg
 import pytest
 
+from ledger.accounts import is_account
 from ledger.events import Posting
 from ledger.pending import PendingEvent
 from projections import shelves
 from projections.balances import PROJECTION as BALANCES
-from projections.balances import balance_fen
+from projections.balances import balance_fen, balances_fen
 from projections.base import Content, Log, Projection, discover
 from projections.clocks import AsOf
+from projections.kept import KeptExtracts
 from projections.rebuilding import Differs, rebuild
 from projections.runner import RUNNER_LOCK, Runner, ensure, statuses
 from projections.shelves import NotProjected, Shelf
@@ -158,6 +160,45 @@ def test_reads_fail_closed(ledger: Ledger) -> None:
     ledger.submit(*history(4, 30))
     with pytest.raises(NotProjected):
         balance_fen(ledger.store, "public/treasury", AsOf(None, ledger.store.head().position))
+
+
+def test_balances_from_extracts_that_are_kept_are_those_of_the_pages(ledger: Ledger, runner: Runner) -> None:
+    """Read with what earlier reads kept, an account or subtree holds at any (on, known position) what it holds read
+    afresh, while events are recorded and after a rebuild."""
+    kept, random, hits = KeptExtracts(2**20), Random(3), 0
+    for seed in range(4):
+        until = filled(ledger, 20 + seed, 40)
+        ensure(ledger.store, until)
+        if seed == 2:
+            rebuild(runner, ["balances"], silent)
+        paths = accounts_and_subtrees(ledger)
+        asked = [
+            (random.choice(paths), AsOf(day(random), random.randrange(1, until + 1))) for _ in range(200)
+        ]
+        hits += sum(kept_one(ledger, kept, path, as_of) for path, as_of in asked)
+        fresh = [balance_fen(ledger.store, path, as_of) for path, as_of in asked]
+        assert balances_fen(ledger.store, asked, kept) == fresh
+        assert balances_fen(ledger.store, asked, kept) == fresh
+    assert hits > 50
+
+
+def accounts_and_subtrees(ledger: Ledger) -> list[str]:
+    """Every account of the log, and what lies above it."""
+    rows = ledger.store.connection.execute("select path from accounts order by path").fetchall()
+    paths = [str(row[0]) for row in rows]
+    above = {"/".join(path.split("/")[:depth]) + "/" for path in paths for depth in (1, 2)}
+    return paths + sorted(path for path in above if is_account(path))
+
+
+def kept_one(ledger: Ledger, kept: KeptExtracts, path: str, as_of: AsOf) -> bool:
+    """Whether an earlier read kept what answers, for an account."""
+    found = ledger.store.connection.execute("select id from accounts where path = %s", [path]).fetchone()
+    return bool(found and kept.find((live(ledger).generation, found[0]), as_of.known_position))
+
+
+def day(random: Random) -> str:
+    """Some day of the histories."""
+    return f"{random.randrange(2022, 2026)}-{random.randrange(1, 13):02}-15"
 
 
 def test_one_runner_works_and_another_takes_over(ledger: Ledger, database: str) -> None:
