@@ -208,12 +208,12 @@ select position, leaf, tags from events where position > %(after)s and position 
 
 -- name: save_blocks
 insert into kejin_work.tree_blocks (block, root, leaves)
-select * from unnest(%(blocks)s::bigint[], %(roots)s::bytea[], %(leaves)s::bytea[])
+select * from unnest(%(blocks)s::bigint[], %(roots)b::bytea[], %(leaves)b::bytea[])
 on conflict (block) do update set root = excluded.root, leaves = excluded.leaves where tree_blocks.root <> excluded.root
 
 -- name: save_buckets
 insert into kejin_work.party_buckets (bucket, hash, chains)
-select * from unnest(%(buckets)s::int[], %(hashes)s::bytea[], %(chains)s::bytea[])
+select * from unnest(%(buckets)s::int[], %(hashes)b::bytea[], %(chains)b::bytea[])
 on conflict (bucket) do update set hash = excluded.hash, chains = excluded.chains
 
 -- name: save_signer

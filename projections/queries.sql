@@ -143,7 +143,7 @@ copy {schema}.folios (folio, page, first_position, opening, lines) from stdin (f
 
 -- name: save_folios
 insert into {schema}.folios (folio, page, first_position, opening, lines)
-select * from unnest(%(folios)s::text[], %(pages)s::int[], %(positions)s::bigint[], %(openings)s::bytea[], %(lines)s::bytea[])
+select * from unnest(%(folios)s::text[], %(pages)s::int[], %(positions)s::bigint[], %(openings)b::bytea[], %(lines)b::bytea[])
 on conflict (folio, first_position, page) do update set lines = excluded.lines
 
 -- name: begin_changed_folios
@@ -323,7 +323,7 @@ join {schema}.keys k on k.cap = wanted.cap collate "C" and k.key = wanted.key co
 
 -- name: save_cap_keys
 insert into {schema}.keys (cap, key, party, used, highest_fen)
-select * from unnest(%(caps)s::text[], %(keys)s::text[], %(parties)s::text[], %(used)s::bytea[], %(highest)s::bigint[])
+select * from unnest(%(caps)s::text[], %(keys)s::text[], %(parties)s::text[], %(used)b::bytea[], %(highest)s::bigint[])
 on conflict (key, cap) do update set used = excluded.used, highest_fen = excluded.highest_fen
 
 -- name: all_cap_keys
