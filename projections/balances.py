@@ -156,8 +156,7 @@ def balances_fen(
     lacking: list[tuple[int, _Part]] = []
     for number, (path, as_of) in enumerate(asked):
         for part in _parts_of(shelf, path):
-            whose = shelf.generation, part[1] or part[0]
-            extract = None if kept is None else kept.find(whose, as_of.known_position)
+            extract = None if kept is None else kept.find(part[0], as_of.known_position)
             if extract is None:
                 lacking.append((number, part))
             else:
@@ -168,8 +167,14 @@ def balances_fen(
             extract = Extract(page if account is None else page.of(account))
             sums[number] += extract.value_fen(asked[number][1].known_position, last_days[number])
             if kept is not None:
-                kept.keep((shelf.generation, account or path), page, extract, known_reach(shelf))
+                kept.keep(path, page, extract, known_reach(shelf))
     return sums
+
+
+def kept_balance_fen(kept: KeptExtracts, path: str, as_of: AsOf) -> int | None:
+    """The balance of an account or of a subtree with a folio of its own, if what is kept says it; in memory alone."""
+    extract = kept.find(path, as_of.known_position)
+    return None if extract is None else extract.value_fen(as_of.known_position, day_number(as_of.last_day))
 
 
 #: An account by path and id, or a subtree with a folio of its own, whose path that is.

@@ -1,7 +1,7 @@
 """Extracts of pages that were read before, for who reads many balances: no page is fetched and taken apart twice.
 
-A page says the same of a position for ever, once a projection reached it: what is kept is never wrong, at most of a
-generation that nobody reads any more.
+A page says the same of a position for ever, once a projection reached it, and so does that of another generation: what
+is kept is never wrong.
 """
 
 from __future__ import annotations
@@ -13,8 +13,6 @@ from typing import Final
 
 from projections.pages import LINES_MAX, Extract, Page
 
-#: An account's id, or the path of a subtree with a folio of its own; and the generation that its pages are of.
-Whose = tuple[int, int | str]
 #: From which position up to which an extract is the one that answers.
 _Kept = tuple[int, int, Extract]
 
@@ -24,18 +22,19 @@ _FIRST: Final = itemgetter(0)
 
 
 class KeptExtracts:
-    """Extracts by whose they are. When they are too many all are let go: simple, and seldom. For many threads."""
+    """Extracts by the path of the account, or of the subtree with a folio of its own. When they are too many all are
+    let go: simple, and seldom. For many threads."""
 
     def __init__(self, bytes_max: int) -> None:
         self._bytes_max = bytes_max
         self._guard = threading.Lock()
-        self._kept: dict[Whose, list[_Kept]] = {}
+        self._kept: dict[str, list[_Kept]] = {}
         self._size_bytes = 0
 
-    def find(self, whose: Whose, position: int) -> Extract | None:
+    def find(self, path: str, position: int) -> Extract | None:
         """The extract that answers at a position, if it is kept."""
         with self._guard:
-            extracts = self._kept.get(whose)
+            extracts = self._kept.get(path)
             if extracts is None:
                 return None
             at = bisect_right(extracts, position, key=_FIRST)
@@ -43,7 +42,7 @@ class KeptExtracts:
                 return None
             return extracts[at - 1][2]
 
-    def keep(self, whose: Whose, page: Page, extract: Extract, reached: int) -> None:
+    def keep(self, path: str, page: Page, extract: Extract, reached: int) -> None:
         """Keep the extract of a page that was read when the projection reached a position (or later)."""
         positions = page.lines["position"]
         first, until = int(positions[0]), reached
@@ -57,7 +56,7 @@ class KeptExtracts:
             if self._size_bytes > self._bytes_max:
                 self._kept.clear()
                 self._size_bytes = extract.size_bytes + _OBJECT_BYTES
-            extracts = self._kept.setdefault(whose, [])
+            extracts = self._kept.setdefault(path, [])
             at = bisect_right(extracts, first, key=_FIRST)
             if at and extracts[at - 1][0] == first:
                 self._size_bytes -= extracts.pop(at - 1)[2].size_bytes + _OBJECT_BYTES

@@ -35,13 +35,13 @@ class Reader:
         for _ in range(times):
             known, on = self.random.randrange(1, reached + 1), self.random.randrange(DAYS)
             account = self.random.randrange(15)
-            extract = self.kept.find((1, account), known)
+            extract = self.kept.find(str(account), known)
             self.hits += extract is not None
             if extract is None:
                 page = page_of(found, account // 3, known)
                 if page is not None:
                     extract = Extract(page.of(account))
-                    self.kept.keep((1, account), page, extract, reached)
+                    self.kept.keep(str(account), page, extract, reached)
             expected = sum(fen for _, p, fen, a, d in lines if a == account and p <= known and d <= on)
             assert (extract.value_fen(known, on) if extract else 0) == expected
 
@@ -68,7 +68,6 @@ def test_an_event_that_goes_on_in_the_next_page_is_read_there() -> None:
     kept, first = KeptExtracts(1_000_000), page_of(found, 0, 1)
     assert first is not None
     assert len(first.lines) == LINES_MAX
-    kept.keep((1, 0), first, Extract(first.of(0)), LINES_MAX + 1)
-    assert kept.find((1, 0), LINES_MAX - 1) is not None
-    assert kept.find((1, 0), LINES_MAX) is None
-    assert kept.find((2, 0), 1) is None, "another generation's"
+    kept.keep("0", first, Extract(first.of(0)), LINES_MAX + 1)
+    assert kept.find("0", LINES_MAX - 1) is not None
+    assert kept.find("0", LINES_MAX) is None

@@ -13,6 +13,7 @@ from api.service.problems import HttpProblem
 from api.service.reads import Asked, document_together
 from ledger.catalogue import Catalogue
 from ledger.store import Store
+from projections.clocks import AsOf
 from projections.kept import KeptExtracts
 
 _ACCOUNT = account(
@@ -34,6 +35,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
             "任意业务日期、任意所知时点的账户余额。",
             schemas.BALANCE,
             lambda store, asked: _balances(store, asked, kept),
+            lambda as_of, given: _kept_balance(as_of, given["account"], kept),
             parameters=(_ACCOUNT,),
             codes=("unknown_account",),
             tries=(
@@ -50,6 +52,15 @@ def _balances(
 ) -> list[Mapping[str, Any] | HttpProblem]:
     found = asking.balances(store, [(given["account"], as_of) for as_of, given in asked], kept)
     return [
-        value if isinstance(value, HttpProblem) else {"account": given["account"], "balance_fen": value}
+        value if isinstance(value, HttpProblem) else _document(given["account"], value)
         for (_, given), value in zip(asked, found, strict=True)
     ]
+
+
+def _kept_balance(as_of: AsOf, path: str, kept: KeptExtracts) -> Mapping[str, Any] | None:
+    fen = asking.balance_at_once(kept, path, as_of)
+    return None if fen is None else _document(path, fen)
+
+
+def _document(path: str, fen: int) -> Mapping[str, Any]:
+    return {"account": path, "balance_fen": fen}

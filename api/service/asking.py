@@ -1,6 +1,6 @@
 """The one place where the service calls the reads of projections/ and ledger/: the two clocks, and each question.
 
-Every function here runs in a lane's thread, on that thread's store.
+Every function here that takes a store runs in a lane's thread, on that thread's store.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from ledger.signer import root_at
 from ledger.store import NotKnown, Store
 from projections import differences, parties, rounds, runner, sampling, what_if
 from projections.adopted import adopted
-from projections.balances import UnknownAccount, balances_fen, statement, trial_balance
+from projections.balances import UnknownAccount, balances_fen, kept_balance_fen, statement, trial_balance
 from projections.caps import caps
 from projections.clocks import AsOf
 from projections.envelopes import envelope
@@ -123,14 +123,23 @@ class Projected:
         return self._reached >= position
 
 
+def resolved_at_once(clocks: Clocks, recorded: int) -> AsOf | None:
+    """The position that a request means, where that shows without asking: up to `recorded` the log is known to be
+    there."""
+    wanted = clocks.known_position
+    if wanted is not None and 0 < max(wanted, clocks.min_position or 0) <= min(wanted, recorded):
+        return AsOf(clocks.on, wanted)
+    return None
+
+
 def resolve(store: Store, clocks: Clocks, recorded: int = 0) -> AsOf:
     """The position that a request means; up to `recorded` the log is known to be there without asking.
 
     Raises HttpProblem `not_known`.
     """
-    wanted = clocks.known_position
-    if wanted is not None and 0 < max(wanted, clocks.min_position or 0) <= min(wanted, recorded):
-        return AsOf(clocks.on, wanted)
+    as_of = resolved_at_once(clocks, recorded)
+    if as_of is not None:
+        return as_of
     try:
         known = store.known_position(clocks.known_position, clocks.known_at)
         if clocks.min_position is not None and clocks.min_position > known:
@@ -151,6 +160,11 @@ def balances(
     known = [one for one in asked if is_account(one[0])]
     found = iter(balances_fen(store, known, kept) if known else ())
     return [next(found) if is_account(account) else _unknown_account(account) for account, _ in asked]
+
+
+def balance_at_once(kept: KeptExtracts, account: str, as_of: AsOf) -> int | None:
+    """The balance of an account, or of a subtree with a folio of its own, if memory has it. For any thread."""
+    return kept_balance_fen(kept, account, as_of)
 
 
 def _unknown_account(account: str) -> HttpProblem:

@@ -8,7 +8,7 @@ from hashlib import sha256
 from typing import Any, Final
 
 from api.roles import READ
-from api.service.asking import Clocks, resolve
+from api.service.asking import Clocks, resolve, resolved_at_once
 from api.service.limits import Limits
 from api.service.operations import Answer, Operation, Parameter, Try
 from api.service.paging import Cursor, cut, read_cursor, shown_instant
@@ -26,6 +26,8 @@ Read = Callable[[Store, AsOf, Mapping[str, Any]], Mapping[str, Any]]
 Asked = tuple[AsOf, Mapping[str, Any]]
 #: Asks a store for the members of several documents at once, or for the problem in a document's place.
 ReadTogether = Callable[[Store, Sequence[Asked]], Sequence[Mapping[str, Any] | HttpProblem]]
+#: Finds the members of a document in this process's memory, if they are there.
+ReadAtOnce = Callable[[AsOf, Mapping[str, Any]], Mapping[str, Any] | None]
 #: Asks a store for all rows of a list.
 ReadRows = Callable[[Store, AsOf, Mapping[str, Any]], Sequence[Any]]
 #: Asks a store for the rows of a page: those after a cursor (None: the first), so many at most; and where they end, if
@@ -189,16 +191,24 @@ def document_together(
     zh: str,
     schema: Mapping[str, Any],
     read: ReadTogether,
+    at_once: ReadAtOnce,
     *,
     parameters: Sequence[Parameter] = (),
     codes: Sequence[str] = (),
     tries: Sequence[Try] = (),
 ) -> Operation:
-    """A quick read of projections that answers one document. Requests that wait at the same time are read together."""
+    """A quick read of projections that answers one document. What is found `at_once` is answered by the event loop
+    itself; other requests that wait at the same time are read together."""
     together = partial(_all_answered, read)
 
     async def handle(request: Request) -> Reply:
-        as_of, found = await request.service.quick.ask_together(together, request)
+        service = request.service
+        as_of = resolved_at_once(clocks_of(request), service.projected.reached)
+        if as_of is not None:
+            kept = _NOT_MODIFIED if is_known(request, as_of) else at_once(as_of, request.parameters)
+            if kept is not None:
+                return _document_reply(request, as_of, kept)
+        as_of, found = await service.quick.ask_together(together, request)
         return _document_reply(request, as_of, found)
 
     return _document(name, path, en, zh, schema, handle, parameters, codes, tries, "reads")

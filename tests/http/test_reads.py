@@ -36,9 +36,21 @@ def without_echo(document: dict[str, Any]) -> dict[str, Any]:
 def test_balances_are_those_of_the_command_line(
     example: Service, kejin: Program, account: str, clocks: dict[str, Any]
 ) -> None:
-    """/v1/balances answers what `kejin balance` answers, and says on which clocks."""
+    """/v1/balances answers what `kejin balance` answers, and says on which clocks; asked again, from memory, the
+    same."""
     options = [word for name, value in clocks.items() for word in (f"--{name.replace('_', '-')}", value)]
-    answer = example.read(f"/v1/balances/{account}", **clocks)
+    first = example.get(f"/v1/balances/{account}", **clocks)
+    again = example.get(f"/v1/balances/{account}", **clocks)
+    assert (first.status, first.body, first.headers["etag"]) == (
+        again.status,
+        again.body,
+        again.headers["etag"],
+    )
+    assert (
+        example.get(f"/v1/balances/{account}", {"If-None-Match": again.headers["etag"]}, **clocks).status
+        == 304
+    )
+    answer = again.document
     assert answer == {"known_at": None, **kejin.ask("balance", account, *options)}
     assert answer["on"] == clocks.get("on")
     assert answer["known_position"] == clocks.get("known_position", EVENTS)
