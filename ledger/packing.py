@@ -1,11 +1,13 @@
 """What is remembered of a tag as bytes and back. Pure.
 
-Memories are slots, mostly of plain values: as tuples of these they are pickled in a third of the time that objects
-take. For this process alone: no form is for keeping.
+Memories are slots, mostly of plain values: as tuples of these they are packed in a third of the time that objects
+take, and where all values are plain by `marshal`, which takes half of the time of `pickle`. For this process alone:
+no form is for keeping.
 """
 
 from __future__ import annotations
 
+import marshal
 import pickle
 from collections.abc import Callable
 from operator import attrgetter
@@ -18,6 +20,10 @@ from ledger.state import Remembered
 #: All that is remembered of a tag, and its tail if one is counted (see Tails).
 Kept = tuple[Remembered, int | None]
 
+#: How it is packed, in the first byte.
+_PLAIN: Final = b"m"
+_OBJECTS: Final = b"p"
+
 
 def packed(tag: str, kept: Kept) -> bytes:
     """A tag with what is kept of it."""
@@ -27,12 +33,17 @@ def packed(tag: str, kept: Kept) -> bytes:
         form = _form_of(type(memory))
         told.append((form.number, form.values(memory)))
     accounts = [(path, one.kept()) for path, one in sums.items()]
-    return pickle.dumps((tag, told, accounts, tail), pickle.HIGHEST_PROTOCOL)
+    whole = tag, told, accounts, tail
+    try:
+        return _PLAIN + marshal.dumps(whole)
+    except ValueError:  # an object among them
+        return _OBJECTS + pickle.dumps(whole, pickle.HIGHEST_PROTOCOL)
 
 
 def unpacked(content: bytes) -> tuple[str, Kept]:
     """The tag and what was kept of it, in new objects."""
-    tag, told, accounts, tail = pickle.loads(content)
+    read = marshal.loads if content.startswith(_PLAIN) else pickle.loads
+    tag, told, accounts, tail = read(content[1:])
     memories = tuple([_FORMS[number].made(values) for number, values in told])
     return tag, ((memories, {path: day_sums_of(kept) for path, kept in accounts}), tail)
 

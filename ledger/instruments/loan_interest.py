@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from ledger import rows
 from ledger.commands import AMOUNT, DAY, ID, SLIPS, Command, CommandSpec, Field, not_after
 from ledger.dates import Day, days_between, shared
 from ledger.events import Event
@@ -20,12 +21,12 @@ _GRANTED = "LoanInterestGranted"
 
 
 class SubsidisedPeriods(Memory):
-    """Which days of a loan standing grants cover (tag `loan:<id>`): claim to (from, to), both in."""
+    """Which days of a loan standing grants cover (tag `loan:<id>`), both ends included."""
 
-    __slots__ = ("by_claim", "last_day")
+    __slots__ = ("_rows", "last_day")
 
     def __init__(self) -> None:
-        self.by_claim: dict[str, tuple[Day, Day]] = {}
+        self._rows: rows.Rows = []  # claim, from, to
         self.last_day: Day = ""  # no day after this one is covered
 
     def apply(self, event: Event, tag: str) -> None:
@@ -33,16 +34,19 @@ class SubsidisedPeriods(Memory):
         if event.type == _GRANTED:
             data = event.data
             last = shared(data["period_to"])
-            self.by_claim[data["claim"]] = (shared(data["period_from"]), last)
+            rows.add(self._rows, f"{data['claim']} {data['period_from']} {last}")
             self.last_day = max(self.last_day, last)
         elif event.type == "GrantVoided":
-            self.by_claim.pop(event.data["claim"], None)
+            rows.replace(self._rows, event.data["claim"], None)
 
     def sharing(self, first: Day, last: Day) -> str | None:
         """The first claim that shares a day with first..last, or None."""
         if first > self.last_day:  # as nearly every claim: months come one after the other
             return None
-        return next((c for c, (a, b) in self.by_claim.items() if a <= last and first <= b), None)
+        for claim, begins, ends in rows.words(self._rows):
+            if begins <= last and first <= ends:
+                return claim
+        return None
 
 
 class SlipUses(Memory):

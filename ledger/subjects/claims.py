@@ -6,9 +6,9 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from sys import intern
-from typing import Any
+from typing import Any, Final
 
-from ledger import accounts
+from ledger import accounts, rows
 from ledger.commands import AMOUNT, DAY, ID, TEXT, Command, CommandSpec, Field, one_of
 from ledger.dates import END_OF_TIME, Day, shared
 from ledger.decisions import Decision, Handler, Refused, move, record, refuse, too_early
@@ -124,42 +124,62 @@ class Standing(Memory):
     """The standing grants that rest on a loan, a payout, a product or the fact at a position (the memory of such
     a tag)."""
 
-    __slots__ = ("_values",)
+    __slots__ = ("_rows",)
 
     def __init__(self) -> None:
-        # By claim, as plain values: a loan's are set aside and taken back (see swap) far more often than they are read.
-        self._values: dict[str, tuple[int, str, int, int, int | None]] = {}
+        # A loan's are set aside and taken back (see swap) far more often than they are read: claim, position,
+        # instrument, what is left in all and but for error, position of the certificate.
+        self._rows: rows.Rows = []
 
     def apply(self, event: Event, tag: str) -> None:
         """A grant stands until it is voided or wholly recovered."""
         data = event.data
         if event.type == "GrantVoided":
-            self._values.pop(data["claim"], None)
+            rows.replace(self._rows, data["claim"], None)
         elif event.type == "GrantRecovered":
-            if data["claim"] in self._values:
-                position, instrument, left_fen, but_for_error_fen, at = self._values[data["claim"]]
-                left_fen -= data["amount_fen"]
-                but_for_error_fen -= data["amount_fen"] if data["cause"] == "error" else 0
-                self._values[data["claim"]] = position, instrument, left_fen, but_for_error_fen, at
+            found = rows.find(self._rows, data["claim"])
+            if found is not None:
+                claim, position, instrument, left, but_for_error, certified_at = found
+                left_fen = int(left) - data["amount_fen"]
+                but_for_error_fen = int(but_for_error) - (
+                    data["amount_fen"] if data["cause"] == "error" else 0
+                )
+                row = f"{claim} {position} {instrument} {left_fen} {but_for_error_fen} {certified_at}"
+                rows.replace(self._rows, claim, row)
         elif "legs" in data and event.type != "ClaimRefused":
-            amount_fen = data["amount_fen"]
-            certified_at = data["inputs"].get("certified_at")
-            self._values[data["claim"]] = (
-                event.position,
-                intern(data["instrument"]),
-                amount_fen,
-                amount_fen,
-                certified_at,
-            )
+            fen, at = data["amount_fen"], data["inputs"].get("certified_at")
+            certified_at = _NONE if at is None else str(at)
+            row = f"{data['claim']} {event.position} {data['instrument']} {fen} {fen} {certified_at}"
+            rows.add(self._rows, row)
 
     def carried(self) -> dict[str, StandingGrant]:
         """The grants that still rest on it, by claim: not voided, not wholly recovered."""
-        return {claim: StandingGrant(*values) for claim, values in self._values.items() if values[2] > 0}
+        return {claim: grant for claim, grant in self._grants() if grant.left_fen > 0}
 
     def decided(self) -> dict[str, StandingGrant]:
         """The grants that count as decided, by claim: not voided, not wholly recovered for error."""
-        return {claim: StandingGrant(*values) for claim, values in self._values.items() if values[3] > 0}
+        return {claim: grant for claim, grant in self._grants() if grant.left_but_for_error_fen > 0}
 
+    def _grants(self) -> list[tuple[str, StandingGrant]]:
+        return [
+            (
+                claim,
+                StandingGrant(
+                    int(position),
+                    instrument,
+                    int(left_fen),
+                    int(left_but_for_error_fen),
+                    None if certified_at == _NONE else int(certified_at),
+                ),
+            )
+            for claim, position, instrument, left_fen, left_but_for_error_fen, certified_at in rows.words(
+                self._rows
+            )
+        ]
+
+
+#: In the place of a position that there is not.
+_NONE: Final = "-"
 
 STATE_AFTER = {
     "GrantPublicised": "publicised",
