@@ -16,7 +16,7 @@ ONCE: Final = frozenset({"claim", "slip", "position"})
 MANY: Final = frozenset({"loan", "payout"})
 #: How many tags of the first, the second and the other kinds are remembered.
 LIMITS: Final = (4_000, 16_000, 48_000)
-#: A tag of the second kinds (some 4 kB) is reckoned as so many of the others.
+#: A tag of the second kinds (some 2 kB) is reckoned as so many of the others.
 _WEIGHT: Final = 2
 
 
