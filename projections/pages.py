@@ -87,7 +87,7 @@ class Extract:
 
     def __init__(self, page: Page) -> None:
         """`page` holds nothing else."""
-        self._days = page.opening["day"]
+        self._days = page.opening["day"].copy()  # of records that go
         self._highs, self._lows = page.opening["high"].cumsum(), page.opening["low"].cumsum()
         self._lines = page.lines
 
