@@ -74,10 +74,14 @@ class Decision(Plain):
         return {"amount_fen": self.amount_fen, "code": self.code, "clause": self.clause, "part": self.part}
 
 
+#: What a claim gives to somebody else.
+NOTHING: Final = Decision(0, None, None, None)
+
+
 @dataclass(slots=True)
 class Compared:
     """One claim in both histories. Amounts in fen; `taken_*` is what voids and recoveries took back; `parted_at` the
-    first event that differs, by tag, when the claim was decided."""
+    first event that differs, by tag, when the claim was decided; `payee_now` who would get what `payee` got."""
 
     claim: str
     position: int
@@ -87,8 +91,33 @@ class Compared:
     then: Decision
     now: Decision
     parted_at: Mapping[str, int]
+    payee_now: str
     taken_then_fen: int = 0
     taken_now_fen: int = 0
+
+    def by_payee(self, alone: Decision) -> list[tuple[Compared, Decision]]:
+        """What changes for whom, each with the other rule on the recorded history: a claim that would pay somebody else
+        takes all from the one, and gives the other what the recorded history gives them none of."""
+        if self.payee_now == self.payee:
+            return [(self, alone)]
+        lost = self._of(self.payee, self.then, NOTHING)
+        won = self._of(self.payee_now, NOTHING, self.now)
+        lost.taken_then_fen, won.taken_now_fen = self.taken_then_fen, self.taken_now_fen
+        return [(lost, alone), (won, NOTHING)]
+
+    def _of(self, payee: str, then: Decision, now: Decision) -> Compared:
+        """The claim of one payee."""
+        return Compared(
+            self.claim,
+            self.position,
+            self.instrument,
+            self.round,
+            payee,
+            then,
+            now,
+            self.parted_at,
+            payee,
+        )
 
     @property
     def then_fen(self) -> int:

@@ -151,8 +151,9 @@ class Supposed:
         then_fen, now_fen = granted_fen(recorded.type, data), granted_fen(event.type, event.data)
         self.then_fen += then_fen
         self.now_fen += now_fen
+        payee, payee_now = _payees(recorded.type, data, event)
         # A mark is the same where it stands as high: later claims count it in steps of the rule that decides them.
-        if then_fen == now_fen and mark_fen(event.data) == mark_fen(data):
+        if then_fen == now_fen and payee == payee_now and mark_fen(event.data) == mark_fen(data):
             return
         tags = event.tags
         if "\n".join(tags) != recorded.tags:
@@ -160,7 +161,7 @@ class Supposed:
         parted = {tag: at for tag in tags if (at := self._parted.get(tag)) is not None}
         if recorded.type == "ClaimRefused" and event.type != "ClaimRefused":
             self._granted_anew.add(data["claim"])
-        if then_fen != now_fen:
+        if then_fen != now_fen or payee != payee_now:
             then, now = Decision.of(recorded.type, data), Decision.of(event.type, event.data)
             shown = event.data if event.type != "ClaimRefused" else data
             self.changed[data["claim"]] = Compared(
@@ -168,10 +169,11 @@ class Supposed:
                 position=recorded.position,
                 instrument=shown.get("instrument", ""),
                 round=data["round"],
-                payee=shown.get("payee") or data.get("payee", ""),
+                payee=payee,
                 then=then,
                 now=now,
                 parted_at=parted,
+                payee_now=payee_now,
             )
         self._part(tags, recorded.position)
 
@@ -226,6 +228,15 @@ class Supposed:
             return data
         was_all = before_fen + data["amount_fen"] == data["granted_fen"]
         return {**data, "amount_fen": left_fen if was_all else min(data["amount_fen"], left_fen)}
+
+
+def _payees(recorded_type: str, data: Mapping[str, Any], event: Event) -> tuple[str, str]:
+    """Whom a claim paid and whom it would pay; where one of the two refuses it, whom the other pays. Facts that the
+    other rules keep in use may leave a loan with the firm that it was drawn for first."""
+    payee, payee_now = data.get("payee") or "", event.data.get("payee") or ""
+    if recorded_type == "ClaimRefused":
+        return payee_now, payee_now
+    return payee, payee if event.type == "ClaimRefused" else payee_now
 
 
 def _heights(merger: Mapping[str, Any]) -> dict[str, int]:

@@ -94,10 +94,13 @@ def _cannot_decide(error: BaseException) -> UnusableSetting:
     return UnusableSetting(f"the rulebook cannot be decided with: {what}", f"规则无法用于决定：{what}")
 
 
-def _caps(contents: Sequence[Content]) -> set[tuple[str, str]]:
-    """Instrument and id of every cap of measures, alone and under each of their calls."""
-    clauses = [clause for rulebook in rulebooks(contents) for clause in rulebook.clauses.values()]
-    return {(clause.instrument, cap.id) for clause in clauses for cap in clause.caps}
+def _caps(contents: Sequence[Content]) -> list[set[tuple[str, str]]]:
+    """Of every measure, alone and under each of its calls, instrument and id of its caps. Each by itself: a cap that
+    moves from one document to another counts other claims."""
+    return [
+        {(clause.instrument, cap.id) for clause in rulebook.clauses.values() for cap in clause.caps}
+        for rulebook in rulebooks(contents)
+    ]
 
 
 def document(
@@ -156,13 +159,13 @@ def _alone(
 
 def _document(supposed: Supposed, alone: Mapping[int, Values], until: int) -> dict[str, Any]:
     claims, totals = [], Totals()
-    for claim in supposed.changed.values():
-        if claim.then_fen != claim.now_fen:
-            values = alone.get(claim.position)
-            rule = claim.then if values is None else Decision(*values)
-            causes = claim.causes(rule)
-            totals.add(claim, causes)
-            claims.append(claim.document(rule, causes))
+    for whole in supposed.changed.values():
+        values = alone.get(whole.position)
+        for claim, rule in whole.by_payee(whole.then if values is None else Decision(*values)):
+            if claim.then_fen != claim.now_fen:
+                causes = claim.causes(rule)
+                totals.add(claim, causes)
+                claims.append(claim.document(rule, causes))
     return {
         "known_position": until,
         "first_parting": supposed.first_parting,

@@ -186,6 +186,59 @@ def test_a_cap_by_product_counts_what_was_granted_without_one(ledger: Ledger) ->
     _adds_up(found)
 
 
+def test_a_cap_that_moves_to_a_call_counts_what_that_call_granted(ledger: Ledger) -> None:
+    """Given a firm whose grant under the measure filled its cap, when the cap stands in the call alone, a claim under
+    the call is granted by the rule itself: nothing before it differs."""
+    ledger.submit(open_round("R1"), open_round("R2", call="shanxi-2023"), register(), register(BANK, "bank"))
+    ledger.submit(draw("L1", 1_000_000_000), draw("L2", 1_000_000_000))
+    outcomes = ledger.submit(claim("C1", 40_000_000), claim("C2", 20_000_000, loan="L2", round="R2"))
+    assert [(one.get("amount_fen"), one.get("code")) for one in outcomes] == [
+        (20_000_000, None),
+        (None, "firm_cap_reached"),
+    ]
+    before, cap, after = SHIPPED.partition('[[clauses.caps]]\npart = "firm_cap"')
+    table, end, rest = after.partition('refusal = "firm_cap_reached"\n')
+    call = (SHIPPED_FOLDER / "shanxi-2023.toml").read_text("utf-8") + "\n" + cap + table + end
+    until = ledger.store.head().position
+    others = [read_rulebook(before + rest), read_rulebook(call)]
+    found = what_if.document(ledger.store, until, what_if.Change(adopted(ledger.store, until), [], others))
+    (won,) = found["claims"]
+    assert (won["claim"], won["now_fen"], won["parted_at"]) == ("C2", 10_000_000, won["position"])
+    assert [cause["cause"] for cause in won["causes"]] == ["rule"]
+    _adds_up(found)
+
+
+@pytest.mark.parametrize("principal_fen", [1_000_000_000, 100_000_000])
+def test_a_claim_that_would_pay_another_firm_takes_from_one_and_gives_to_the_other(
+    ledger: Ledger, principal_fen: int
+) -> None:
+    """Given a loan that was drawn for the wrong firm, reversed and drawn again for another, when a refused claim keeps
+    the first draw in use, the other firm loses all that it got and the first one gets what it would: two entries of one
+    claim, which part where that draw was kept."""
+    one, other = "91350100M000100Y43", "91110000101623741K"
+    ledger.submit(open_round("R", 900_000_000), register(one), register(other), register(BANK, "bank"))
+    ledger.submit(draw("L", 1_000_000_000, drawn_on="2023-02-01", security="mortgage"))
+    drawn = ledger.store.head().position
+    again = draw("L", principal_fen, firm=other, drawn_on="2023-02-01", key="again")
+    outcomes = ledger.submit(
+        claim("C1", 100, "2023-02-01", loan="L", round="R"),
+        {"command": "reverse-fact", "position": drawn, "reason": "wrong firm"},
+        again,
+        claim("C2", 20_000_000, loan="L", round="R"),
+    )
+    assert [outcome["outcome"] for outcome in outcomes] == ["refused", "accepted", "accepted", "accepted"]
+    got_fen = min(10_000_000, principal_fen * 3 // 100)
+    assert outcomes[-1]["amount_fen"] == got_fen
+    found = ask(ledger.store, "SX-1.terms.securities=credit,guaranteed,mortgage")
+    rows = [(row["claim"], row["payee"], row["then_fen"], row["now_fen"]) for row in found["claims"]]
+    assert rows == [("C1", one, 0, 50), ("C2", other, got_fen, 0), ("C2", one, 0, 10_000_000)]
+    assert {row["parted_at"] for row in found["claims"]} == {drawn + 1}
+    payees = {row["payee"]: (row["then_fen"], row["now_fen"]) for row in found["payees"]}
+    assert payees == {one: (0, 10_000_050), other: (got_fen, 0)}
+    assert found["difference_fen"] == 10_000_050 - got_fen
+    _adds_up(found)
+
+
 def test_what_can_be_set_is_listed_and_can_be_set(ledger: Ledger) -> None:
     """Every listed parameter takes the value that it has, and an unknown one is answered with the list."""
     ledger.submit(*CASES["setup"]["opening"])
@@ -298,7 +351,8 @@ def test_rulebooks_that_were_only_tried_are_forgotten() -> None:
         assert len(rounds._resolved) <= rounds._RESOLVED_MAX
 
 
-SHIPPED = (Path(__file__).parents[1] / "ledger" / "rulebook" / "shanxi-2022.toml").read_text("utf-8")
+SHIPPED_FOLDER = Path(__file__).parents[1] / "ledger" / "rulebook"
+SHIPPED = (SHIPPED_FOLDER / "shanxi-2022.toml").read_text("utf-8")
 
 
 @pytest.mark.parametrize(

@@ -190,10 +190,13 @@ def _show_payees(payees: list[dict[str, Any]]) -> None:
 
 
 def _show_claims(claims: list[dict[str, Any]]) -> None:
+    # A claim that would pay somebody else stands twice: then it matters whose row it is.
+    with_payees = len({row["claim"] for row in claims}) < len(claims)
     print_table(
         [
             say("claim", "申请"),
             say("event", "事件"),
+            *([say("payee", "收款方")] if with_payees else []),
             say("clause", "条款"),
             say("then", "当时"),
             say("would be", "假设"),
@@ -204,6 +207,7 @@ def _show_claims(claims: list[dict[str, Any]]) -> None:
             [
                 row["claim"],
                 f"@{row['position']}",
+                *([row["payee"]] if with_payees else []),
                 row["clause"] or "",
                 row["then"]["code"] or format_fen(row["then_fen"]),
                 row["now"]["code"] or format_fen(row["now_fen"]),
@@ -212,7 +216,7 @@ def _show_claims(claims: list[dict[str, Any]]) -> None:
             ]
             for row in claims[:_ROWS_MAX]
         ],
-        right=(3, 4, 5),
+        right=(4, 5, 6) if with_payees else (3, 4, 5),
     )
     _rest(len(claims))
 
