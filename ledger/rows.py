@@ -1,7 +1,7 @@
 """Rows of words as a few texts: for what is remembered of very many things and seldom read. Pure.
 
-A dictionary of tuples takes five times as much memory, and ten times as long to be set aside and taken back (see swap).
-No word holds a blank or a line end, as no id, date or number does.
+A dictionary of tuples takes more memory, and longer to be set aside and taken back (see swap; DECISIONS.md has the
+figures). No word holds a blank or a line end, as no id, date or number does.
 """
 
 from __future__ import annotations

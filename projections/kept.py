@@ -52,12 +52,16 @@ class KeptExtracts:
         if until < first:
             return
         with self._guard:
-            self._size_bytes += extract.size_bytes + _OBJECT_BYTES
-            if self._size_bytes > self._bytes_max:
+            if self._size_bytes + _size_bytes(extract) > self._bytes_max:
                 self._kept.clear()
-                self._size_bytes = extract.size_bytes + _OBJECT_BYTES
+                self._size_bytes = 0
             extracts = self._kept.setdefault(path, [])
             at = bisect_right(extracts, first, key=_FIRST)
             if at and extracts[at - 1][0] == first:
-                self._size_bytes -= extracts.pop(at - 1)[2].size_bytes + _OBJECT_BYTES
+                self._size_bytes -= _size_bytes(extracts.pop(at - 1)[2])
             insort(extracts, (first, until, extract), key=_FIRST)
+            self._size_bytes += _size_bytes(extract)
+
+
+def _size_bytes(extract: Extract) -> int:
+    return extract.size_bytes + _OBJECT_BYTES

@@ -56,8 +56,7 @@ class Page:
         """The sum of everything effective on or before a day."""
         opening = self.opening[self.opening["day"] <= last_day]
         amounts = self.lines["amount_fen"][self.lines["day"] <= last_day]
-        high = int(opening["high"].sum()) + int((amounts >> 32).sum())
-        return (high << 32) + int(opening["low"].sum()) + int((amounts & 0xFFFFFFFF).sum())
+        return (int(opening["high"].sum()) << 32) + int(opening["low"].sum()) + _sum_fen(amounts)
 
     def iso_day_sums(self) -> DaySums:
         """Of one account: its sums by day, as what decides keeps them."""
@@ -100,14 +99,16 @@ class Extract:
         """The sum of everything effective on or before a day, as known at a position."""
         opened = int(self._days.searchsorted(last_day, "right"))
         known = self._lines[: self._lines["position"].searchsorted(position, "right")]
-        amounts_fen = known["amount_fen"][known["day"] <= last_day]
-        # High and low halves apart: sums may pass 64 bits.
-        high = int(np.add.reduce(amounts_fen >> 32))
-        low = int(np.add.reduce(amounts_fen & 0xFFFFFFFF))
-        if opened:
-            high += int(self._highs[opened - 1])
-            low += int(self._lows[opened - 1])
-        return (high << 32) + low
+        lines_fen = _sum_fen(known["amount_fen"][known["day"] <= last_day])
+        if opened == 0:
+            return lines_fen
+        return (int(self._highs[opened - 1]) << 32) + int(self._lows[opened - 1]) + lines_fen
+
+
+def _sum_fen(amounts_fen: Index) -> int:
+    """The exact sum: high and low halves apart, since it may pass 64 bits."""
+    high, low = np.add.reduce(amounts_fen >> 32), np.add.reduce(amounts_fen & 0xFFFFFFFF)
+    return (int(high) << 32) + int(low)
 
 
 @dataclass(frozen=True, slots=True)

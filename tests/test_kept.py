@@ -4,22 +4,12 @@ from __future__ import annotations
 
 from random import Random
 
-import numpy as np
 import pytest
 
 from projections import pages
 from projections.kept import KeptExtracts
-from projections.pages import LINES_MAX, Extract, Page, Pages
-from tests.test_pages import DAYS, NAMES, Line, chosen, random_lines, records
-
-
-def page_of(found: Pages, folio: int, position: int) -> Page | None:
-    """The page of a folio that holds its last line up to a position, whole."""
-    at = np.flatnonzero((found.folio == folio) & (found.first_positions <= position))
-    if not len(at):
-        return None
-    one = chosen(found, at[-1:])
-    return Page(one.openings, one.lines)
+from projections.pages import LINES_MAX, Extract, Pages
+from tests.test_pages import DAYS, NAMES, Line, page_of, random_lines, records
 
 
 class Reader:

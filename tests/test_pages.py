@@ -60,6 +60,15 @@ def chosen(found: Pages, at: np.ndarray) -> Pages:
     )
 
 
+def page_of(found: Pages, folio: int, position: int) -> Page | None:
+    """The page of a folio that holds its last line up to a position, whole."""
+    at = np.flatnonzero((found.folio == folio) & (found.first_positions <= position))
+    if not len(at):
+        return None
+    one = chosen(found, at[-1:])
+    return Page(one.openings, one.lines)
+
+
 def in_pieces(lines: list[Line], cuts: list[int]) -> Pages:
     """All pages after the lines came in several pieces, none of which divides an event."""
     kept: dict[tuple[int, int], Page] = {}
@@ -104,13 +113,12 @@ def test_one_page_answers_for_any_day_and_position(seed: int) -> None:
     for _ in range(60):
         known, on = random.randrange(1, lines[-1][1] + 2), random.randrange(DAYS)
         account = random.randrange(15)
-        at = np.flatnonzero((found.folio == account // 3) & (found.first_positions <= known))
+        whole = page_of(found, account // 3, known)
         expected = sum(fen for _, p, fen, a, d in lines if a == account and p <= known and d <= on)
-        if not len(at):
+        if whole is None:
             assert expected == 0
             continue
-        one = chosen(found, at[-1:])
-        page = Page(one.openings, one.lines).known(known).of(account)
+        page = whole.known(known).of(account)
         assert page.value_fen(on) == expected
         by_day = {day: fen for _, day, fen in page.day_sums()}
         assert sum(fen for day, fen in by_day.items() if day <= on) == expected
