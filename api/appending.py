@@ -22,14 +22,13 @@ from ledger.connection import StoreError
 from ledger.store import Store
 
 
-def start(address: str, data: Path | None, principal: str, *, sign: bool) -> ProcessAppender:
-    """Start the process: it appends to the ledger at `address` as `principal`, and signs with the ledger's own key."""
+def start(address: str, data: Path | None, *, sign: bool) -> ProcessAppender:
+    """Start the process: it appends to the ledger at `address`, and signs with the ledger's own key."""
     child = children.start(
         __name__,
         subprocess.PIPE,
         address=address,
         data=None if data is None else str(data),
-        principal=principal,
         sign=sign,
         tell=patience.tell is not None,
     )
@@ -52,7 +51,7 @@ def main(**told: Any) -> None:
         with Store.open(told["address"], by_index=True) as store:
             signing = begun(store, data) if told["sign"] else None
             sign = None if signing is None else (lambda at_rest: signing.committed(at_rest=at_rest))
-            serve(store, told["principal"], sign, sys.stdin.buffer, answers)
+            serve(store, sign, sys.stdin.buffer, answers)
     except (StoreError, psycopg.Error, BrokenPipeError):
         # Its parent sees it end, goes on by itself, and says in its one line what it meets there; or it is gone.
         sys.exit(1)

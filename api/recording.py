@@ -108,7 +108,7 @@ def submit_file(
         deciding = decider(store, known, acting)
         pipeline = deciding if isinstance(deciding, Pipeline) else None
         if pipeline is not None:
-            _prepare(stack.enter_context(pipeline), store, data, acting)
+            _prepare(stack.enter_context(pipeline), store, data)
         waiting: deque[_Read] = deque()
         read = _read_ahead(_readable(file, batches(descriptor, seed)), known, reading, waiting)
         progress = stack.enter_context(_progress(size))
@@ -122,14 +122,12 @@ def submit_file(
             pipeline.committed(at_rest=True)
 
 
-def _prepare(pipeline: Pipeline, store: Store, data: Path | None, principal: str) -> None:
+def _prepare(pipeline: Pipeline, store: Store, data: Path | None) -> None:
     """Let it sign what it wrote, and know how to start a process that writes and signs instead."""
     signing = begun(pipeline.reader, data, store)
     if signing is not None:
         pipeline.in_thread.sign = lambda at_rest: signing.committed(at_rest=at_rest)
-    pipeline.start_child = lambda: start(
-        store.address, data, principal, sign=signing is not None and signing.is_active
-    )
+    pipeline.start_child = lambda: start(store.address, data, sign=signing is not None and signing.is_active)
 
 
 def acting_name(principal: str | None) -> str:

@@ -14,20 +14,24 @@ import select
 import struct
 import subprocess
 from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import IO, Final, Protocol
 
 import psycopg
 
-from ledger.pending import pending_of_plain, plain
 from ledger.store import Store
 from ledger.writing import Writing, append
 
 Sign = Callable[[bool], None]
 
 
+#: Waits until a batch is committed. Raises psycopg.Error: a connection that is lost, a full disk.
+Finish = Callable[[], None]
+
+
 class Appender(Protocol):
-    """Appends batches, one at a time, over a connection that can keep the append lock between them."""
+    """Appends batches, one after the other, over a connection that can keep the append lock between them."""
 
     def hold(self) -> None:
         """Wait for the append lock and keep it."""
@@ -35,11 +39,8 @@ class Appender(Protocol):
     def release(self) -> None:
         """Let the append lock go."""
 
-    def begin(self, writing: Writing) -> None:
-        """Begin to write a batch; the one before it is finished."""
-
-    def finish(self) -> None:
-        """Wait until it is committed. Raises psycopg.Error: a connection that is lost, a full disk."""
+    def begin(self, writing: Writing) -> Finish:
+        """Write a batch once those that were begun before it are written."""
 
     def committed(self, at_rest: bool) -> None:
         """The outcomes of what is committed are out: sign, if it is time or nothing more waits."""
@@ -51,11 +52,9 @@ class Appender(Protocol):
 class ThreadAppender:
     """Appends in a thread, over a store that nobody else uses meanwhile."""
 
-    def __init__(self, store: Store, principal: str) -> None:
+    def __init__(self, store: Store) -> None:
         self._store = store
-        self._principal = principal
         self._thread = ThreadPoolExecutor(1, "kejin-write")
-        self._writing: Future[None] | None = None
         self.sign: Sign | None = None  # called in the thread of whoever decides
 
     def hold(self) -> None:
@@ -66,18 +65,13 @@ class ThreadAppender:
         """See Appender."""
         self._store.release_append_lock()
 
-    def begin(self, writing: Writing) -> None:
+    def begin(self, writing: Writing) -> Finish:
         """See Appender."""
-        self._writing = self._thread.submit(self._write, writing)
+        return self._thread.submit(self._write, writing).result
 
     def _write(self, writing: Writing) -> None:
         with self._store.turn() as turn:
-            writing.write(turn, self._principal)
-
-    def finish(self) -> None:
-        """See Appender."""
-        if self._writing is not None:
-            self._writing.result()
+            writing.write(turn)
 
     def committed(self, at_rest: bool) -> None:
         """See Appender."""
@@ -95,8 +89,6 @@ _HOLD, _RELEASE, _WRITE, _SIGN, _SIGN_AT_REST = b"h", b"r", b"w", b"s", b"S"
 _DONE, _FAILED = b"d", b"f"
 _HEAD: Final = struct.Struct("!cI")
 _ENDING_SECONDS_MAX: Final = 10.0
-#: So many events are packed at once. Marshal looks each value up among all before it: a table that must stay small.
-_SLICE: Final = 64
 
 
 class ProcessAppender:
@@ -108,50 +100,49 @@ class ProcessAppender:
         self._child = child
         self._to: IO[bytes] = child.stdin
         self._from: IO[bytes] = child.stdout
-        self._answers = 0  # that are to come
+        # A pipe has room for a piece of a batch; what decides must not wait until the child comes to read the rest.
+        self._sender = ThreadPoolExecutor(1, "kejin-send")
+        self._asked = 1  # it says by itself that it is connected
+        self._answered = 0
 
     def is_ready(self) -> bool:
         """Whether it is connected: it says so once. Raises psycopg.OperationalError if it ended instead."""
         if not select.select([self._from], [], [], 0)[0]:
             return False
-        self._answers = 1
-        self.finish()
+        self._finish(1)
         return True
 
     def hold(self) -> None:
         """See Appender."""
-        self._ask(_HOLD)
-        self.finish()
+        self._finish(self._ask(_HOLD))
 
     def release(self) -> None:
         """See Appender."""
-        self._ask(_RELEASE)
-        self.finish()
+        self._finish(self._ask(_RELEASE))
 
-    def begin(self, writing: Writing) -> None:
+    def begin(self, writing: Writing) -> Finish:
         """See Appender."""
-        self._ask(_WRITE, _packed(writing))
+        return partial(self._finish, self._ask(_WRITE, _packed(writing)))
 
     def committed(self, at_rest: bool) -> None:
         """See Appender. Under load not waited for: what is written next is written after it."""
-        self._ask(_SIGN_AT_REST if at_rest else _SIGN)
+        number = self._ask(_SIGN_AT_REST if at_rest else _SIGN)
         if at_rest:
-            self.finish()
+            self._finish(number)
 
-    def _ask(self, letter: bytes, content: bytes = b"") -> None:
-        try:
-            _send(self._to, letter, content)
-        except BrokenPipeError:
-            raise psycopg.OperationalError("the process that writes has ended") from None
-        self._answers += 1
+    def _ask(self, letter: bytes, content: bytes = b"") -> int:
+        """Send a message after those before it; its number."""
+        self._sender.submit(_send_if_read, self._to, letter, content)
+        self._asked += 1
+        return self._asked
 
-    def finish(self) -> None:
-        """See Appender."""
-        while self._answers:
+    def _finish(self, number: int) -> None:
+        """Wait for the answer to a message, and to those before it."""
+        while self._answered < number:
             message = _message(self._from)
             if message is None:
                 raise psycopg.OperationalError("the process that writes has ended")
-            self._answers -= 1
+            self._answered += 1
             if message[0] == _FAILED:
                 raise pickle.loads(message[1])
 
@@ -160,6 +151,7 @@ class ProcessAppender:
         come to that, it is killed: what was not acknowledged was not told to anybody."""
         if at_once:
             self._child.kill()
+        self._sender.shutdown()
         with contextlib.suppress(BrokenPipeError):  # it ended before: whoever waited for it knows
             self._to.close()
         try:
@@ -170,7 +162,7 @@ class ProcessAppender:
         self._from.close()
 
 
-def serve(store: Store, principal: str, sign: Sign | None, given: IO[bytes], answers: IO[bytes]) -> None:
+def serve(store: Store, sign: Sign | None, given: IO[bytes], answers: IO[bytes]) -> None:
     """The child: append what comes in until the input ends. The first answer says that it is ready."""
     _send(answers, _DONE)
     while (message := _message(given)) is not None:
@@ -181,7 +173,7 @@ def serve(store: Store, principal: str, sign: Sign | None, given: IO[bytes], ans
             elif letter == _RELEASE:
                 store.release_append_lock()
             elif letter == _WRITE:
-                _append(store, principal, content)
+                _append(store, content)
             elif sign is not None:
                 sign(letter == _SIGN_AT_REST)
         except Exception as error:
@@ -205,15 +197,18 @@ def _send(stream: IO[bytes], letter: bytes, content: bytes = b"") -> None:
     stream.flush()
 
 
+def _send_if_read(stream: IO[bytes], letter: bytes, content: bytes) -> None:
+    """Send it, unless nobody is there to read it: whoever waits for the answer finds that out."""
+    with contextlib.suppress(BrokenPipeError):
+        _send(stream, letter, content)
+
+
 def _packed(writing: Writing) -> bytes:
     """What is written, as plain values: both processes are the same Python."""
-    events = [plain(event) for event in writing.pending()]
-    slices = [marshal.dumps(events[at : at + _SLICE]) for at in range(0, len(events), _SLICE)]
-    return marshal.dumps((writing.first, slices, list(writing.day_sums)))
+    return marshal.dumps((writing.first, writing.bodies, list(writing.day_sums)))
 
 
-def _append(store: Store, principal: str, content: bytes) -> None:
-    first, slices, day_sums = marshal.loads(content)  # from our parent, by a pipe that only we two have
-    pending = [pending_of_plain(event) for packed in slices for event in marshal.loads(packed)]
+def _append(store: Store, content: bytes) -> None:
+    first, bodies, day_sums = marshal.loads(content)  # from our parent, by a pipe that only we two have
     with store.turn() as turn:
-        append(turn, principal, first, pending, day_sums)
+        append(turn, first, bodies, day_sums)

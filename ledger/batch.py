@@ -30,24 +30,19 @@ class Known(Plain):
 
 
 class DecidedEvent(Plain):
-    """An event that a command led to, and the canonical bytes of its data. The last of its `span` events carries the
-    command's key."""
+    """An event that a command led to, and the bytes of it that its leaf will cover (`codec.body`)."""
 
-    __slots__ = ("command", "data", "event", "is_last", "span")
+    __slots__ = ("body", "command", "event")
 
     def __init__(
         self,
         event: Event,
-        data: bytes,
         command: Command,
-        is_last: bool,
-        span: int,
+        body: bytes,
     ) -> None:
         self.event: Final = event
-        self.data: Final = data
         self.command: Final = command
-        self.is_last: Final = is_last
-        self.span: Final = span
+        self.body: Final = body
 
 
 #: What forbids a command although no rule of the programme does (its sender may not give it): asked for each command
@@ -64,10 +59,13 @@ class Batch:
         state: State,
         known: dict[str, Known],
         fetch: Callable[[str], None],
+        principal: str,
         veto: Veto | None = None,
     ) -> None:
+        """`principal` is whose events those are that a command leads to which names nobody."""
         self._catalogue = catalogue
         self._fetch = fetch
+        self._principal = principal
         self._veto = veto
         self._state = state
         self._known = known
@@ -106,14 +104,28 @@ class Batch:
             event = Event(position, new.type, new.effective_on, new.tags, new.data, new.postings)
             evolve(self._state, event)
             # While it is at hand: some thousand events later it has left the caches.
-            data = codec.canonical(new.data)
-            self.decided.append(DecidedEvent(event, data, command, position == first + span - 1, span))
+            body = self._body(event, command, span if position == first + span - 1 else None)
+            self.decided.append(DecidedEvent(event, command, body))
         positions = tuple(range(first, first + span))
         refusal, told = decided.refusal, decided.events[-1].data
         if refusal is not None:
             code, clause = refusal.code, refusal.clause
             return Outcome("refused", positions, None, code, clause, refusal.arithmetic, data=told)
         return Outcome("accepted", positions, decided.amount_fen, warnings=decided.warnings, data=told)
+
+    def _body(self, event: Event, command: Command, span: int | None) -> bytes:
+        """`span` is how many events the command led to if this is the last one, which carries its key."""
+        return codec.body(
+            event.effective_on,
+            event.type,
+            event.tags,
+            event.postings,
+            command.principal or self._principal,
+            command.key if span is not None else None,
+            command.fingerprint.hex() if span is not None else "-",
+            span or 1,
+            codec.canonical(event.data),
+        )
 
 
 def absent(

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import orjson
@@ -90,7 +90,7 @@ def preimage(
     effective_on: str,
     event_type: str,
     tags: Sequence[str],
-    postings: Iterable[Posting],
+    postings: Sequence[Posting],
     principal: str,
     key: str | None,
     fingerprint_hex: str,
@@ -103,11 +103,28 @@ def preimage(
     lists preceded by their length, an absent key as "-" and a present one as "=" + key; then U+0000 and `data`
     to the end. `recorded_at_us` is microseconds since 1970-01-01T00:00Z; a line is its account, its fen and its day.
     """
-    lines = [f"{line.account}\0{line.amount_fen}\0{line.effective_on}" for line in postings]
-    head = [
-        "kejin-event-1",
-        str(position),
-        str(recorded_at_us),
+    rest = body(effective_on, event_type, tags, postings, principal, key, fingerprint_hex, span, data)
+    return preimage_of(position, recorded_at_us, rest)
+
+
+def preimage_of(position: int, recorded_at_us: int, body: bytes) -> bytes:
+    """The same, of an event with this body."""
+    return f"kejin-event-1\0{position}\0{recorded_at_us}\0".encode() + body
+
+
+def body(
+    effective_on: str,
+    event_type: str,
+    tags: Sequence[str],
+    postings: Sequence[Posting],
+    principal: str,
+    key: str | None,
+    fingerprint_hex: str,
+    span: int,
+    data: bytes,
+) -> bytes:
+    """Of what an event's leaf covers, all but where and when it was recorded: see `preimage`."""
+    fields = [
         effective_on,
         event_type,
         principal,
@@ -115,11 +132,15 @@ def preimage(
         fingerprint_hex,
         str(span),
         str(len(tags)),
-        *tags,
-        str(len(lines)),
-        *lines,
     ]
-    return "\0".join(head).encode() + b"\0" + data
+    fields.extend(tags)
+    fields.append(str(len(postings)))
+    for line in postings:
+        fields.append(line.account)
+        fields.append(str(line.amount_fen))
+        fields.append(line.effective_on)
+    fields.append("")
+    return "\0".join(fields).encode() + data
 
 
 def entry_of(event: StoredEvent) -> bytes:

@@ -16,8 +16,6 @@ from struct import Struct
 from typing import Final
 
 from ledger import codec
-from ledger.dates import Day
-from ledger.pending import PendingEvent
 
 HEADER: Final = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0"
 TRAILER: Final = b"\xff\xff"
@@ -32,6 +30,9 @@ DATE_TYPE: Final = 1082
 EPOCH_US: Final = 946_684_800_000_000
 EPOCH_ORDINAL: Final = date(2000, 1, 1).toordinal()
 
+#: Where an event's tags begin among the fields of its body, after how many they are.
+_TAGS_AT: Final = 7
+
 _MISSING: Final = b"\xff\xff\xff\xff"
 _LENGTH: Final = Struct("!i")
 _LENGTHS: Final = [_LENGTH.pack(length) for length in range(4_096)]  # most fields are short
@@ -45,6 +46,31 @@ _ARRAY_HEAD: Final = Struct("!iiiii")
 _NO_ELEMENTS: Final = Struct("!iii")
 
 
+class Fields:
+    """The fields of an event that is appended, as its body (`codec.body`) has them."""
+
+    __slots__ = ("body", "data", "lines", "parts", "tags")
+
+    def __init__(self, body: bytes) -> None:
+        """Raises ValueError, IndexError for what is no body."""
+        parts = body.split(b"\0")
+        tags_end = _TAGS_AT + int(parts[_TAGS_AT - 1])
+        lines_at = tags_end + 1
+        data_at = lines_at + 3 * int(parts[tags_end])
+        self.body: Final = body
+        self.parts: Final = parts
+        self.tags: Final = parts[_TAGS_AT:tags_end]
+        #: Account, fen and day of each line.
+        self.lines: Final = parts[lines_at:data_at]
+        # Whoever records bytes of their own may record zeros.
+        self.data: Final = parts[data_at] if len(parts) == data_at + 1 else b"\0".join(parts[data_at:])
+
+    @property
+    def accounts(self) -> list[bytes]:
+        """Of each line its account."""
+        return self.lines[::3]
+
+
 class Rows:
     """What appending writes, row by row, and the leaf of each event."""
 
@@ -53,29 +79,14 @@ class Rows:
     def __init__(self) -> None:
         self.events: Final[list[bytes]] = []
         self.leaves: Final[list[bytes]] = []
-        self._positions: Final[dict[str, list[int]]] = {}  # by tag
+        self._positions: Final[dict[bytes, list[int]]] = {}  # by tag
 
-    def add(
-        self, position: int, recorded_at_us: int, event: PendingEvent, ids: dict[str, int], principal: str
-    ) -> None:
-        """Add an event, recorded at that instant (in microseconds since 1970) by `principal`. `ids` are those of
-        accounts. Raises struct.error for what its column cannot hold."""
-        entry = codec.preimage(
-            position,
-            recorded_at_us,
-            event.effective_on,
-            event.type,
-            event.tags,
-            event.postings,
-            principal,
-            event.key,
-            event.fingerprint.hex() if event.fingerprint else "-",
-            event.span,
-            event.data,
-        )
-        leaf = codec.leaf_hash(entry)
+    def add(self, position: int, recorded_at_us: int, event: Fields, ids: dict[bytes, int]) -> None:
+        """Add an event, recorded at that instant (in microseconds since 1970). `ids` are those of accounts. Raises
+        struct.error, OverflowError for what its column cannot hold."""
+        leaf = codec.leaf_hash(codec.preimage_of(position, recorded_at_us, event.body))
         self.leaves.append(leaf)
-        self.events.append(_event_row(position, recorded_at_us, event, ids, principal, leaf))
+        self.events.append(_event_row(position, recorded_at_us, event, ids, leaf))
         for tag in event.tags:
             positions = self._positions.get(tag)
             if positions is None:
@@ -87,39 +98,36 @@ class Rows:
         """The rows of event_tags in the order of their index, in which PostgreSQL takes them a third faster."""
         rows: list[bytes] = []
         for tag in sorted(self._positions):
-            head = _TWO_FIELDS + _field(tag.encode())
+            head = _TWO_FIELDS + _field(tag)
             rows.extend([head + _POSITION.pack(8, position) for position in self._positions[tag]])
         return rows
 
 
-def account_rows(ids: dict[str, int]) -> list[bytes]:
+def account_rows(ids: dict[bytes, int]) -> list[bytes]:
     """The rows of accounts: their paths, by id."""
-    return [_ACCOUNT.pack(2, 4, number) + _field(path.encode()) for path, number in ids.items()]
+    return [_ACCOUNT.pack(2, 4, number) + _field(path) for path, number in ids.items()]
 
 
 def _event_row(
-    position: int,
-    recorded_at_us: int,
-    event: PendingEvent,
-    ids: dict[str, int],
-    principal: str,
-    leaf: bytes,
+    position: int, recorded_at_us: int, event: Fields, ids: dict[bytes, int], leaf: bytes
 ) -> bytes:
-    postings, on = event.postings, event.effective_on
-    line_days = [line.effective_on for line in postings]
-    own_days = line_days.count(on) != len(line_days)
+    on, kind, principal, key, fingerprint, span = event.parts[: _TAGS_AT - 1]
+    lines = event.lines
+    amounts = [int(fen).to_bytes(8, "big", signed=True) for fen in lines[1::3]]
+    days = lines[2::3]
+    own_days = days.count(on) != len(days)
     parts = [
         _WHOLE_FIELDS.pack(
-            _EVENT_FIELDS, 8, position, 8, recorded_at_us - EPOCH_US, 4, _day(on), 2, event.span
+            _EVENT_FIELDS, 8, position, 8, recorded_at_us - EPOCH_US, 4, _day(on), 2, int(span)
         ),
-        _field(event.type.encode()),
-        _field(principal.encode()),
-        _MISSING if event.key is None else _field(event.key.encode()),
-        _MISSING if event.fingerprint is None else _field(event.fingerprint),
-        _field(_array(TEXT_TYPE, [tag.encode() for tag in event.tags])),
-        _field(_array(INT4_TYPE, [_LENGTH.pack(ids[line.account]) for line in postings])),
-        _field(_array(INT8_TYPE, [line.amount_fen.to_bytes(8, "big", signed=True) for line in postings])),
-        _field(_array(DATE_TYPE, [_day(day) for day in line_days])) if own_days else _MISSING,
+        _field(kind),
+        _field(principal),
+        _MISSING if key == b"-" else _field(key[1:]),
+        _MISSING if fingerprint == b"-" else _field(bytes.fromhex(fingerprint.decode())),
+        _field(_array(TEXT_TYPE, event.tags)),
+        _field(_array(INT4_TYPE, [_LENGTH.pack(ids[path]) for path in event.accounts])),
+        _field(_array(INT8_TYPE, amounts)),
+        _field(_array(DATE_TYPE, [_day(day) for day in days])) if own_days else _MISSING,
         _field(event.data),
         _field(leaf),
     ]
@@ -139,5 +147,5 @@ def _array(kind: int, elements: Sequence[bytes]) -> bytes:
 
 
 @lru_cache(maxsize=65_536)
-def _day(day: Day) -> bytes:
-    return _LENGTH.pack(date.fromisoformat(day).toordinal() - EPOCH_ORDINAL)
+def _day(day: bytes) -> bytes:
+    return _LENGTH.pack(date.fromisoformat(day.decode()).toordinal() - EPOCH_ORDINAL)

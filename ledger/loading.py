@@ -21,9 +21,6 @@ from ledger.tails import Tails
 CATCH_UP_MAX: Final = 20_000
 
 
-_NO_KEYS: Final[Mapping[str, Known]] = {}
-
-
 class Loader:
     """The state that commands are decided on, and the lengths of the histories behind its day sums."""
 
@@ -42,18 +39,16 @@ class Loader:
         self._drop_swap()
 
     def begin(
-        self, head: Head, commands: Sequence[Command], unwritten: Mapping[str, Known] = _NO_KEYS
+        self, head: Head, commands: Sequence[Command], unwritten: Iterable[Mapping[str, Known]] = ()
     ) -> tuple[dict[str, Known], list[Command]]:
         """In a reading transaction at `head`: the keys of commands that were used before, and the other
-        commands, with everything that these need loaded. `unwritten` are keys of commands that are being written."""
+        commands, with everything that these need loaded. `unwritten` are keys of batches that are being written."""
         if head.position - self.state.position > CATCH_UP_MAX:
             self.forget()
         self.catch_up(head)
         known = self.known_keys(commands)
-        if unwritten:
-            known.update(
-                (c.key, unwritten[c.key]) for c in commands if c.key is not None and c.key in unwritten
-            )
+        for keys in unwritten:
+            known.update((c.key, keys[c.key]) for c in commands if c.key is not None and c.key in keys)
         fresh = [command for command in commands if command.key not in known]
         self.load(fresh, head.position)
         return known, fresh

@@ -1,11 +1,10 @@
-"""An event about to be appended, and its form between processes. Pure."""
+"""An event about to be appended by whoever decides nothing: the recorder, a new key. Pure."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
-from ledger.batch import DecidedEvent
+from ledger import codec
 from ledger.dates import Day
 from ledger.events import Posting
 from ledger.plain import Plain
@@ -48,40 +47,20 @@ class PendingEvent(Plain):
         self.span: Final = span
         self.principal: Final = principal  # None: the turn's own
 
-
-def pending_of(decided: DecidedEvent) -> PendingEvent:
-    """What was decided, about to be appended."""
-    event, command, last = decided.event, decided.command, decided.is_last
-    return PendingEvent(
-        event.type,
-        event.effective_on,
-        event.tags,
-        decided.data,
-        event.postings,
-        command.key if last else None,
-        command.fingerprint if last else None,
-        decided.span if last else 1,
-        command.principal,
-    )
-
-
-def plain(pending: PendingEvent) -> tuple[object, ...]:
-    """Its fields as values that any process understands; `pending_of_plain` takes them."""
-    return (
-        pending.type,
-        pending.effective_on,
-        pending.tags,
-        pending.data,
-        [(line.account, line.amount_fen, line.effective_on) for line in pending.postings],
-        pending.key,
-        pending.fingerprint,
-        pending.span,
-        pending.principal,
-    )
-
-
-def pending_of_plain(values: Sequence[Any]) -> PendingEvent:
-    """What `plain` gives, as it was."""
-    kind, on, tags, data, lines, key, fingerprint, span, principal = values
-    postings = tuple([Posting(*line) for line in lines])
-    return PendingEvent(kind, on, tags, data, postings, key, fingerprint, span, principal)
+    def body(self, principal: str) -> bytes:
+        """What its leaf covers but for position and time; `principal` is whose it is unless it names its own. Raises
+        ValueError: a field holds U+0000."""
+        texts = (self.type, principal, self.principal or "", self.key or "", *self.tags)
+        if any("\0" in text for text in (*texts, *[line.account for line in self.postings])):
+            raise ValueError("a field of an event holds U+0000")
+        return codec.body(
+            self.effective_on,
+            self.type,
+            self.tags,
+            self.postings,
+            self.principal or principal,
+            self.key,
+            self.fingerprint.hex() if self.fingerprint else "-",
+            self.span,
+            self.data,
+        )

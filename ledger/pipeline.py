@@ -1,4 +1,4 @@
-"""The pipeline: many batches of commands, each decided while the one before it is written.
+"""The pipeline: many batches of commands, each decided while those before it are written.
 
 Deciding is work of this process, writing is work of PostgreSQL: with two connections both go on at once. The writing
 connection keeps the append lock from batch to batch, so nobody else can append between what a decision saw and what
@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import time
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import chain
@@ -17,8 +18,8 @@ from typing import Final, Self
 
 import psycopg
 
-from ledger.appending import Appender, ProcessAppender, ThreadAppender
-from ledger.batch import Batch, Known, Veto
+from ledger.appending import Appender, Finish, ProcessAppender, ThreadAppender
+from ledger.batch import Batch, DecidedEvent, Known, Veto
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
 from ledger.loading import Loader, known
@@ -28,6 +29,9 @@ from ledger.writing import Writing
 
 #: So long the lock is kept although somebody waits for it: taking turns costs both sides the overlap.
 HELD_SECONDS_MIN: Final = 0.2
+#: So many batches are written, or wait to be, while the next one is decided: with one only, what decides waits for
+#: each batch that takes longer to write, and what writes for each that takes longer to decide.
+UNDER_WAY_MAX: Final = 2
 #: A batch of so many commands says that many more may come; a second one, that a process to write is worth its start.
 MANY_COMMANDS: Final = 1_000
 
@@ -39,6 +43,7 @@ class _Turn:
     outcomes: list[Outcome]
     keys: dict[str, Known]
     writing: Writing | None
+    finish: Finish | None = None  # of the writing, once it was begun
 
 
 class Pipeline:
@@ -52,7 +57,7 @@ class Pipeline:
         #: Batches of so many commands or fewer are written in the transaction that decides them, if nothing is under
         #: way: there is little to overlap, and it takes half of the round trips.
         self.alone_max = 0
-        self.in_thread = ThreadAppender(store, principal)
+        self.in_thread = ThreadAppender(store)
         self._appender: Appender = self.in_thread
         #: Starts a process that takes the writing over when there is much of it.
         self.start_child: Callable[[], ProcessAppender] | None = None
@@ -63,7 +68,7 @@ class Pipeline:
         self.held_seconds_min = HELD_SECONDS_MIN
         self.reader = store.beside(by_index=True)
         self._loader = Loader(self.reader, catalogue)
-        self._last: _Turn | None = None  # the newest batch that was decided, until its outcomes are handed on
+        self._under_way: deque[_Turn] = deque()  # decided, not committed yet or not handed on
         self._held_since: float | None = None  # when the append lock was taken
 
     def __enter__(self) -> Self:
@@ -92,7 +97,7 @@ class Pipeline:
                 if commands is None:
                     yield from self._settled_and_released()
                     continue
-                if self._held_since is None and self._last is None and len(commands) <= self.alone_max:
+                if self._held_since is None and not self._under_way and len(commands) <= self.alone_max:
                     yield self.submit(commands)
                     continue
                 if self._held_since is not None and self._somebody_waits():
@@ -100,8 +105,8 @@ class Pipeline:
                 if self._child_is_ready(len(commands)):
                     yield from self._settled()
                     self._take_child()
-                turn = self._decided(commands)  # while the batch before is written
-                before = list(self._settled())
+                turn = self._decided(commands)  # while the batches before are written
+                before = list(self._settled(UNDER_WAY_MAX - 1))
                 self._begin_writing(turn)
                 yield from before
             yield from self._settled_and_released()
@@ -110,10 +115,19 @@ class Pipeline:
             raise
 
     def _begin_writing(self, turn: _Turn) -> None:
-        self._last = turn
         if turn.writing is not None:
-            self._loader.unwritten = [decided.event for decided in turn.writing.decided]
-            self._appender.begin(turn.writing)
+            turn.finish = self._appender.begin(turn.writing)
+        self._under_way.append(turn)
+        self._note_unwritten()
+
+    def _note_unwritten(self) -> None:
+        self._loader.unwritten = [decided.event for decided in self._unwritten()]
+
+    def _unwritten(self) -> Iterator[DecidedEvent]:
+        """What is being written, or waits to be."""
+        return chain.from_iterable(
+            turn.writing.decided for turn in self._under_way if turn.writing is not None
+        )
 
     def committed(self, *, at_rest: bool) -> None:
         """To be called when outcomes are out: sign, if it is time or nothing more waits. Raises psycopg.Error."""
@@ -148,29 +162,34 @@ class Pipeline:
         self.in_thread.close()
         self._appender, self._child = self._child, None
 
-    def _settled(self) -> Iterator[list[Outcome]]:
-        """Wait for the batch that is being written, if there is one: its outcomes."""
-        last, self._last = self._last, None
-        if last is None:
-            return
-        if last.writing is not None:
-            self._appender.finish()
-        self._loader.unwritten = []
-        yield last.outcomes
+    def _settled(self, left: int = 0) -> Iterator[list[Outcome]]:
+        """Wait for all batches under way but the newest so many: their outcomes."""
+        while len(self._under_way) > left:
+            turn = self._under_way[0]
+            if turn.finish is not None:
+                turn.finish()
+            self._under_way.popleft()
+            self._note_unwritten()
+            yield turn.outcomes
 
-    def _settled_and_released(self) -> list[list[Outcome]]:
-        """The same; the lock is let go before anybody is told, since whoever is told may take their time."""
-        told = list(self._settled())
-        self._release()
-        return told
+    def _settled_and_released(self) -> Iterator[list[Outcome]]:
+        """All of them; the lock is let go before anybody is told, since whoever is told may take their time."""
+        told: list[list[Outcome]] = []
+        try:
+            for outcomes in self._settled():
+                told.append(outcomes)  # noqa: PERF402 - those before one that fails are told
+            self._release()
+        finally:
+            yield from told
 
     def let_go(self) -> None:
         """To be called while outcomes are handed on, when that takes long: nobody else waits for the lock meanwhile.
         What is being written is committed; its outcomes come in their turn. Raises psycopg.Error."""
-        if self._last is not None and self._last.writing is not None:
-            self._appender.finish()
-            self._last.writing = None
-            self._loader.unwritten = []
+        for turn in self._under_way:
+            if turn.finish is not None:
+                turn.finish()
+            turn.finish = turn.writing = None
+        self._note_unwritten()
         self._release()
 
     # --- the append lock, kept from batch to batch ---------------------------------------------------------------
@@ -197,7 +216,7 @@ class Pipeline:
         """Decide a batch on all that was decided before. Takes the append lock if there is anything to decide."""
         loader = self._loader
         with self.reader.reading() as head:
-            keys, fresh = loader.begin(head, commands, self._last.keys if self._last else {})
+            keys, fresh = loader.begin(head, commands, [turn.keys for turn in self._under_way])
         if fresh and self._held_since is None:
             self._hold()
             if self.reader.head().position != head.position:
@@ -205,7 +224,7 @@ class Pipeline:
                     since = loader.catch_up(head)
                     keys.update((k.key, known(k)) for k in since if k.key is not None)
                     loader.load(fresh, head.position)
-        batch = Batch(self._catalogue, loader.state, keys, self._fetch, self._veto())
+        batch = Batch(self._catalogue, loader.state, keys, self._fetch, self._principal, self._veto())
         outcomes = [batch.decide(command) for command in commands]
         return _Turn(outcomes, keys, Writing.of(batch.decided, loader) if batch.decided else None)
 
@@ -216,23 +235,21 @@ class Pipeline:
         try:
             with self._store.turn() as turn:
                 keys, _ = loader.begin(turn.head, commands)
-                batch = Batch(self._catalogue, loader.state, keys, self._fetch, self._veto())
+                batch = Batch(self._catalogue, loader.state, keys, self._fetch, self._principal, self._veto())
                 outcomes = [batch.decide(command) for command in commands]
                 if batch.decided:
-                    Writing.of(batch.decided, loader).write(turn, self._principal)
+                    Writing.of(batch.decided, loader).write(turn)
         except BaseException:
             loader.forget()
             raise
         return outcomes
 
     def _veto(self) -> Veto | None:
-        """What forbids commands of the next batch, with the one that is being written in view."""
+        """What forbids commands of the next batch, with those that are being written in view."""
         forbids = self.vetoing(self.reader) if self.vetoing is not None else None
         if forbids is None:
             return None
-        last = self._last.writing if self._last is not None else None
-        unwritten = last.decided if last is not None else ()
-        return lambda command, decided: forbids(command, chain(unwritten, decided))
+        return lambda command, decided: forbids(command, chain(self._unwritten(), decided))
 
     def _fetch(self, tag: str) -> None:
         with self.reader.reading() as head:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import Final
 
 from ledger import accounts
 from ledger.batch import Batch, Known, Veto
@@ -18,6 +19,9 @@ from ledger.loading import Loader
 from ledger.outcomes import Outcome
 from ledger.state import evolve, owner_of
 from ledger.store import Store
+
+#: Whose events those are that nobody records.
+_NOBODY: Final = "-"
 
 
 class Rehearsal:
@@ -50,7 +54,7 @@ class Rehearsal:
             for tag in loader.load(fresh, self._head_position, forget_others=False):
                 self._replay(tag)
         veto = self._vetoing(self._store) if self._vetoing is not None else None
-        batch = Batch(self._catalogue, loader.state, keys, self._fetch, veto)
+        batch = Batch(self._catalogue, loader.state, keys, self._fetch, _NOBODY, veto)
         outcomes = [batch.decide(command) for command in commands]
         self._keys.update({c.key: keys[c.key] for c in fresh if c.key is not None and c.key in keys})
         for decided in batch.decided:

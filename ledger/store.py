@@ -19,7 +19,7 @@ from psycopg.rows import tuple_row
 
 from ledger.bilingual import Bilingual
 from ledger.connection import READER_ROLE, StoreError, connect, ensure_schema, may_read_only
-from ledger.copying import HEADER, TRAILER, Rows, account_rows
+from ledger.copying import HEADER, TRAILER, Fields, Rows, account_rows
 from ledger.dates import Day, microseconds
 from ledger.events import Posting, StoredEvent
 from ledger.patience import telling
@@ -75,7 +75,7 @@ class Store:
     def __init__(self, connection: psycopg.Connection[Any], address: str) -> None:
         self.connection = connection
         self.address = address
-        self._ids: dict[str, int] = {}
+        self._ids: dict[bytes, int] = {}
         self._paths: dict[int, str] = {}
         self._reading_seconds_max: float | None = None  # of one that can change nothing
         #: Who wants to know what this store appended, once it is committed: the signer of checkpoints.
@@ -346,51 +346,61 @@ class Turn:
         self.head = head
         self.last_account_id = head.last_account_id
         self.appended: Appended | None = None
-        self.ids: dict[str, int] = {}  # of the accounts that this transaction looked up or made
+        self.ids: dict[bytes, int] = {}  # of the accounts that this transaction looked up or made
         # Never decreasing with position, even if the machine's clock is set back.
         self.recorded_at = max(head.now, head.recorded_at or head.now).astimezone(UTC)
 
     def append(self, pending: Sequence[PendingEvent], principal: str) -> int:
         """Append events after the head, in a bounded number of round trips. Returns the last position.
 
-        `principal` is whose they are, but for events that name their own.
+        `principal` is whose they are, but for events that name their own. Raises ValueError: a field holds U+0000.
         """
-        ids = self._learn_ids(dict.fromkeys(line.account for event in pending for line in event.postings))
+        return self.append_bodies([event.body(principal) for event in pending])
+
+    def append_bodies(self, bodies: Sequence[bytes]) -> int:
+        """The same, of events with these bodies (`codec.body`)."""
+        events = [Fields(body) for body in bodies]
+        ids = self._learn_ids(dict.fromkeys(path for event in events for path in event.accounts))
         rows, recorded_at_us = Rows(), microseconds(self.recorded_at)
-        for position, event in enumerate(pending, self.head.position + 1):
-            rows.add(position, recorded_at_us, event, ids, event.principal or principal)
+        for position, event in enumerate(events, self.head.position + 1):
+            rows.add(position, recorded_at_us, event, ids)
         self._copy("copy_events", rows.events)
         self._copy("copy_event_tags", rows.tags())
-        self.appended = Appended(self.head.position + 1, rows.leaves, [event.tags for event in pending])
-        return self.head.position + len(pending)
+        if self.store.follower is not None:
+            tags = [[tag.decode() for tag in event.tags] for event in events]
+            self.appended = Appended(self.head.position + 1, rows.leaves, tags)
+        return self.head.position + len(bodies)
 
     def save_day_sums(self, owners: Sequence[OwnerSums], position: int) -> None:
         """Keep the day sums of owners, complete up to `position`."""
-        ids = self._learn_ids(dict.fromkeys(path for _, sums in owners for path, _, _ in sums))
-        rows = [{"tag": tag, "position": position, **columns_of(sums, ids)} for tag, sums in owners]
+        paths = dict.fromkeys(path for _, sums in owners for path, _, _ in sums)
+        ids = self._learn_ids([path.encode() for path in paths])
+        by_path = {path: ids[path.encode()] for path in paths}
+        rows = [{"tag": tag, "position": position, **columns_of(sums, by_path)} for tag, sums in owners]
         with self.store.connection.cursor() as cursor:
             cursor.executemany(_QUERIES["save_day_sums"], rows)
 
-    def _learn_ids(self, paths: Iterable[str]) -> dict[str, int]:
+    def _learn_ids(self, paths: Iterable[bytes]) -> dict[bytes, int]:
         """The ids of accounts; new ones are made, numbered in the order of `paths`."""
         known, wanted = self.store._ids, list(paths)
         self.ids.update((path, known[path]) for path in wanted if path in known)
         missing = [path for path in wanted if path not in self.ids]
         if missing:
-            self.ids.update(self.store.query("account_ids", paths=array(missing)))
+            found = self.store.query("account_ids", paths=array([path.decode() for path in missing]))
+            self.ids.update((path.encode(), number) for path, number in found)
         new = [path for path in missing if path not in self.ids]
         if new:
             self._make_accounts(new)
         return self.ids
 
-    def _make_accounts(self, paths: Sequence[str]) -> None:
+    def _make_accounts(self, paths: Sequence[bytes]) -> None:
         first = self.last_account_id + 1
         self.last_account_id += len(paths)
         made = dict(zip(paths, range(first, self.last_account_id + 1), strict=True))
         self.ids.update(made)
         self._copy("copy_accounts", account_rows(made))
-        told = "".join([f"{number}\t{path}\n" for path, number in made.items()])
-        digest = hashlib.sha256(told.encode()).digest()
+        told = b"".join([b"%d\t%b\n" % (number, path) for path, number in made.items()])
+        digest = hashlib.sha256(told).digest()
         self.store.query_nothing("keep_accounts", first=first, last=self.last_account_id, digest=digest)
 
     def _copy(self, name: str, rows: Sequence[bytes]) -> None:

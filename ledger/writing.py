@@ -9,7 +9,6 @@ from typing import Final, Self
 
 from ledger.batch import DecidedEvent
 from ledger.loading import Loader
-from ledger.pending import PendingEvent, pending_of
 from ledger.store import Turn
 from ledger.stored import AccountSums, OwnerSums
 
@@ -36,13 +35,14 @@ class Writing:
         """The position of the first event."""
         return self.decided[0].event.position
 
-    def pending(self) -> list[PendingEvent]:
-        """The events as they are appended."""
-        return [pending_of(one) for one in self.decided]
+    @property
+    def bodies(self) -> list[bytes]:
+        """What is appended of each event, but for position and time."""
+        return [one.body for one in self.decided]
 
-    def write(self, turn: Turn, principal: str) -> None:
+    def write(self, turn: Turn) -> None:
         """Append the events and store the day sums."""
-        append(turn, principal, self.first, self.pending(), self.day_sums)
+        append(turn, self.first, self.bodies, self.day_sums)
 
 
 def _sums_of(tag: str, loader: Loader) -> AccountSums:
@@ -59,16 +59,10 @@ def _can_be_stored(accounts: AccountSums) -> bool:
     return all(abs(fen) <= _BIGINT_MAX for _, _, amounts_fen in accounts for fen in amounts_fen)
 
 
-def append(
-    turn: Turn,
-    principal: str,
-    first: int,
-    pending: Sequence[PendingEvent],
-    day_sums: Sequence[OwnerSums],
-) -> None:
+def append(turn: Turn, first: int, bodies: Sequence[bytes], day_sums: Sequence[OwnerSums]) -> None:
     """Append events that were decided from the position `first` on, and store the day sums of owners."""
     if first != turn.head.position + 1:
         raise AssertionError(f"decided from {first} on, but the log ends at {turn.head.position}")
-    last = turn.append(pending, principal)
+    last = turn.append_bodies(bodies)
     if day_sums:
         turn.save_day_sums(day_sums, last)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime
 import os
 import re
 import shutil
@@ -17,9 +16,8 @@ import ledger
 from ledger import compiled
 from ledger.batch import Batch, absent
 from ledger.catalogue import catalogue
-from ledger.codec import canonical, entry_of
+from ledger.codec import canonical, preimage_of
 from ledger.commands import InvalidCommand, read
-from ledger.events import StoredEvent
 from ledger.state import State, evolve
 from tests.histories import TODAY, history, line_keys
 
@@ -37,7 +35,7 @@ def told(seed: int) -> bytes:
         for one in batch.decided:
             evolve(state, one.event, (tag,))
 
-    batch = Batch(known, state, {}, fetch)
+    batch = Batch(known, state, {}, fetch, "test")
     said = []
     for sent, key in zip(lines, line_keys(lines), strict=True):
         try:
@@ -49,14 +47,7 @@ def told(seed: int) -> bytes:
             for tag in lacking[0][1]:
                 fetch(tag)
         said.append(canonical([batch.decide(command).document("zh"), command.fingerprint.hex()]))
-    now = datetime.datetime(2026, 6, 30, tzinfo=datetime.UTC)
-    for one in batch.decided:
-        event = one.event
-        stored = StoredEvent(
-            event.position, now, event.effective_on, event.type, event.tags, canonical(event.data),
-            event.postings, "test", one.command.key, one.command.fingerprint, one.span, b"",
-        )  # fmt: skip
-        said.append(entry_of(stored))
+    said += [preimage_of(one.event.position, 1, one.body) for one in batch.decided]
     return b"\n".join(said)
 
 

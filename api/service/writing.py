@@ -171,7 +171,7 @@ class WriterThread:
             pipeline.held_seconds_min = HELD_SECONDS_MIN
             pipeline.alone_max = ALONE_MAX
             # The listener signs, whoever appended.
-            pipeline.start_child = lambda: start(store.address, None, self._principal, sign=False)
+            pipeline.start_child = lambda: start(store.address, None, sign=False)
             for outcomes in pipeline.outcomes(self._batches()):
                 turn = self._turns.popleft()
                 self._committed(len(outcomes), time.perf_counter() - turn.began, outcomes)

@@ -48,7 +48,7 @@ def opened(address: str, *, with_child: bool = False) -> Iterator[Pipeline]:
     """A pipeline on a ledger."""
     with Store.open(address, by_index=True) as store, Pipeline(store, KNOWN, "tester") as one:
         if with_child:
-            one.start_child = lambda: start(address, None, "tester", sign=False)
+            one.start_child = lambda: start(address, None, sign=False)
         yield one
 
 
@@ -174,7 +174,7 @@ def many_claims(count: int) -> list[dict[str, Any]]:
 def test_a_process_that_cannot_connect_says_nothing(capfd: pytest.CaptureFixture[str]) -> None:
     """A process to write that finds no database ends in silence, and as an error of the database: what it would have
     said is its parent's to say, in one line."""
-    child = start("host=127.0.0.1 port=1 dbname=none", None, "tester", sign=False)
+    child = start("host=127.0.0.1 port=1 dbname=none", None, sign=False)
     with pytest.raises(psycopg.OperationalError):
         while not child.is_ready():
             select.select([child._from], [], [])
@@ -224,6 +224,34 @@ def test_a_batch_that_fails_drops_what_was_decided_on_top_of_it(
     ]
     assert {o["outcome"] for found in again[failing:] for o in found} == {"accepted"}
     assert Program(database).ask("verify", "all")["findings"] == []
+
+
+def test_batches_are_decided_while_two_before_them_wait_to_be_written(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who writes never lacks work while one batch takes longer to decide, and each outcome is told after its commit."""
+    batches = [read(OPENING), read([draw("L9")]), *([one] for one in read(many_claims(8)))]
+    write, decided, written = Writing.write, list[Writing](), list[Writing]()
+    of = Writing.of.__func__  # type: ignore[attr-defined]
+
+    def noted(cls: type[Writing], events: Any, loader: Any) -> Writing:
+        decided.append(of(cls, events, loader))
+        return decided[-1]
+
+    def late(writing: Writing, *rest: Any) -> None:
+        written.append(writing)
+        wanted, deadline = min(len(written) + 2, len(batches)), time.monotonic() + 20
+        while len(decided) < wanted:  # two batches more, unless there are none
+            assert time.monotonic() < deadline, "what decides waits for what writes"
+            time.sleep(0.001)
+        write(writing, *rest)
+
+    monkeypatch.setattr(Writing, "of", classmethod(noted))
+    monkeypatch.setattr(Writing, "write", late)
+    with opened(database) as one, Store.open(database) as other:
+        for found in one.outcomes(batches):
+            assert other.head().position >= max(outcome.positions[-1] for outcome in found)
+    assert written == decided
 
 
 def test_the_lock_is_let_go_when_somebody_waits(database: str, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from random import Random
+from typing import Any
 
 import pytest
 
@@ -87,6 +88,23 @@ def test_they_give_the_leaves_of_the_stores_own_reading(rows: Rows) -> None:
     assert list(found) == [event.position for event in events] == list(range(1, 301))
     for (_, leaf), of_store in zip(found.values(), events, strict=True):
         assert leaf == of_store.leaf == codec.leaf_hash(codec.entry_of(of_store))
+
+
+@pytest.mark.parametrize("field", ["type", "tags", "key", "principal", "postings"])
+def test_no_field_can_hold_what_parts_the_fields(field: str, rows: Rows) -> None:
+    """An event with U+0000 in a text is refused before anything is written: it would stand for other fields."""
+    store, _, _ = rows
+    changed: dict[str, Any] = {
+        "type": "a\0b",
+        "tags": ("a\0b",),
+        "key": "a\0b",
+        "principal": "a\0b",
+        "postings": (Posting("quota/a\0b", 1, "2024-01-01"),),
+    }
+    event = PendingEvent("a", "2024-01-01", (), b"{}").replaced(**{field: changed[field]})
+    with pytest.raises(ValueError, match=r"U\+0000"), store.turn() as turn:
+        turn.append([event], "tester")
+    assert store.head().position == 300
 
 
 def test_a_row_with_another_byte_is_no_event(rows: Rows) -> None:
