@@ -15,7 +15,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Any, Protocol
 
-import orjson
 import typer
 
 from api.appending import start
@@ -243,23 +242,27 @@ class Report:
 
     def add(self, number: int, sent: Command | InvalidCommand, outcome: Outcome | None) -> None:
         """Note one line's outcome."""
-        document: dict[str, Any] = {"line": number}
         if isinstance(sent, InvalidCommand) or outcome is None:
-            problem = str(sent)
-            if isinstance(sent, InvalidCommand) and self._language == "zh":
-                problem = sent.problem_zh
-            document |= {"outcome": "invalid", "positions": [], "detail": problem}
-            self._first_invalid = self._first_invalid or say(
-                f"line {number}: {problem}", f"第 {number} 行：{problem}"
-            )
+            self._add_invalid(number, sent)
+            return
+        self.counts[outcome.outcome] += 1
+        self._refused = self._refused or outcome.refused
+        if self._as_json:
+            self._pending.append(outcome.line(number, self._language))
         else:
-            document |= outcome.document(self._language)
-            self._refused = self._refused or outcome.refused
-        self.counts[document["outcome"]] += 1
+            document = {"line": number, **outcome.document(self._language)}
+            self._pending.append(_shown(document, sent, self._language))
+
+    def _add_invalid(self, number: int, sent: Command | InvalidCommand) -> None:
+        in_chinese = isinstance(sent, InvalidCommand) and self._language == "zh"
+        problem = sent.problem_zh if in_chinese else str(sent)  # type: ignore[union-attr]
+        document: dict[str, Any] = {"line": number, "outcome": "invalid", "positions": [], "detail": problem}
+        self.counts["invalid"] += 1
+        self._first_invalid = self._first_invalid or say(
+            f"line {number}: {problem}", f"第 {number} 行：{problem}"
+        )
         self._pending.append(
-            orjson.dumps(document, option=orjson.OPT_APPEND_NEWLINE)
-            if self._as_json
-            else _shown(document, sent, self._language)
+            codec.line(document) if self._as_json else _shown(document, sent, self._language)
         )
 
     def flush(self) -> None:

@@ -8,7 +8,6 @@ with its parent: at the end of its input it stops, and the append lock goes with
 from __future__ import annotations
 
 import contextlib
-import marshal
 import pickle
 import select
 import struct
@@ -193,7 +192,8 @@ def _message(stream: IO[bytes]) -> tuple[bytes, bytes] | None:
 
 
 def _send(stream: IO[bytes], letter: bytes, content: bytes = b"") -> None:
-    stream.write(_HEAD.pack(letter, len(content)) + content)
+    stream.write(_HEAD.pack(letter, len(content)))
+    stream.write(content)
     stream.flush()
 
 
@@ -205,10 +205,10 @@ def _send_if_read(stream: IO[bytes], letter: bytes, content: bytes) -> None:
 
 def _packed(writing: Writing) -> bytes:
     """What is written, as plain values: both processes are the same Python."""
-    return marshal.dumps((writing.first, writing.bodies, list(writing.day_sums)))
+    return pickle.dumps((writing.first, writing.bodies, writing.day_sums))
 
 
 def _append(store: Store, content: bytes) -> None:
-    first, bodies, day_sums = marshal.loads(content)  # from our parent, by a pipe that only we two have
+    first, bodies, day_sums = pickle.loads(content)  # from our parent, by a pipe that only we two have
     with store.turn() as turn:
         append(turn, first, bodies, day_sums)

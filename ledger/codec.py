@@ -34,6 +34,11 @@ def canonical(value: object) -> bytes:
     return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
 
 
+def line(value: object) -> bytes:
+    """A JSON value as a line of NDJSON, in the order of its members. Raises TypeError."""
+    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
+
+
 def parse_object(line: bytes) -> dict[str, Any]:
     """Read one JSON object strictly. Raises NotStrictJson: not UTF-8, not JSON, no object, a key twice."""
     try:

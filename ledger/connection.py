@@ -12,7 +12,7 @@ from psycopg import sql
 from ledger.bilingual import Bilingual
 from ledger.sql import load
 
-SCHEMA_VERSION: Final = 6
+SCHEMA_VERSION: Final = 7
 WORKER_ROLE: Final = "kejin_worker"
 #: The role of readers that must not be able to write: those of the HTTP service.
 READER_ROLE: Final = "kejin_reader"

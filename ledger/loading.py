@@ -11,7 +11,7 @@ from ledger.commands import Command
 from ledger.events import Event
 from ledger.forgetting import LIMITS, Forgetting
 from ledger.outcomes import recorded_outcome
-from ledger.state import State, evolve, owner_of
+from ledger.state import State, concerning, evolve, owner_of
 from ledger.store import Head, Store
 from ledger.stored import KeyedEvent
 from ledger.swap import Swap
@@ -35,7 +35,7 @@ class Loader:
         self.state = State(self._catalogue.memories)
         self._forgetting = Forgetting(LIMITS)
         self._tails = Tails()
-        self.unwritten: Sequence[Event] = ()  # taken in, but perhaps not in the log yet
+        self.unwritten: Sequence[Sequence[Event]] = ()  # taken in, but perhaps not in the log yet
         self._drop_swap()
 
     def begin(
@@ -73,9 +73,7 @@ class Loader:
 
     def count(self, events: Iterable[Event]) -> None:
         """Note for each owner that its history since its last stored day sums grew by these events."""
-        count = self._tails.count
-        for event in events:
-            count(event)
+        self._tails.count(events)
 
     def take_long_tails(self, events: int) -> list[str]:
         """The remembered owners whose day sums a turn of so many events is to store; from here on their tails are
@@ -176,8 +174,8 @@ class Loader:
         """Take what is beyond the log as it was read into tags that were loaded now; all tags of those events."""
         loading, told = frozenset(tags), set[str]()
         named = {int(tag.removeprefix("position:")) for tag in tags if tag.startswith("position:")}
-        for event in self.unwritten:
-            if event.position > position and (not loading.isdisjoint(event.tags) or event.position in named):
+        for events in self.unwritten:
+            for event in concerning(events, position, loading, named):
                 evolve(self.state, event, loading)
                 told.update(event.tags)
                 for tag in loading.intersection(event.tags):

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from ledger import codec
 from ledger.events import Event
 from ledger.plain import Plain
 from ledger.refusals import detail
@@ -69,6 +70,10 @@ class Outcome(Plain):
         if self.first is not None:
             shown["first"] = self.first
         return shown
+
+    def line(self, number: int, language: str = "en") -> bytes:
+        """The same as a line of NDJSON, with the number of the line that it answers."""
+        return codec.line({"line": number, **self.document(language)})
 
 
 def recorded_outcome(event: Event, span: int) -> Outcome:

@@ -19,7 +19,7 @@ from typing import Final, Self
 import psycopg
 
 from ledger.appending import Appender, Finish, ProcessAppender, ThreadAppender
-from ledger.batch import Batch, DecidedEvent, Known, Veto
+from ledger.batch import Batch, Known, Veto
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
 from ledger.loading import Loader, known
@@ -121,13 +121,11 @@ class Pipeline:
         self._note_unwritten()
 
     def _note_unwritten(self) -> None:
-        self._loader.unwritten = [decided.event for decided in self._unwritten()]
+        self._loader.unwritten = [writing.events for writing in self._unwritten()]
 
-    def _unwritten(self) -> Iterator[DecidedEvent]:
+    def _unwritten(self) -> list[Writing]:
         """What is being written, or waits to be."""
-        return chain.from_iterable(
-            turn.writing.decided for turn in self._under_way if turn.writing is not None
-        )
+        return [turn.writing for turn in self._under_way if turn.writing is not None]
 
     def committed(self, *, at_rest: bool) -> None:
         """To be called when outcomes are out: sign, if it is time or nothing more waits. Raises psycopg.Error."""
@@ -249,7 +247,8 @@ class Pipeline:
         forbids = self.vetoing(self.reader) if self.vetoing is not None else None
         if forbids is None:
             return None
-        return lambda command, decided: forbids(command, chain(self._unwritten(), decided))
+        under_way = [writing.decided for writing in self._unwritten()]
+        return lambda command, decided: forbids(command, chain(*under_way, decided))
 
     def _fetch(self, tag: str) -> None:
         with self.reader.reading() as head:

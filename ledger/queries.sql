@@ -107,7 +107,7 @@ join events e on e.position = t.position
 select path, id from accounts where path = any(%(paths)s::text[])
 
 -- name: account_paths
-select id, path from accounts where id = any(%(ids)s)
+select id, path from accounts where id = any(%(ids)b)
 
 -- name: copy_events
 copy events (position, recorded_at, effective_on, span, type, principal, key, fingerprint, tags, posting_accounts,
@@ -198,7 +198,7 @@ select block, root from kejin_work.tree_blocks order by block
 select bucket, hash from kejin_work.party_buckets
 
 -- name: buckets
-select bucket, chains from kejin_work.party_buckets where bucket = any(%(buckets)s)
+select bucket, chains from kejin_work.party_buckets where bucket = any(%(buckets)b)
 
 -- name: leaves_between
 select leaf from events where position > %(after)s and position <= %(until)s order by position
@@ -208,12 +208,12 @@ select position, leaf, tags from events where position > %(after)s and position 
 
 -- name: save_blocks
 insert into kejin_work.tree_blocks (block, root, leaves)
-select * from unnest(%(blocks)s::bigint[], %(roots)b::bytea[], %(leaves)b::bytea[])
+select * from unnest(%(blocks)b::bigint[], %(roots)b::bytea[], %(leaves)b::bytea[])
 on conflict (block) do update set root = excluded.root, leaves = excluded.leaves where tree_blocks.root <> excluded.root
 
 -- name: save_buckets
 insert into kejin_work.party_buckets (bucket, hash, chains)
-select * from unnest(%(buckets)s::int[], %(hashes)b::bytea[], %(chains)b::bytea[])
+select * from unnest(%(buckets)b::int[], %(hashes)b::bytea[], %(chains)b::bytea[])
 on conflict (bucket) do update set hash = excluded.hash, chains = excluded.chains
 
 -- name: save_signer

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 from ledger.events import Event
@@ -27,10 +28,11 @@ class Tails:
         self._long: set[str] = set()  # whose tail is longer than it may be
         self._overdue: set[str] = set()  # those of them for whom even a small turn takes the time
 
-    def count(self, event: Event) -> None:
-        """The history of each owner that an event concerns grew by it."""
-        for tag in event.tags:
-            self.grow(tag)
+    def count(self, events: Iterable[Event]) -> None:
+        """The history of each owner that any of the events concerns grew by it."""
+        for event in events:
+            for tag in event.tags:
+                self.grow(tag)
 
     def grow(self, tag: str) -> None:
         """The history of an owner, if its tail is counted, grew by an event."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Final, Self
 
 from ledger.batch import DecidedEvent
+from ledger.events import Event
 from ledger.loading import Loader
 from ledger.store import Turn
 from ledger.stored import AccountSums, OwnerSums
@@ -21,14 +22,16 @@ class Writing:
     memory before, so that another thread may write while the next batch is decided."""
 
     decided: Sequence[DecidedEvent]
+    events: Sequence[Event]
     day_sums: Sequence[OwnerSums]
 
     @classmethod
     def of(cls, decided: Sequence[DecidedEvent], loader: Loader) -> Self:
         """What a batch writes that was decided on the state of `loader`."""
-        loader.count([one.event for one in decided])
+        events = [one.event for one in decided]
+        loader.count(events)
         day_sums = [(tag, _sums_of(tag, loader)) for tag in loader.take_long_tails(len(decided))]
-        return cls(decided, [(tag, sums) for tag, sums in day_sums if _can_be_stored(sums)])
+        return cls(decided, events, [(tag, sums) for tag, sums in day_sums if _can_be_stored(sums)])
 
     @property
     def first(self) -> int:

@@ -35,7 +35,7 @@ where position in (select position from event_tags where tag = %(tag)s and posit
 order by position
 
 -- name: type_codes
-select name, hashtext(name) from unnest(%(names)s::text[] collate "C") as name
+select name, hashtext(name) from unnest(%(names)b::text[] collate "C") as name
 
 -- name: columns
 -- Joined in the order of positions: the aggregates read what the inner query sorts. Of refusals also the command and
@@ -143,13 +143,14 @@ copy {schema}.folios (folio, page, first_position, opening, lines) from stdin (f
 
 -- name: save_folios
 insert into {schema}.folios (folio, page, first_position, opening, lines)
-select * from unnest(%(folios)s::text[], %(pages)s::int[], %(positions)s::bigint[], %(openings)b::bytea[], %(lines)b::bytea[])
+select * from unnest(%(folios)b::text[], %(pages)b::int[], %(positions)b::bigint[], %(openings)b::bytea[], %(lines)b::bytea[])
 on conflict (folio, first_position, page) do update set lines = excluded.lines
 
 -- name: begin_changed_folios
 create temporary table if not exists changed_folios (
     folio text collate "C", page integer, first_position bigint, opening bytea, lines bytea
 ) on commit drop;
+alter table changed_folios alter column opening set storage external, alter column lines set storage external;
 truncate changed_folios
 
 -- name: copy_changed_folios
@@ -161,7 +162,7 @@ on conflict (folio, first_position, page) do update set lines = excluded.lines
 
 -- name: last_pages
 select f.folio, f.page, f.opening, f.lines
-from unnest(%(folios)s::text[]) as wanted (folio)
+from unnest(%(folios)b::text[]) as wanted (folio)
 cross join lateral (
     select * from {schema}.folios f where f.folio = wanted.folio collate "C"
     order by first_position desc, page desc limit 1
@@ -169,7 +170,7 @@ cross join lateral (
 
 -- name: pages_of
 select wanted.number, f.opening, f.lines
-from unnest(%(folios)s::text[], %(positions)s::bigint[]) with ordinality as wanted (folio, position, number)
+from unnest(%(folios)b::text[], %(positions)b::bigint[]) with ordinality as wanted (folio, position, number)
 cross join lateral (
     select * from {schema}.folios f
     where f.folio = wanted.folio collate "C" and first_position <= wanted.position
@@ -205,7 +206,7 @@ from (
 group by (n - 1) / 16384 order by (n - 1) / 16384
 
 -- name: paths_of_accounts
-select string_agg(path, E'\n' order by id) from accounts where id = any(%(ids)s)
+select string_agg(path, E'\n' order by id) from accounts where id = any(%(ids)b)
 
 -- name: paths_of_all_accounts
 select string_agg(path, E'\n' order by id) from accounts where id between %(first)s and %(last)s
@@ -278,7 +279,7 @@ select case split_part(a.path, '/', 1)
 from events e,
      unnest(e.posting_accounts, e.posting_amounts, e.posting_days) with ordinality as line (account, amount, day, n)
 join accounts a on a.id = line.account
-where e.position = any(%(positions)s) and line.account = any(%(accounts)s)
+where e.position = any(%(positions)b) and line.account = any(%(accounts)b)
 order by cap_key, e.position, line.n
 
 -- name: leaves
@@ -288,7 +289,7 @@ from (
 ) as event
 
 -- name: accounts_of_paths
-select id, path from accounts where path = any(%(paths)s)
+select id, path from accounts where path = any(%(paths)b)
 
 -- Caps.
 
@@ -301,12 +302,13 @@ create table {schema}.keys (
     highest_fen bigint not null,       -- on any day, at the end of any event
     primary key (key, cap)
 );
+alter table {schema}.keys alter column used set storage external;
 create index on {schema}.keys (party)
 
 -- name: cap_accounts_among
 select string_agg(int4send(id), '' order by id), string_agg(path, E'\n' order by id)
 from accounts
-where id between %(first)s and %(last)s and (%(ids)s::int[] is null or id = any(%(ids)s::int[]))
+where id between %(first)s and %(last)s and (%(ids)b::int[] is null or id = any(%(ids)b::int[]))
   and ((path >= 'quota/' and path < 'quota0') or (path >= 'limit/' and path < 'limit0')
        or (path >= 'settled/' and path < 'settled0'))
   and split_part(split_part(split_part(path, '/', 2), '.', -1), '+', 1) <> 'loan'
@@ -318,12 +320,12 @@ where split_part(path, '/', 1) in ('quota', 'limit', 'settled') and id <= %(last
 
 -- name: cap_keys_named
 select k.cap, k.key, party, used, highest_fen
-from unnest(%(caps)s::text[], %(keys)s::text[]) as wanted (cap, key)
+from unnest(%(caps)b::text[], %(keys)b::text[]) as wanted (cap, key)
 join {schema}.keys k on k.cap = wanted.cap collate "C" and k.key = wanted.key collate "C"
 
 -- name: save_cap_keys
 insert into {schema}.keys (cap, key, party, used, highest_fen)
-select * from unnest(%(caps)s::text[], %(keys)s::text[], %(parties)s::text[], %(used)b::bytea[], %(highest)s::bigint[])
+select * from unnest(%(caps)b::text[], %(keys)b::text[], %(parties)b::text[], %(used)b::bytea[], %(highest)b::bigint[])
 on conflict (key, cap) do update set used = excluded.used, highest_fen = excluded.highest_fen
 
 -- name: all_cap_keys
@@ -338,7 +340,7 @@ select cap, key, party from {schema}.keys where cap = %(cap)s and key > %(after)
 -- name: highest_uses
 -- Only where the table is at the position that is asked about: what it keeps is the highest up to there.
 select k.cap, k.key, k.highest_fen
-from unnest(%(caps)s::text[], %(keys)s::text[]) as wanted (cap, key)
+from unnest(%(caps)b::text[], %(keys)b::text[]) as wanted (cap, key)
 join {schema}.keys k on k.cap = wanted.cap collate "C" and k.key = wanted.key collate "C"
 where (select position from {schema}.progress) = %(position)s
 
@@ -357,7 +359,7 @@ copy {schema}.documents (key, position, document) from stdin (format binary)
 
 -- name: documents_of_keys
 select d.key, d.document
-from unnest(%(keys)s::text[]) as wanted (key)
+from unnest(%(keys)b::text[]) as wanted (key)
 cross join lateral (
     select * from {schema}.documents d
     where d.key = wanted.key collate "C" and position <= %(position)s
@@ -379,12 +381,12 @@ select string_agg(sha256(convert_to(key || E'\t' || position || E'\t' || documen
 from {schema}.documents
 
 -- name: data_of_events
-select string_agg(data, ',' order by position) from events where position = any(%(positions)s)
+select string_agg(data, ',' order by position) from events where position = any(%(positions)b)
 
 -- name: tags_of_events
 -- The tags of one kind; `kind` ends in a colon.
 select position, tag from events, unnest(tags) as tag
-where position = any(%(positions)s) and starts_with(tag, %(kind)s) order by position, tag
+where position = any(%(positions)b) and starts_with(tag, %(kind)s) order by position, tag
 
 -- name: events_of_parties
 select t.tag, e.position, e.type, e.effective_on::text, e.data
@@ -454,7 +456,7 @@ from accounts where path >= 'private/' and path < 'private0'
 
 -- name: paid_accounts
 select id, path from accounts
-where id = any(%(ids)s) and path >= 'public/paid/' and path < 'public/paid0'
+where id = any(%(ids)b) and path >= 'public/paid/' and path < 'public/paid0'
 
 -- name: groups_of_paid_accounts
 select split_part(path, '/', 3), split_part(path, '/', 5), string_agg(int4send(id), '')
@@ -473,7 +475,7 @@ group by tag order by tag
 
 -- name: instruments_of_voids
 select position, convert_from(data, 'UTF8')::json ->> 'instrument'
-from events where position = any(%(positions)s)
+from events where position = any(%(positions)b)
 
 -- name: events_of_budgets
 select t.tag, e.position, e.type, e.effective_on::text, e.data
@@ -529,7 +531,7 @@ order by loan
 -- Of each loan its first draw, which is nearly always its first event, and whether anybody wanted that taken back.
 select substr(wanted.tag, 6), drawn.firm,
        exists (select from event_tags r where r.tag = 'position:' || drawn.position and r.position <= %(until)s)
-from unnest(%(tags)s::text[]) as wanted (tag)
+from unnest(%(tags)b::text[]) as wanted (tag)
 cross join lateral (
     select e.position, (select substr(f.tag, 6) from unnest(e.tags) as f (tag) where f.tag like 'firm:%%') as firm
     from event_tags t join events e on e.position = t.position
@@ -540,7 +542,7 @@ cross join lateral (
 -- name: last_borrowers_of_loans
 select distinct on (t.tag) substr(t.tag, 6), (select substr(f.tag, 6) from unnest(e.tags) as f (tag) where f.tag like 'firm:%%')
 from event_tags t join events e on e.position = t.position
-where t.tag = any(%(tags)s) and t.position <= %(until)s and e.type = 'LoanDrawn' and e.span > 0
+where t.tag = any(%(tags)b) and t.position <= %(until)s and e.type = 'LoanDrawn' and e.span > 0
 order by t.tag, t.position desc
 
 -- name: caps_with_accounts
@@ -568,7 +570,7 @@ order by key collate "C" limit %(count)s
 
 -- name: cap_keys_of_loans
 select substr(a.path, 7)
-from unnest(%(caps)s::text[]) as cap (id), unnest(%(loans)s::text[]) as loan (id), unnest('{quota,limit}'::text[]) as book (name)
+from unnest(%(caps)b::text[]) as cap (id), unnest(%(loans)b::text[]) as loan (id), unnest('{quota,limit}'::text[]) as book (name)
 cross join lateral (
     select path from accounts where path = book.name || '/' || cap.id || '/' || loan.id
     union all
@@ -594,7 +596,7 @@ from (
     from events e,
          unnest(e.posting_accounts, e.posting_amounts, e.posting_days) with ordinality as line (account, amount, day, n)
     join accounts a on a.id = line.account
-    where line.account = any(%(accounts)s)
+    where line.account = any(%(accounts)b)
       and e.position <= greatest(%(from_position)s, %(to_position)s)
       and (%(from_day)s <> %(to_day)s or e.position > least(%(from_position)s, %(to_position)s))
   ) as line
@@ -604,7 +606,7 @@ order by position, n
 offset %(after)s limit %(limit)s
 
 -- name: data_at
-select position, data from events where position = any(%(positions)s)
+select position, data from events where position = any(%(positions)b)
 
 -- Samples.
 

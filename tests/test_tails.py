@@ -11,7 +11,7 @@ from ledger.tails import FEW_EVENTS, OVERDUE_EVENTS, TAIL_EVENTS_MAX, Tails
 def grown(tails: Tails, tag: str, events: int) -> None:
     """So many events concern a tag."""
     for _ in range(events):
-        tails.count(Event(1, "LoanDrawn", "2024-01-01", ("loan:L1", tag), {}, ()))
+        tails.count([Event(1, "LoanDrawn", "2024-01-01", ("loan:L1", tag), {}, ())])
 
 
 @pytest.mark.parametrize(

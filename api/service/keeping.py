@@ -42,6 +42,9 @@ _NICENESS: Final = 5
 _RESTART_SECONDS: Final = 1.0
 _RESTART_SECONDS_MAX: Final = 60.0
 _ENDING_SECONDS_MAX: Final = 10.0
+#: Under load the projections follow this often, or when a read asks for more: what half as many events change is more
+#: than half of what all of them change. At rest they follow at once.
+_PROJECT_SECONDS: Final = 2.0
 _log = logging.getLogger("kejin.keeper")
 
 
@@ -149,7 +152,7 @@ def main(address: str | None, folder: str | None) -> None:
 
 
 class _Keeping:
-    """What is done when the log is at rest, and under load once a second. In the thread of a listener."""
+    """What is done when the log is at rest, and under load now and then. In the thread of a listener."""
 
     def __init__(self, database: Database, lines: LogLines) -> None:
         self._database = database
@@ -159,6 +162,7 @@ class _Keeping:
         self._leads = False
         # Up to which position, and whether what the next signer goes on from was kept.
         self._signed = (0, True)
+        self._projected_at = time.monotonic()
 
     def heard(self, store: Store, channels: frozenset[str]) -> None:
         """A new connection has no lock; what was signed over another one is looked at again."""
@@ -179,7 +183,9 @@ class _Keeping:
         if signing is not None and self._signed not in ((head, True), (head, at_rest)):
             signing.committed(at_rest=at_rest)
             self._signed = (head, at_rest)
-        self._projected.ensure(store, head)
+        if at_rest or time.monotonic() - self._projected_at >= _PROJECT_SECONDS:
+            self._projected.ensure(store, head)
+            self._projected_at = time.monotonic()
 
     def close(self) -> None:
         """Sign what was recorded last."""

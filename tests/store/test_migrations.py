@@ -39,3 +39,24 @@ def test_day_sums_of_an_older_schema_are_made_anew(database: str) -> None:
     assert kejin.ask("verify", "all")["findings"] == []
     with psycopg.connect(database) as owner:
         assert owner.execute("select count(*) from day_sums").fetchone() != (0,)
+
+
+def test_what_is_written_over_and_over_is_not_compressed(database: str) -> None:
+    """PostgreSQL stores the day sums of owners, the chains of parties, leaves and the folios of projections as they
+    are, also in a ledger that an older schema compressed."""
+    kejin = Program(database)
+    kejin.record(*OPENING)
+    with psycopg.connect(database, autocommit=True) as owner:
+        owner.execute(
+            "alter table day_sums alter column accounts set storage extended;"
+            "update kejin_work.schema_version set version = 6"
+        )
+    assert kejin.ask("balance", "public/round/R1/available", "--json")["balance_fen"] > 0
+    with psycopg.connect(database) as owner:
+        compressed = owner.execute(
+            "select relname, attname from pg_attribute join pg_class on pg_class.oid = attrelid "
+            "where attnum > 0 and relkind = 'r' and attstorage in ('x', 'm') and "
+            "(relname, attname) in (select 'day_sums', unnest('{accounts,days,amounts_fen}'::text[]) union all "
+            "values ('party_buckets', 'chains'), ('tree_blocks', 'leaves'), ('folios', 'lines'), ('keys', 'used'))"
+        ).fetchall()
+    assert compressed == []
