@@ -243,7 +243,10 @@ class Report:
     def add(self, number: int, sent: Command | InvalidCommand, outcome: Outcome | None) -> None:
         """Note one line's outcome."""
         if isinstance(sent, InvalidCommand) or outcome is None:
-            self._add_invalid(number, sent)
+            problem = str(sent)
+            if isinstance(sent, InvalidCommand) and self._language == "zh":
+                problem = sent.problem_zh
+            self._add_invalid(number, sent, problem)
             return
         self.counts[outcome.outcome] += 1
         self._refused = self._refused or outcome.refused
@@ -253,9 +256,7 @@ class Report:
             document = {"line": number, **outcome.document(self._language)}
             self._pending.append(_shown(document, sent, self._language))
 
-    def _add_invalid(self, number: int, sent: Command | InvalidCommand) -> None:
-        in_chinese = isinstance(sent, InvalidCommand) and self._language == "zh"
-        problem = sent.problem_zh if in_chinese else str(sent)  # type: ignore[union-attr]
+    def _add_invalid(self, number: int, sent: Command | InvalidCommand, problem: str) -> None:
         document: dict[str, Any] = {"line": number, "outcome": "invalid", "positions": [], "detail": problem}
         self.counts["invalid"] += 1
         self._first_invalid = self._first_invalid or say(

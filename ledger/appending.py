@@ -1,7 +1,7 @@
 """Who appends what a pipeline decided: a thread of its own, or for long inputs a process of its own.
 
-A thread shares its interpreter with what decides; a process does not. A batch goes to it as plain values, some
-microseconds an event, and making rows, hashing, writing and signing are off the deciding core. It is a child that ends
+A thread shares its interpreter with what decides; a process does not. Of a batch it gets the bodies of the events
+(`codec.body`), and making rows, hashing, writing and signing are off the deciding core. It is a child that ends
 with its parent: at the end of its input it stops, and the append lock goes with its connection.
 """
 
@@ -14,7 +14,7 @@ import struct
 import subprocess
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from functools import partial
+from dataclasses import dataclass
 from typing import IO, Final, Protocol
 
 import psycopg
@@ -25,8 +25,14 @@ from ledger.writing import Writing, append
 Sign = Callable[[bool], None]
 
 
-#: Waits until a batch is committed. Raises psycopg.Error: a connection that is lost, a full disk.
-Finish = Callable[[], None]
+class Begun(Protocol):
+    """A batch that is being written, or waits to be."""
+
+    def done(self) -> bool:
+        """Whether it is known to be committed, or to have failed."""
+
+    def result(self) -> None:
+        """Wait until it is committed. Raises psycopg.Error: a connection that is lost, a full disk."""
 
 
 class Appender(Protocol):
@@ -38,7 +44,7 @@ class Appender(Protocol):
     def release(self) -> None:
         """Let the append lock go."""
 
-    def begin(self, writing: Writing) -> Finish:
+    def begin(self, writing: Writing) -> Begun:
         """Write a batch once those that were begun before it are written."""
 
     def committed(self, at_rest: bool) -> None:
@@ -64,9 +70,9 @@ class ThreadAppender:
         """See Appender."""
         self._store.release_append_lock()
 
-    def begin(self, writing: Writing) -> Finish:
+    def begin(self, writing: Writing) -> Begun:
         """See Appender."""
-        return self._thread.submit(self._write, writing).result
+        return self._thread.submit(self._write, writing)
 
     def _write(self, writing: Writing) -> None:
         with self._store.turn() as turn:
@@ -78,8 +84,8 @@ class ThreadAppender:
             self.sign(at_rest)
 
     def close(self) -> None:
-        """See Appender."""
-        self._thread.shutdown()
+        """See Appender. After an error what has not begun never begins."""
+        self._thread.shutdown(cancel_futures=True)
 
 
 # --- a process of its own: messages of a letter, a length and that many bytes ------------------------------------
@@ -108,42 +114,61 @@ class ProcessAppender:
         """Whether it is connected: it says so once. Raises psycopg.OperationalError if it ended instead."""
         if not select.select([self._from], [], [], 0)[0]:
             return False
-        self._finish(1)
+        self.finish(1)
         return True
 
     def hold(self) -> None:
         """See Appender."""
-        self._finish(self._ask(_HOLD))
+        self.finish(self._ask(_HOLD))
 
     def release(self) -> None:
         """See Appender."""
-        self._finish(self._ask(_RELEASE))
+        self.finish(self._ask(_RELEASE))
 
-    def begin(self, writing: Writing) -> Finish:
+    def begin(self, writing: Writing) -> Begun:
         """See Appender."""
-        return partial(self._finish, self._ask(_WRITE, _packed(writing)))
+        return _Asked(self, self._ask(_WRITE, _packed(writing)))
 
     def committed(self, at_rest: bool) -> None:
         """See Appender. Under load not waited for: what is written next is written after it."""
         number = self._ask(_SIGN_AT_REST if at_rest else _SIGN)
         if at_rest:
-            self._finish(number)
+            self.finish(number)
 
     def _ask(self, letter: bytes, content: bytes = b"") -> int:
         """Send a message after those before it; its number."""
-        self._sender.submit(_send_if_read, self._to, letter, content)
         self._asked += 1
+        self._sender.submit(self._send, letter, content)
         return self._asked
 
-    def _finish(self, number: int) -> None:
-        """Wait for the answer to a message, and to those before it."""
+    def _send(self, letter: bytes, content: bytes) -> None:
+        """In the sender's thread. Where it cannot be sent no answer will come: whoever waits finds the child gone."""
+        try:
+            _send(self._to, letter, content)
+        except BrokenPipeError:
+            pass
+        except BaseException:
+            self._child.kill()
+            raise
+
+    def is_answered(self, number: int) -> bool:
+        """Whether the answer to a message has come. Raises what it says if that is an error."""
+        while self._answered < number and select.select([self._from], [], [], 0)[0]:
+            self._take_answer()
+        return self._answered >= number
+
+    def finish(self, number: int) -> None:
+        """Wait for the answer to a message, and to those before it. Raises what it says if that is an error."""
         while self._answered < number:
-            message = _message(self._from)
-            if message is None:
-                raise psycopg.OperationalError("the process that writes has ended")
-            self._answered += 1
-            if message[0] == _FAILED:
-                raise pickle.loads(message[1])
+            self._take_answer()
+
+    def _take_answer(self) -> None:
+        message = _message(self._from)
+        if message is None:
+            raise psycopg.OperationalError("the process that writes has ended")
+        self._answered += 1
+        if message[0] == _FAILED:
+            raise pickle.loads(message[1])
 
     def close(self, *, at_once: bool = False) -> None:
         """See Appender. It ends at the end of its input, after what it was asked to do; `at_once`, or where it does not
@@ -159,6 +184,22 @@ class ProcessAppender:
             self._child.kill()
             self._child.wait()
         self._from.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Asked:
+    """A batch that the child was asked to write, by the number of the message."""
+
+    _appender: ProcessAppender
+    _number: int
+
+    def done(self) -> bool:
+        """See Begun."""
+        return self._appender.is_answered(self._number)
+
+    def result(self) -> None:
+        """See Begun."""
+        self._appender.finish(self._number)
 
 
 def serve(store: Store, sign: Sign | None, given: IO[bytes], answers: IO[bytes]) -> None:
@@ -197,14 +238,8 @@ def _send(stream: IO[bytes], letter: bytes, content: bytes = b"") -> None:
     stream.flush()
 
 
-def _send_if_read(stream: IO[bytes], letter: bytes, content: bytes) -> None:
-    """Send it, unless nobody is there to read it: whoever waits for the answer finds that out."""
-    with contextlib.suppress(BrokenPipeError):
-        _send(stream, letter, content)
-
-
 def _packed(writing: Writing) -> bytes:
-    """What is written, as plain values: both processes are the same Python."""
+    """What is written, as bodies and plain values: both processes are the same Python."""
     return pickle.dumps((writing.first, writing.bodies, writing.day_sums))
 
 

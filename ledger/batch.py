@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from ledger import codec
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
@@ -15,6 +17,7 @@ from ledger.plain import Plain
 from ledger.state import NotLoaded, State, evolve
 
 
+@mypyc_attr(acyclic=True)
 class Known(Plain):
     """An idempotency key that was used: for which fields, with which outcome."""
 
@@ -29,6 +32,7 @@ class Known(Plain):
         self.outcome: Final = outcome
 
 
+@mypyc_attr(acyclic=True)
 class DecidedEvent(Plain):
     """An event that a command led to, and the bytes of it that its leaf will cover (`codec.body`)."""
 

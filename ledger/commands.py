@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from dataclasses import field as dataclass_field
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from ledger import codec, parties
 from ledger.accounts import ID_CHARACTERS
 from ledger.dates import Day, is_day
@@ -238,6 +240,7 @@ COMMON_FIELDS: Final = (
 )
 
 
+@mypyc_attr(acyclic=True)
 class Command(Plain):
     """One well-formed command: its fields as sent, its key, its business date, its fingerprint (32 bytes), and who
     sent it where several people share one writer."""

@@ -10,6 +10,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from ledger.plain import Plain
 
 RULE: Final = "rule"
@@ -53,6 +55,7 @@ def values_of(event_type: str, data: Mapping[str, Any]) -> Values:
     return 0, code, clause, code if part is None or code == "budget_short" else part
 
 
+@mypyc_attr(acyclic=True)
 class Decision(Plain):
     """How a claim was decided: what was granted (0: refused, with its code), its clause, what bound it."""
 

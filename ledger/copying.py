@@ -15,6 +15,8 @@ from functools import lru_cache
 from struct import Struct
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from ledger import codec
 
 HEADER: Final = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0"
@@ -30,8 +32,8 @@ DATE_TYPE: Final = 1082
 EPOCH_US: Final = 946_684_800_000_000
 EPOCH_ORDINAL: Final = date(2000, 1, 1).toordinal()
 
-#: Where an event's tags begin among the fields of its body, after how many they are.
-_TAGS_AT: Final = 7
+#: How many fields a body has before it says how many tags there are.
+_FIRST_FIELDS: Final = 6
 
 _MISSING: Final = b"\xff\xff\xff\xff"
 _LENGTH: Final = Struct("!i")
@@ -46,24 +48,24 @@ _ARRAY_HEAD: Final = Struct("!iiiii")
 _NO_ELEMENTS: Final = Struct("!iii")
 
 
+@mypyc_attr(acyclic=True)
 class Fields:
     """The fields of an event that is appended, as its body (`codec.body`) has them."""
 
-    __slots__ = ("body", "data", "lines", "parts", "tags")
+    __slots__ = ("body", "data", "first", "lines", "tags")
 
     def __init__(self, body: bytes) -> None:
         """Raises ValueError, IndexError for what is no body."""
-        parts = body.split(b"\0")
-        tags_end = _TAGS_AT + int(parts[_TAGS_AT - 1])
-        lines_at = tags_end + 1
-        data_at = lines_at + 3 * int(parts[tags_end])
+        # No further than the fields go: whoever records bytes of their own may record any number of zeros.
+        first = body.split(b"\0", _FIRST_FIELDS + 1)
+        tags = first.pop().split(b"\0", int(first.pop()) + 1)
+        lines = tags.pop().split(b"\0", 3 * int(tags.pop()))
         self.body: Final = body
-        self.parts: Final = parts
-        self.tags: Final = parts[_TAGS_AT:tags_end]
+        self.data: Final = lines.pop()
+        self.first: Final = first
+        self.tags: Final = tags
         #: Account, fen and day of each line.
-        self.lines: Final = parts[lines_at:data_at]
-        # Whoever records bytes of their own may record zeros.
-        self.data: Final = parts[data_at] if len(parts) == data_at + 1 else b"\0".join(parts[data_at:])
+        self.lines: Final = lines
 
     @property
     def accounts(self) -> list[bytes]:
@@ -71,6 +73,7 @@ class Fields:
         return self.lines[::3]
 
 
+@mypyc_attr(acyclic=True)
 class Rows:
     """What appending writes, row by row, and the leaf of each event."""
 
@@ -111,7 +114,7 @@ def account_rows(ids: dict[bytes, int]) -> list[bytes]:
 def _event_row(
     position: int, recorded_at_us: int, event: Fields, ids: dict[bytes, int], leaf: bytes
 ) -> bytes:
-    on, kind, principal, key, fingerprint, span = event.parts[: _TAGS_AT - 1]
+    on, kind, principal, key, fingerprint, span = event.first
     lines = event.lines
     amounts = [int(fen).to_bytes(8, "big", signed=True) for fen in lines[1::3]]
     days = lines[2::3]

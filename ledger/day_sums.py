@@ -9,6 +9,8 @@ from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from ledger.dates import Day, shared
 
 #: Of a run of days, in fen: the sum, and the least and the most that the last of them (or none) add up to.
@@ -22,6 +24,7 @@ _DAY_LENGTH: Final = len("2024-01-31")
 _FEW_DAYS: Final = 32
 
 
+@mypyc_attr(acyclic=True)
 class DaySums:
     """The sorted days, the sum of each and the total, in fen. Adding in date order is O(1). So is asking about a
     day after which nothing fell (for the highest value) or rose (for the lowest); else months are walked."""

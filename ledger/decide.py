@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
 from ledger.decisions import Refused, own_fields
@@ -14,6 +16,7 @@ from ledger.refusals import CODES, Refusal
 from ledger.state import State
 
 
+@mypyc_attr(acyclic=True)
 class Decided(Plain):
     """The events to record for one command (the last one is its own), and what to tell its sender."""
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from ledger.commands import Command, CommandSpec
 from ledger.dates import Day
 from ledger.events import NewEvent, Posting
@@ -15,6 +17,7 @@ from ledger.refusals import Refusal
 from ledger.state import State
 
 
+@mypyc_attr(acyclic=True)
 class Accepted(Plain):
     """The events to record (the last one is the command's own), the amount granted, warnings."""
 
@@ -31,6 +34,7 @@ class Accepted(Plain):
         self.warnings: Final = warnings
 
 
+@mypyc_attr(acyclic=True)
 class Refused(Plain):
     """Why not, whom it concerns (`tags`), and what else the refusal's event keeps."""
 

@@ -10,10 +10,13 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from ledger.dates import Day
 from ledger.plain import Plain
 
 
+@mypyc_attr(acyclic=True)
 class Posting(Plain):
     """One line: the account, the amount in fen (signed; never 0), the business date of this line."""
 
@@ -30,6 +33,7 @@ class Posting(Plain):
         self.effective_on: Final = effective_on
 
 
+@mypyc_attr(acyclic=True)
 class NewEvent(Plain):
     """What a decision wants recorded. `tags` are sorted and distinct; `data` is JSON-ready."""
 
@@ -50,6 +54,7 @@ class NewEvent(Plain):
         self.postings: Final = postings
 
 
+@mypyc_attr(acyclic=True)
 class Event(Plain):
     """What was recorded, as far as state needs it: the position (from 1, gapless) and the decided part."""
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
+from mypy_extensions import mypyc_attr
+
 from ledger import accounts
 from ledger.commands import ID, Command, CommandSpec, Field
 from ledger.dates import Day
@@ -38,6 +40,7 @@ CLAIM_FIELDS = (
 Source = Literal["draw", "payout", "recoveries", "certificate", "awards", "rules"]
 
 
+@mypyc_attr(acyclic=True)
 class Case(Plain):
     """What a claim rests on, once the instrument found nothing to refuse.
 
@@ -211,6 +214,7 @@ def _party_of_product(tag: str) -> str:
     return f"party:{tag.removeprefix('product:').partition('/')[0]}"
 
 
+@mypyc_attr(acyclic=True)
 class _Computation:
     """The arithmetic of one claim: legs, caps, budget, postings."""
 

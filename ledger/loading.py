@@ -39,15 +39,15 @@ class Loader:
         self._drop_swap()
 
     def begin(
-        self, head: Head, commands: Sequence[Command], unwritten: Iterable[Mapping[str, Known]] = ()
+        self, head: Head, commands: Sequence[Command], under_way: Iterable[Mapping[str, Known]] = ()
     ) -> tuple[dict[str, Known], list[Command]]:
         """In a reading transaction at `head`: the keys of commands that were used before, and the other
-        commands, with everything that these need loaded. `unwritten` are keys of batches that are being written."""
+        commands, with everything that these need loaded. `under_way` are keys of batches that are being written."""
         if head.position - self.state.position > CATCH_UP_MAX:
             self.forget()
         self.catch_up(head)
         known = self.known_keys(commands)
-        for keys in unwritten:
+        for keys in under_way:
             known.update((c.key, keys[c.key]) for c in commands if c.key is not None and c.key in keys)
         fresh = [command for command in commands if command.key not in known]
         self.load(fresh, head.position)
@@ -63,6 +63,7 @@ class Loader:
         if head.position <= self.state.position:
             return []
         if not len(self.state):
+            self._drop_swap()  # what was set aside is not told of what is passed over
             self.state.position = head.position
             return []
         since = self._store.events_between(self.state.position, head.position)

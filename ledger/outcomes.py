@@ -6,12 +6,15 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from ledger import codec
 from ledger.events import Event
 from ledger.plain import Plain
 from ledger.refusals import detail
 
 
+@mypyc_attr(acyclic=True)
 class Outcome(Plain):
     """What became of one command. `outcome` is accepted, refused, invalid or repeated (then `first` says which);
     `data` is that of the command's own event."""

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Final
 
+from mypy_extensions import mypyc_attr
+
 from ledger import codec
 from ledger.dates import Day
 from ledger.events import Posting
 from ledger.plain import Plain
 
 
+@mypyc_attr(acyclic=True)
 class PendingEvent(Plain):
     """An event about to be appended: everything but position and time."""
 
@@ -50,8 +53,9 @@ class PendingEvent(Plain):
     def body(self, principal: str) -> bytes:
         """What its leaf covers but for position and time; `principal` is whose it is unless it names its own. Raises
         ValueError: a field holds U+0000."""
-        texts = (self.type, principal, self.principal or "", self.key or "", *self.tags)
-        if any("\0" in text for text in (*texts, *[line.account for line in self.postings])):
+        texts = (self.effective_on, self.type, principal, self.principal or "", self.key or "", *self.tags)
+        lines = [text for line in self.postings for text in (line.account, line.effective_on)]
+        if any("\0" in text for text in (*texts, *lines)):
             raise ValueError("a field of an event holds U+0000")
         return codec.body(
             self.effective_on,

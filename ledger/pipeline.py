@@ -18,7 +18,7 @@ from typing import Final, Self
 
 import psycopg
 
-from ledger.appending import Appender, Finish, ProcessAppender, ThreadAppender
+from ledger.appending import Appender, Begun, ProcessAppender, ThreadAppender
 from ledger.batch import Batch, Known, Veto
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
@@ -43,7 +43,17 @@ class _Turn:
     outcomes: list[Outcome]
     keys: dict[str, Known]
     writing: Writing | None
-    finish: Finish | None = None  # of the writing, once it was begun
+    begun: Begun | None = None  # once the writing was begun
+
+    @property
+    def is_done(self) -> bool:
+        """Whether its outcomes can be handed on, or it failed."""
+        return self.begun is None or self.begun.done()
+
+    def finish(self) -> None:
+        """Wait until its outcomes can be handed on. Raises psycopg.Error."""
+        if self.begun is not None:
+            self.begun.result()
 
 
 class Pipeline:
@@ -105,18 +115,20 @@ class Pipeline:
                 if self._child_is_ready(len(commands)):
                     yield from self._settled()
                     self._take_child()
+                yield from self._already_written()
                 turn = self._decided(commands)  # while the batches before are written
                 before = list(self._settled(UNDER_WAY_MAX - 1))
                 self._begin_writing(turn)
                 yield from before
             yield from self._settled_and_released()
         except BaseException:
+            self._under_way.clear()
             self._loader.forget()
             raise
 
     def _begin_writing(self, turn: _Turn) -> None:
         if turn.writing is not None:
-            turn.finish = self._appender.begin(turn.writing)
+            turn.begun = self._appender.begin(turn.writing)
         self._under_way.append(turn)
         self._note_unwritten()
 
@@ -164,11 +176,15 @@ class Pipeline:
         """Wait for all batches under way but the newest so many: their outcomes."""
         while len(self._under_way) > left:
             turn = self._under_way[0]
-            if turn.finish is not None:
-                turn.finish()
+            turn.finish()
             self._under_way.popleft()
             self._note_unwritten()
             yield turn.outcomes
+
+    def _already_written(self) -> Iterator[list[Outcome]]:
+        """The outcomes of those that need not be waited for: whoever sent them does not wait for more to be decided."""
+        while self._under_way and self._under_way[0].is_done:
+            yield from self._settled(len(self._under_way) - 1)
 
     def _settled_and_released(self) -> Iterator[list[Outcome]]:
         """All of them; the lock is let go before anybody is told, since whoever is told may take their time."""
@@ -177,16 +193,17 @@ class Pipeline:
             for outcomes in self._settled():
                 told.append(outcomes)  # noqa: PERF402 - those before one that fails are told
             self._release()
-        finally:
+        except psycopg.Error:
             yield from told
+            raise
+        yield from told
 
     def let_go(self) -> None:
         """To be called while outcomes are handed on, when that takes long: nobody else waits for the lock meanwhile.
         What is being written is committed; its outcomes come in their turn. Raises psycopg.Error."""
         for turn in self._under_way:
-            if turn.finish is not None:
-                turn.finish()
-            turn.finish = turn.writing = None
+            turn.finish()
+            turn.begun = turn.writing = None
         self._note_unwritten()
         self._release()
 

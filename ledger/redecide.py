@@ -12,6 +12,8 @@ from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from ledger import codec
 from ledger.catalogue import Catalogue
 from ledger.commands import Command
@@ -71,6 +73,7 @@ UNDECIDABLE: Final = (
 )
 
 
+@mypyc_attr(acyclic=True)
 class Recorded(Plain):
     """An event as the log holds it. `tags` are joined by newlines, `accounts` (ids), `amounts` and `days` of its lines
     by commas (`days` is None where all are the event's own); `tag_count` and `span` as stored; whether it has an
@@ -172,6 +175,7 @@ class WholeState(State):
         return found
 
 
+@mypyc_attr(acyclic=True)
 class Redecided(Plain):
     """What a command gives now: the events with the positions of those that were recorded, and whether it was
     granted or refused. `recorded` are the events that its own stand for."""

@@ -27,7 +27,7 @@ class NotLoaded(LookupError):
         self.tag = tag
 
 
-@mypyc_attr(allow_interpreted_subclasses=True)
+@mypyc_attr(allow_interpreted_subclasses=True, acyclic=True)
 class Memory:
     """What one tag's events leave behind. Subclasses apply each event of the tag, in order."""
 

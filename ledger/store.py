@@ -162,8 +162,9 @@ class Store:
             yield turn
         # Only now: ids of accounts that a failed transaction made may be given to others.
         self._ids.update(turn.ids)
-        if self.follower is not None and turn.appended is not None:
-            self.follower(turn.appended)
+        follower = self.follower
+        if follower is not None and turn.appended is not None:
+            follower(turn.appended)
 
     def hold_append_lock(self) -> None:
         """Wait for the append lock and keep it from turn to turn, until it is let go or the connection ends."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from ledger.codec import read_canonical
 from ledger.dates import Day
 from ledger.events import Event, Posting
@@ -20,6 +22,7 @@ AccountSums = Sequence[tuple[str, Sequence[Day], Sequence[int]]]
 OwnerSums = tuple[str, AccountSums]
 
 
+@mypyc_attr(acyclic=True)
 class KeyedEvent(Plain):
     """An event with the idempotency key that it was recorded under."""
 

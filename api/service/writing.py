@@ -1,7 +1,7 @@
 """The writer of a server process: one thread, a queue, one turn for all the commands that wait.
 
 Requests put commands in and await their outcomes. Each turn takes what waits (single commands before those of
-batches, so that nobody queues behind a bulk load) and decides it while the turn before is written; each is one commit,
+batches, so that nobody queues behind a bulk load) and decides it while those before it are written; each is one commit,
 and all its outcomes are handed back with one call into the event loop.
 """
 

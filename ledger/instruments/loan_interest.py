@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from ledger import rows
 from ledger.commands import AMOUNT, DAY, ID, SLIPS, Command, CommandSpec, Field, not_after
 from ledger.dates import Day, days_between, shared
@@ -20,6 +22,7 @@ from ledger.subjects.rounds import Round
 _GRANTED = "LoanInterestGranted"
 
 
+@mypyc_attr(acyclic=True)
 class SubsidisedPeriods(Memory):
     """Which days of a loan standing grants cover (tag `loan:<id>`), both ends included."""
 
@@ -49,6 +52,7 @@ class SubsidisedPeriods(Memory):
         return None
 
 
+@mypyc_attr(acyclic=True)
 class SlipUses(Memory):
     """Which claim used a bank slip of this number (tag `slip:<number>`): bank to claim."""
 

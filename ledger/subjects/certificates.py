@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from ledger.commands import AMOUNT_OR_ZERO, ID, TEXT, USCC, YEAR, Command, CommandSpec, Field
 from ledger.decisions import Decision, Handler, record
 from ledger.events import Event
@@ -12,6 +14,7 @@ from ledger.state import Memory, State
 from ledger.subjects.registrations import unknown_as
 
 
+@mypyc_attr(acyclic=True)
 class Certificates(Memory):
     """What is certified for a bank's product (tag `product:<bank>/<product>`): year to (total in fen, position)
     of each certificate that was not reversed, the newest last."""

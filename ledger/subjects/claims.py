@@ -8,6 +8,8 @@ from functools import lru_cache
 from sys import intern
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from ledger import accounts, rows
 from ledger.commands import AMOUNT, DAY, ID, TEXT, Command, CommandSpec, Field, one_of
 from ledger.dates import END_OF_TIME, Day, shared
@@ -18,6 +20,7 @@ from ledger.subjects.inheritance import PARTY_KINDS, heirs, inherited
 from ledger.subjects.ladders import released_mark
 
 
+@mypyc_attr(acyclic=True)
 class Claim(Memory):
     """One claim (tag `claim:<id>`): its state and what its grant posted."""
 
@@ -120,6 +123,7 @@ class StandingGrant:
     certified_at: int | None  # the position of the certificate that it rests on, if it rests on one
 
 
+@mypyc_attr(acyclic=True)
 class Standing(Memory):
     """The standing grants that rest on a loan, a payout, a product or the fact at a position (the memory of such
     a tag)."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from ledger import accounts
 from ledger.commands import AMOUNT, DAY, ID, USCC, Command, CommandSpec, Field, InvalidCommand
 from ledger.decisions import Decision, Handler, move, record, refuse
@@ -15,6 +17,7 @@ from ledger.subjects.loans import Loan, unknown_loan
 from ledger.subjects.registrations import unknown_as
 
 
+@mypyc_attr(acyclic=True)
 class Payout(Memory):
     """One payout (tag `payout:<id>`): the loan, the guarantor, the amount, what was recovered since."""
 

@@ -6,6 +6,8 @@ from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from ledger import accounts
 from ledger.dates import Day
 from ledger.events import Event, Posting
@@ -35,6 +37,7 @@ class Award:
         return self.reached * self.step_fen
 
 
+@mypyc_attr(acyclic=True)
 class Awards(Memory):
     """The standing awards of a bank's product (tag `product:<bank>/<product>`) by claim."""
 

@@ -6,6 +6,8 @@ from collections.abc import Iterable, Mapping
 from sys import intern
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from ledger import accounts
 from ledger.commands import (
     AMOUNT,
@@ -29,6 +31,7 @@ from ledger.subjects.registrations import Party, unknown_as
 SECURITIES: Final = ("credit", "guaranteed", "mortgage", "pledge")
 
 
+@mypyc_attr(acyclic=True)
 class Loan(Memory):
     """One loan (tag `loan:<id>`): its parties, its principal, what is outstanding, its default."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from mypy_extensions import mypyc_attr
+
 from ledger import parties
 from ledger.commands import DAY, FLAG, TEXT, USCC, Command, CommandSpec, Field, one_of
 from ledger.dates import Day
@@ -13,6 +15,7 @@ from ledger.events import Event
 from ledger.state import Memory, State
 
 
+@mypyc_attr(acyclic=True)
 class Party(Memory):
     """A legal person (tag `party:<uscc>`): its names by kind, its products as a bank as far as something was certified,
     counted or inherited under them, what certifies it, whom it was absorbed by, whom it was split from."""

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from ledger.accounts import book_of
 from ledger.commands import POSITION, TEXT, Command, CommandSpec, Field
 from ledger.decisions import Accepted, Decision, Handler, own_fields, refuse
@@ -39,6 +41,7 @@ def in_force(facts: Iterable[Event], event_type: str) -> list[Event]:
     return [event for event in facts if event.type == event_type and event.position not in taken_back]
 
 
+@mypyc_attr(acyclic=True)
 class Fact(Memory):
     """The event at one position (tag `position:<n>`), and whether it was reversed."""
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final
 
+from mypy_extensions import mypyc_attr
+
 from ledger import accounts
 from ledger.commands import AMOUNT_OR_ZERO, ID, YEAR, Command, CommandSpec, Field, InvalidCommand, one_of
 from ledger.dates import Day
@@ -15,6 +17,7 @@ from ledger.rulebook.library import Document, Library
 from ledger.state import Memory, State
 
 
+@mypyc_attr(acyclic=True)
 class Round(Memory):
     """A round's own life (tag `budget:<round>`): year, effective date, the rulebooks frozen into it."""
 
@@ -51,6 +54,7 @@ class Round(Memory):
         return self.id is not None
 
 
+@mypyc_attr(acyclic=True)
 class Adoptions(Memory):
     """The versions of one rulebook that the ledger has adopted (tag `rulebook:<id>`): content by hash."""
 

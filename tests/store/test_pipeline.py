@@ -1,9 +1,11 @@
-"""The pipeline decides each batch while the one before it is written: with the outcomes of one batch after the other,
+"""The pipeline decides each batch while those before it are written: with the outcomes of one batch after the other,
 and with nothing left of a batch that fails nor of what was decided on top of it."""
 
 from __future__ import annotations
 
+import os
 import select
+import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -15,10 +17,11 @@ import psycopg
 import pytest
 
 from api.appending import start
-from ledger import codec, commands, loading, pipeline
+from ledger import appending, codec, commands, loading, pipeline
 from ledger.appending import ProcessAppender
 from ledger.catalogue import catalogue
 from ledger.commands import Command, InvalidCommand
+from ledger.loading import Loader
 from ledger.outcomes import Outcome
 from ledger.pipeline import Pipeline
 from ledger.store import Store
@@ -252,6 +255,148 @@ def test_batches_are_decided_while_two_before_them_wait_to_be_written(
         for found in one.outcomes(batches):
             assert other.head().position >= max(outcome.positions[-1] for outcome in found)
     assert written == decided
+
+
+@pytest.mark.parametrize("remembered", [0, 5])
+@pytest.mark.parametrize("seed", range(3))
+def test_three_that_write_at_once_record_each_key_once(
+    seed: int, remembered: int, database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Three pipelines on one ledger, one with a process that writes, all sending the same commands, some of them
+    twice: each is recorded once, and everybody is told where, however little they remember."""
+    monkeypatch.setattr(loading, "LIMITS", (remembered, remembered, remembered))
+    monkeypatch.setattr(pipeline, "MANY_COMMANDS", 1)
+    lines = history(seed, length=250)
+    sent = read(lines, list(line_keys(lines)))
+    told: list[tuple[Command, Outcome]] = []
+    write, delays = Writing.write, Random(seed)
+
+    def late(writing: Writing, *rest: Any) -> None:
+        time.sleep(delays.choice((0, 0.005, 0.02)))
+        write(writing, *rest)
+
+    monkeypatch.setattr(Writing, "write", late)
+
+    def work(number: int) -> None:
+        random, given = Random(10 * seed + number), list[Sequence[Command]]()
+
+        def batches() -> Iterator[Sequence[Command] | None]:
+            at = 0
+            while at < len(sent):
+                size = random.choice((0, 1, 3, 10))
+                again = random.sample(sent[max(0, at - 12) : at], k=min(at, random.choice((0, 0, 2))))
+                given.append([*sent[at : at + size], *again])
+                yield given[-1]
+                at += size
+                if random.random() < 0.1:
+                    yield None
+
+        with opened(database, with_child=number == 0) as one:
+            one.held_seconds_min = 0.01 * (number == 0)
+            one.alone_max = 2 * number
+            for batch, outcomes in zip(given, one.outcomes(batches()), strict=False):
+                told.extend(zip(batch, outcomes, strict=True))
+                if random.random() < 0.1:
+                    one.let_go()
+
+    threads = [threading.Thread(target=work, args=(number,)) for number in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    recorded = {event[6]: event for event in log(database) if event[6] is not None}
+    assert len(recorded) == sum(event[6] is not None for event in log(database))
+    known = [(command, outcome) for command, outcome in told if outcome.code != "key_reused"]
+    assert {command.key for command, _ in known} == recorded.keys()
+    assert all(outcome.positions[-1] == recorded[command.key][0] for command, outcome in known)
+    first = [command.key for command, outcome in known if outcome.outcome != "repeated"]
+    assert len(first) == len(set(first)) == len(recorded)
+    assert Program(database).ask("verify", "all")["findings"] == []
+
+
+def test_what_was_set_aside_does_not_outlive_what_was_passed_over(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who remembers nothing passes over what others appended; what lies aside from before is then read anew."""
+    monkeypatch.setattr(loading, "LIMITS", (0, 0, 0))
+    with opened(database) as one, Store.open(database, by_index=True) as store:
+        list(one.outcomes([read([*OPENING, draw("L9"), claim("C1", 10_000, "2023-03-01", loan="L9")])]))
+        next_one = read([claim("C3", 10_000, "2023-05-01", loan="L9")])
+        loader, fresh = Loader(store, KNOWN), Loader(store, KNOWN)
+
+        def begin(with_loader: Loader, sent: list[Command]) -> dict[str, int]:
+            with store.reading() as head:
+                with_loader.begin(head, sent)
+            if not sent:
+                return {}
+            found = with_loader.state.accounts_of("loan:L9")
+            return {path: sums.total_fen for path, sums in found.items()}
+
+        begin(loader, next_one)
+        while len(loader.state):
+            begin(loader, [])
+        list(one.outcomes([read([claim("C2", 10_000, "2023-04-01", loan="L9")])]))
+        begin(loader, [])
+        assert begin(loader, next_one) == begin(fresh, next_one)
+
+
+def test_after_a_failure_the_same_can_be_sent_again(database: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A pipeline whose batch failed takes the same batches again, and tells the outcomes of these."""
+    batches = [read(OPENING), read([draw("L9")]), read([claim("C1", 10_000, "2023-03-01", loan="L9")])]
+    write, written = Writing.write, list[Writing]()
+
+    def failing_once(writing: Writing, *rest: Any) -> None:
+        written.append(writing)
+        if len(written) == 2:
+            raise psycopg.OperationalError("the disk is full")
+        write(writing, *rest)
+
+    monkeypatch.setattr(Writing, "write", failing_once)
+    with opened(database) as one:
+        with pytest.raises(psycopg.OperationalError):
+            list(one.outcomes(batches))
+        again = [documents(found) for found in one.outcomes(batches)]
+    assert [{o["outcome"] for o in found} for found in again] == [{"repeated"}, {"accepted"}, {"accepted"}]
+
+
+def test_an_interrupt_is_not_kept_waiting_by_what_could_be_told(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ctrl-C while a batch is waited for ends the pipeline at once, and is not held up by a reader of outcomes."""
+    write, written = Writing.write, list[Writing]()
+
+    def interrupted(writing: Writing, *rest: Any) -> None:
+        written.append(writing)
+        if len(written) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+            time.sleep(0.2)  # it waits for this one
+        write(writing, *rest)
+
+    monkeypatch.setattr(Writing, "write", interrupted)
+    told = 0
+    with pytest.raises(KeyboardInterrupt), opened(database) as one:
+        for _ in one.outcomes([read(OPENING), read([draw("L9")]), None]):
+            told += 1
+    assert told == 0
+
+
+def test_what_cannot_be_sent_to_the_process_that_writes_ends_in_an_error(
+    database: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No answer comes to a message that was not sent: whoever waits for it is told, instead of waiting for ever."""
+    send = appending._send
+
+    def failing(stream: Any, letter: bytes, content: bytes = b"") -> None:
+        if letter == appending._WRITE:
+            raise MemoryError
+        send(stream, letter, content)
+
+    monkeypatch.setattr(appending, "_send", failing)
+    monkeypatch.setattr(pipeline, "MANY_COMMANDS", 1)
+    with opened(database, with_child=True) as one, pytest.raises(psycopg.OperationalError):
+        for number, _ in enumerate(one.outcomes([[one] for one in read([*OPENING, *many_claims(60)])])):
+            if number == 5:
+                until_ready(one)
 
 
 def test_the_lock_is_let_go_when_somebody_waits(database: str, monkeypatch: pytest.MonkeyPatch) -> None:

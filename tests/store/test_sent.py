@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tracemalloc
 from collections.abc import Iterator
 from random import Random
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 import pytest
 
 from ledger import codec, sent
+from ledger.copying import Fields
 from ledger.events import Posting
 from ledger.pending import PendingEvent
 from ledger.store import Store
@@ -105,6 +107,17 @@ def test_no_field_can_hold_what_parts_the_fields(field: str, rows: Rows) -> None
     with pytest.raises(ValueError, match=r"U\+0000"), store.turn() as turn:
         turn.append([event], "tester")
     assert store.head().position == 300
+
+
+def test_zeros_take_no_more_room_than_other_bytes() -> None:
+    """Whoever records bytes of their own may record any number of zeros, though zeros part the fields of an event."""
+    zeros = bytes(2**22)
+    tracemalloc.start()
+    fields = Fields(PendingEvent("a", "2024-01-01", ("t",), zeros, span=0).body("tester"))
+    _, most_bytes = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert fields.data == zeros
+    assert most_bytes < 10 * len(zeros)
 
 
 def test_a_row_with_another_byte_is_no_event(rows: Rows) -> None:
