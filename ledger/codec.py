@@ -89,31 +89,9 @@ def fingerprint(command: str, fields: dict[str, Any]) -> bytes:
     return hashlib.sha256(canonical([command, fields])).digest()
 
 
-def preimage(
-    position: int,
-    recorded_at_us: int,
-    effective_on: str,
-    event_type: str,
-    tags: Sequence[str],
-    postings: Sequence[Posting],
-    principal: str,
-    key: str | None,
-    fingerprint_hex: str,
-    span: int,
-    data: bytes,
-) -> bytes:
-    """The bytes that an event's leaf covers: every stored field.
-
-    The text fields joined by U+0000 (which PostgreSQL text cannot hold, so nothing can be shifted between them),
-    lists preceded by their length, an absent key as "-" and a present one as "=" + key; then U+0000 and `data`
-    to the end. `recorded_at_us` is microseconds since 1970-01-01T00:00Z; a line is its account, its fen and its day.
-    """
-    rest = body(effective_on, event_type, tags, postings, principal, key, fingerprint_hex, span, data)
-    return preimage_of(position, recorded_at_us, rest)
-
-
-def preimage_of(position: int, recorded_at_us: int, body: bytes) -> bytes:
-    """The same, of an event with this body."""
+def preimage(position: int, recorded_at_us: int, body: bytes) -> bytes:
+    """The bytes that an event's leaf covers, every stored field: its place, its instant (microseconds since
+    1970-01-01T00:00Z), and its `body`."""
     return f"kejin-event-1\0{position}\0{recorded_at_us}\0".encode() + body
 
 
@@ -128,7 +106,12 @@ def body(
     span: int,
     data: bytes,
 ) -> bytes:
-    """Of what an event's leaf covers, all but where and when it was recorded: see `preimage`."""
+    """Of what an event's leaf covers, all but where and when it was recorded.
+
+    The text fields joined by U+0000 (which PostgreSQL text cannot hold, so nothing can be shifted between them),
+    lists preceded by their length, an absent key as "-" and a present one as "=" + key; then U+0000 and `data`
+    to the end. A line is its account, its fen and its day.
+    """
     fields = [
         effective_on,
         event_type,
@@ -150,9 +133,7 @@ def body(
 
 def entry_of(event: StoredEvent) -> bytes:
     """The bytes that a stored event's leaf must cover."""
-    return preimage(
-        event.position,
-        microseconds(event.recorded_at),
+    rest = body(
         event.effective_on,
         event.type,
         event.tags,
@@ -163,6 +144,7 @@ def entry_of(event: StoredEvent) -> bytes:
         event.span,
         event.data,
     )
+    return preimage(event.position, microseconds(event.recorded_at), rest)
 
 
 def leaf_hash(entry: bytes) -> bytes:

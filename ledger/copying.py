@@ -87,7 +87,7 @@ class Rows:
     def add(self, position: int, recorded_at_us: int, event: Fields, ids: dict[bytes, int]) -> None:
         """Add an event, recorded at that instant (in microseconds since 1970). `ids` are those of accounts. Raises
         struct.error, OverflowError for what its column cannot hold."""
-        leaf = codec.leaf_hash(codec.preimage_of(position, recorded_at_us, event.body))
+        leaf = codec.leaf_hash(codec.preimage(position, recorded_at_us, event.body))
         self.leaves.append(leaf)
         self.events.append(_event_row(position, recorded_at_us, event, ids, leaf))
         for tag in event.tags:

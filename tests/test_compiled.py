@@ -16,7 +16,7 @@ import ledger
 from ledger import compiled
 from ledger.batch import Batch, absent
 from ledger.catalogue import catalogue
-from ledger.codec import canonical, preimage_of
+from ledger.codec import canonical, preimage
 from ledger.commands import InvalidCommand, read
 from ledger.state import State, evolve
 from tests.histories import TODAY, history, line_keys
@@ -47,7 +47,7 @@ def told(seed: int) -> bytes:
             for tag in lacking[0][1]:
                 fetch(tag)
         said.append(canonical([batch.decide(command).document("zh"), command.fingerprint.hex()]))
-    said += [preimage_of(one.event.position, 1, one.body) for one in batch.decided]
+    said += [preimage(one.event.position, 1, one.body) for one in batch.decided]
     return b"\n".join(said)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -11,8 +12,7 @@ import psycopg
 import pytest
 from psycopg import sql
 
-from ledger.codec import leaf_hash, preimage
-from ledger.dates import microseconds
+from ledger.codec import entry_of, leaf_hash
 from ledger.key_events import adoption
 from ledger.notes import SigningKey
 from ledger.store import Store
@@ -322,19 +322,7 @@ def forged(store: Store, position: int, amount_fen: int) -> list[Any]:
     (event,) = store.stored_events_at([position])
     data = event.data.replace(b'"amount_fen":6000000', b'"amount_fen":%d' % amount_fen)
     assert data != event.data
-    entry = preimage(
-        position,
-        microseconds(event.recorded_at),
-        event.effective_on,
-        event.type,
-        event.tags,
-        event.postings,
-        event.principal,
-        event.key,
-        event.fingerprint.hex() if event.fingerprint else "-",
-        event.span,
-        data,
-    )
+    entry = entry_of(replace(event, data=data))
     return [data, leaf_hash(entry), position]
 
 
@@ -365,10 +353,7 @@ def test_the_first_wrong_position_is_named(embedded_server: str, tmp_path: Path)
             store.connection.execute("set local role none; alter table events disable trigger all")
             for position in (4200, 4300):
                 (event,) = store.stored_events_at([position])
-                entry = preimage(
-                    position, microseconds(event.recorded_at), event.effective_on, "Forged", event.tags, (),
-                    event.principal, None, "-", 0, event.data,
-                )  # fmt: skip
+                entry = entry_of(replace(event, type="Forged"))
                 store.connection.execute(
                     "update events set type = 'Forged', leaf = %s where position = %s",
                     [leaf_hash(entry), position],
