@@ -3,9 +3,7 @@ and with nothing left of a batch that fails nor of what was decided on top of it
 
 from __future__ import annotations
 
-import os
 import select
-import signal
 import threading
 import time
 from collections.abc import Iterator, Sequence
@@ -363,16 +361,16 @@ def test_an_interrupt_is_not_kept_waiting_by_what_could_be_told(
     database: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Ctrl-C while a batch is waited for ends the pipeline at once, and is not held up by a reader of outcomes."""
-    write, written = Writing.write, list[Writing]()
+    finish, waited = pipeline._Turn.finish, list[Any]()
 
-    def interrupted(writing: Writing, *rest: Any) -> None:
-        written.append(writing)
-        if len(written) == 2:
-            os.kill(os.getpid(), signal.SIGINT)
-            time.sleep(0.2)  # it waits for this one
-        write(writing, *rest)
+    def interrupted(turn: Any) -> None:
+        waited.append(turn)
+        if len(waited) == 2:
+            raise KeyboardInterrupt
+        finish(turn)
 
-    monkeypatch.setattr(Writing, "write", interrupted)
+    monkeypatch.setattr(pipeline._Turn, "finish", interrupted)
+    monkeypatch.setattr(pipeline._Turn, "is_done", False)  # else the first one is told before
     told = 0
     with pytest.raises(KeyboardInterrupt), opened(database) as one:
         for _ in one.outcomes([read(OPENING), read([draw("L9")]), None]):
