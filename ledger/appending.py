@@ -138,10 +138,10 @@ class ProcessAppender:
     def _ask(self, letter: bytes, content: bytes = b"") -> int:
         """Send a message after those before it; its number."""
         self._asked += 1
-        self._sender.submit(self._send, letter, content)
+        self._sender.submit(self._deliver, letter, content)
         return self._asked
 
-    def _send(self, letter: bytes, content: bytes) -> None:
+    def _deliver(self, letter: bytes, content: bytes) -> None:
         """In the sender's thread. Where it cannot be sent no answer will come: whoever waits finds the child gone."""
         try:
             _send(self._to, letter, content)

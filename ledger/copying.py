@@ -52,7 +52,7 @@ _NO_ELEMENTS: Final = Struct("!iii")
 class Fields:
     """The fields of an event that is appended, as its body (`codec.body`) has them."""
 
-    __slots__ = ("body", "data", "first", "lines", "tags")
+    __slots__ = ("accounts", "body", "data", "first", "lines", "tags")
 
     def __init__(self, body: bytes) -> None:
         """Raises ValueError, IndexError for what is no body."""
@@ -66,14 +66,9 @@ class Fields:
         self.tags: Final = tags
         #: Account, fen and day of each line.
         self.lines: Final = lines
-
-    @property
-    def accounts(self) -> list[bytes]:
-        """Of each line its account."""
-        return self.lines[::3]
+        self.accounts: Final = lines[::3]
 
 
-@mypyc_attr(acyclic=True)
 class Rows:
     """What appending writes, row by row, and the leaf of each event."""
 

@@ -171,17 +171,11 @@ def evolve(state: State, event: Event, only: Collection[str] | None = None) -> S
 
 
 def concerning(
-    events: Iterable[Event], after: int, tags: Collection[str], positions: Collection[int]
+    events: Iterable[Event], after: int, tags: frozenset[str], positions: Collection[int]
 ) -> list[Event]:
     """The events beyond a position that carry any of some tags, or are at any of some positions."""
-    found = list[Event]()
-    for event in events:
-        if event.position > after:
-            if event.position in positions:
-                found.append(event)
-                continue
-            for tag in event.tags:
-                if tag in tags:
-                    found.append(event)
-                    break
-    return found
+    return [
+        event
+        for event in events
+        if event.position > after and (event.position in positions or not tags.isdisjoint(event.tags))
+    ]

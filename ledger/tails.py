@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Final
 
-from mypy_extensions import mypyc_attr
-
 from ledger.events import Event
 
 #: An owner whose tail is longer than this, and than what was stored, gets its day sums stored anew: who comes to the
@@ -17,7 +15,6 @@ FEW_EVENTS: Final = 256
 OVERDUE_EVENTS: Final = 2_000
 
 
-@mypyc_attr(acyclic=True)
 class Tails:
     """The lengths of the tails, by the owner's tag."""
 

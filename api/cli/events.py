@@ -6,10 +6,10 @@ import sys
 from collections.abc import Mapping
 from typing import Annotated, Any
 
-import orjson
 import typer
 
 from api.session import Data, Json, ledger
+from ledger import codec
 from ledger.money import format_fen
 from projections.envelopes import envelope
 
@@ -36,7 +36,7 @@ def command(
         for event in store.stored_events(after, last, tag=tag, event_type=event_type):
             document = envelope(event)
             if as_json:
-                sys.stdout.buffer.write(orjson.dumps(document) + b"\n")
+                sys.stdout.buffer.write(codec.line(document))
             else:
                 print(_shown(document))
     sys.stdout.flush()

@@ -6,7 +6,6 @@ import sys
 from itertools import islice
 from typing import Annotated, Any, Final
 
-import orjson
 import typer
 
 from api.language import language, say
@@ -24,6 +23,7 @@ from api.session import (
     unknown_party,
     unknown_round,
 )
+from ledger import codec
 from ledger.money import format_fen
 from ledger.refusals import detail
 from ledger.store import Store
@@ -74,7 +74,7 @@ def command(
             empty = False
             for step in replay(store, events, clocks.on):
                 if as_json:
-                    sys.stdout.buffer.write(orjson.dumps(step) + b"\n")
+                    sys.stdout.buffer.write(codec.line(step))
                 else:
                     _show(step)
         if empty and subjects:

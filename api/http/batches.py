@@ -7,10 +7,8 @@ read afterwards: what it has not read yet waits here, bounded by the limits of a
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from typing import Any, Final
-
-import orjson
 
 from api.intake import BYTE_ORDER_MARK, LINE_BYTES_MAX, line_too_long, not_json
 from api.roles import BATCH, permission_of
@@ -219,7 +217,7 @@ class _Batch:
     async def _stop(self, line: int, problem: HttpProblem) -> None:
         """The rest of the body is not taken: say so in the last line. Nothing is wrong with the commands in it."""
         last: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-        last.set_result(_line({"line": line, **self._unknown(problem)}))
+        last.set_result(codec.line({"line": line, **self._unknown(problem)}))
         await self._pieces.put(last)
         await self._pieces.put(None)
 
@@ -274,7 +272,7 @@ class _Batch:
         except HttpProblem as problem:
             return b"".join(self._undecided(lines, read, problem))
         return b"".join(
-            _line({"line": number, **self._count(self._document(item, outcomes))})
+            codec.line({"line": number, **self._count(self._document(item, outcomes))})
             for (number, _), item in zip(lines, read, strict=True)
         )
 
@@ -308,7 +306,7 @@ class _Batch:
         """The database failed: whether these were recorded is not known. Sent again under the same keys, it shows."""
         for (number, _), item in zip(lines, read, strict=True):
             known = self._unknown(problem) if isinstance(item, Command) else item
-            yield _line({"line": number, **self._count(known)})
+            yield codec.line({"line": number, **self._count(known)})
 
     def _unknown(self, problem: HttpProblem) -> Document:
         detail = problem.zh if self._request.language == "zh" else str(problem)
@@ -352,7 +350,3 @@ def _too_long(en: str, zh: str) -> HttpProblem:
 
 def _invalid(detail: str) -> Document:
     return {"outcome": "invalid", "positions": [], "detail": detail}
-
-
-def _line(document: Mapping[str, Any]) -> bytes:
-    return orjson.dumps(document) + b"\n"

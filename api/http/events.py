@@ -5,8 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import orjson
-
 from api.roles import READ
 from api.service import asking, schemas
 from api.service.limits import Limits
@@ -22,6 +20,7 @@ from api.service.reads import (
     tagged,
 )
 from api.service.requests import Reply, Request, json_bytes, wants_lines
+from ledger import codec
 from ledger.catalogue import Catalogue
 from projections.clocks import AsOf
 
@@ -140,7 +139,7 @@ def _until(filters: Mapping[str, Any], as_of: AsOf) -> int:
 
 def _lines(document: dict[str, Any], limit: int | None, headers: list[tuple[bytes, bytes]]) -> Reply:
     """A page as NDJSON; the next page's address is a link, to as many rows as were asked for."""
-    body = b"".join(orjson.dumps(item) + b"\n" for item in document["items"])
+    body = b"".join(codec.line(item) for item in document["items"])
     cursor = document["next_cursor"]
     if cursor is not None:
         asked = "" if limit is None else f"&limit={limit}"
