@@ -17,6 +17,7 @@ from ledger.bilingual import Bilingual
 from ledger.store import Store
 from projections import shelves
 from projections.base import Content, Log, Projection
+from projections.cycles import without_search
 from projections.forking import Fork
 from projections.progress import Progress
 from projections.runner import RANGE_POSITIONS, REBUILD_LOCK, Runner, begun
@@ -53,6 +54,7 @@ class Rebuilt:
     contents: Mapping[str, Content]
 
 
+@without_search()
 def rebuild(runner: Runner, names: Sequence[str], progress: Progress) -> Rebuilt:
     """Rebuild projections and swap them in. Raises RebuildUnderWay, Differs, or what a fold raised."""
     started = time.monotonic()

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import gc
-from collections.abc import Generator, Iterator
-from contextlib import closing, contextmanager
+from collections.abc import Generator
+from contextlib import closing
 
 from ledger.redecide import Recorded
 from ledger.store import Store
@@ -32,18 +31,6 @@ def account_ids(store: Store) -> dict[str, str]:
 def watched_positions(store: Store, until: int) -> frozenset[int]:
     """The positions that recorded reversals, granted or refused, ask for."""
     return frozenset(row[0] for row in fold(store, "reversed_positions", until=until))
-
-
-@contextmanager
-def without_collection() -> Iterator[None]:
-    """A million memories have no cycles: looking for some costs a third of the time."""
-    was_enabled = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was_enabled:
-            gc.enable()
 
 
 def go_on() -> None:

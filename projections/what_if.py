@@ -30,9 +30,10 @@ from ledger.rulebook.settings import (
 from ledger.store import Store
 from ledger.what_if import Alone, Supposed
 from projections.adopted import rulebooks
+from projections.cycles import without_search
 from projections.forking import Fork
 from projections.progress import Progress, silent
-from projections.recorded import account_ids, go_on, recorded_events, watched_positions, without_collection
+from projections.recorded import account_ids, go_on, recorded_events, watched_positions
 
 #: What a rulebook makes go wrong that nothing can be decided with. A text may nest deeper than Python's stack.
 _UNUSABLE: Final = (*UNDECIDABLE, RecursionError)
@@ -117,7 +118,7 @@ def document(
     """
     watched = watched_positions(store, until)
     histories = [History(catalogue(), watched, change) for _ in range(2)]
-    with without_collection():
+    with without_search():
         try:
             # The history of the child was there before it, so it is not taken apart at its end.
             with Fork(lambda: _alone(store, histories[1], until, change, look)) as other:

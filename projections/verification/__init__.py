@@ -9,6 +9,7 @@ import psycopg
 
 from ledger.store import Store
 from projections.columns import BrokenLog
+from projections.cycles import without_search
 from projections.progress import Progress, silent
 from projections.verification import books, caps, decisions, log, projections, tables
 from projections.verification.checkpoints import Outside
@@ -26,6 +27,7 @@ CHECKS: Final[Mapping[str, Callable[[Reading], Report]]] = {
 }
 
 
+@without_search()
 def run(
     store: Store,
     names: list[str],

@@ -31,7 +31,7 @@ from ledger.stored import NO_COMMAND
 from projections.fold import fold
 from projections.forking import Fork, is_possible
 from projections.progress import Progress, silent
-from projections.recorded import account_ids, recorded_events, watched_positions, without_collection
+from projections.recorded import account_ids, recorded_events, watched_positions
 from projections.verification.reading import Reading
 from projections.verification.report import Finding, Report
 
@@ -49,16 +49,15 @@ def check(reading: Reading) -> Report:
     ids, watched = account_ids(store), watched_positions(store, until)
     middle = _middle(store, until)
     histories = [History(catalogue(), watched) for _ in range(2)]
-    with without_collection():
-        if not middle:
-            return _report(decide_range(store, histories[0], ids, 0, until, progress=reading.progress))
-        # Two children: what either remembers was there before it and is not taken apart, which takes as long as a
-        # tenth of the deciding.
-        with (
-            Fork(lambda: _first_part(reading, histories[0], ids, middle)) as first,
-            Fork(lambda: _second_part(store, histories[1], ids, middle, until)) as second,
-        ):
-            return _report(first.result() or second.result())
+    if not middle:
+        return _report(decide_range(store, histories[0], ids, 0, until, progress=reading.progress))
+    # Two children: what either remembers was there before it and is not taken apart, which takes as long as a
+    # tenth of the deciding.
+    with (
+        Fork(lambda: _first_part(reading, histories[0], ids, middle)) as first,
+        Fork(lambda: _second_part(store, histories[1], ids, middle, until)) as second,
+    ):
+        return _report(first.result() or second.result())
 
 
 def _report(findings: list[Finding]) -> Report:

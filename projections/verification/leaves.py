@@ -21,7 +21,7 @@ from projections.progress import Progress, silent
 
 BLOCK: Final = 4096
 #: So many rows come as one value: a row by itself costs the client as much as its hash.
-_ROWS_AT_ONCE: Final = 512
+_ROWS_AT_ONCE: Final = 2048
 #: Below this many events one process is faster than two.
 _PARALLEL_FROM: Final = 50_000
 #: Where so much is wrong, more of it says nothing.
