@@ -1,11 +1,9 @@
-"""Rows as PostgreSQL sends them: the leaf of an event, computed from its stored fields. Pure.
+"""Rows as PostgreSQL's COPY sends them: the leaves of events, computed from their stored fields. Pure.
 
 A second road to what `codec.preimage` says, for whoever must read the whole log: from PostgreSQL's own bytes, many rows
-in one value, without an object for each field. What is not exactly of the form in which events are written has no leaf
-here. Whether such a row is an event nevertheless, the store's own reading decides.
-
-A row (src/backend/utils/adt/rowtypes.c, record_send) is the number of its fields in 4 bytes, then before each field its
-type and its length in 4 bytes each, the length -1 for a missing value. Arrays, dates and instants: see `copying`.
+in one piece, without an object for each field. What is not exactly of the form in which events are written has no leaf
+here. Whether such a row is an event nevertheless, the store's own reading decides. The form of rows, arrays, dates and
+instants: see `copying`.
 """
 
 from __future__ import annotations
@@ -16,22 +14,28 @@ from typing import Final
 
 from mypy_extensions import i64
 
-from ledger.copying import DATE_TYPE, EPOCH_ORDINAL, EPOCH_US, INT4_TYPE, INT8_TYPE, TEXT_TYPE
-
-#: The types of a row's fields (src/include/catalog/pg_type.dat): besides those of elements timestamptz, smallint, bytea
-#: and arrays of text, integer, bigint and date.
-_TYPES: Final = (
-    *(INT8_TYPE, 1184, DATE_TYPE, 21, TEXT_TYPE, TEXT_TYPE, TEXT_TYPE, 17),
-    *(1009, 1007, 1016, 1182, 17, 17),
+from ledger.copying import (
+    DATE_TYPE,
+    EPOCH_ORDINAL,
+    EPOCH_US,
+    HEADER,
+    INT4_TYPE,
+    INT8_TYPE,
+    TEXT_TYPE,
+    TRAILER,
 )
+
+#: The fields of a row: position, recorded_at, effective_on, span, type, principal, key, fingerprint, tags,
+#: posting_accounts, posting_amounts, posting_days, data, leaf.
+_FIELDS: Final[i64] = 14
 _MISSING: Final[i64] = 0xFFFFFFFF
 
 #: Where the first four fields of a row, all of a fixed width, stand in it, and where they end.
-_POSITION_AT: Final[i64] = 12
-_INSTANT_AT: Final[i64] = 28
-_DAY_AT: Final[i64] = 44
-_SPAN_AT: Final[i64] = 56
-_FIXED_BYTES: Final[i64] = 58
+_POSITION_AT: Final[i64] = 6
+_INSTANT_AT: Final[i64] = 18
+_DAY_AT: Final[i64] = 30
+_SPAN_AT: Final[i64] = 38
+_FIXED_BYTES: Final[i64] = 40
 
 #: An array without elements; what stands before the elements of one that has some; a hash.
 _EMPTY_BYTES: Final[i64] = 12
@@ -43,60 +47,94 @@ class NotAsWritten(ValueError):
     """Bytes that are no rows, or a row that is not of the form in which events are written."""
 
 
-def leaves_of(sent: bytes, paths: dict[int, bytes], events: dict[int, tuple[int, bytes]]) -> int:
-    """How many rows there are. Of each that is what its leaf says, the instant (microseconds since 2000) and the leaf
-    go into `events`, by position. `paths` are those of accounts, by id.
+class Leaves:
+    """The events at adjacent positions, `count` after the position `after`: of each that stands once and is what its
+    leaf says the leaf in `leaves` (else nothing is there) and the instant (microseconds since 2000) in `instants`."""
 
-    The fields of a row are position, recorded_at, effective_on, span, type, principal, key, fingerprint, tags,
-    posting_accounts, posting_amounts, posting_days, data, leaf. Raises NotAsWritten where `sent` is no rows.
-    """
-    rows: i64 = 0
-    at: i64 = 0
-    end: i64 = len(sent)
-    while at < end:
-        next_at: i64 = _end_of_row(sent, at)
-        rows += 1
+    __slots__ = ("_after", "_seen", "instants", "leaves")
+
+    def __init__(self, after: int, count: int) -> None:
+        self._after: i64 = after
+        self._seen: list[bool] = [False] * count
+        self.leaves: list[bytes] = [b""] * count
+        self.instants: list[int] = [0] * count
+
+    def take(self, sent: bytes, paths: list[bytes]) -> None:
+        """Some of what COPY sends: whole rows, the header before the first one, the trailer after the last. `paths` are
+        those of accounts, each at the place that is its id. Raises NotAsWritten for what is no rows."""
+        at: i64 = len(HEADER) if sent.startswith(HEADER) else 0
+        end: i64 = len(sent)
+        while at < end and not (at + 2 == end and sent[at:] == TRAILER):
+            at = self._take_row(sent, at, paths)
+
+    def _take_row(self, sent: bytes, row: i64, paths: list[bytes]) -> i64:
+        """Take the row that begins at a place; where it ends."""
+        number: i64 = _position(sent, row) - self._after - 1
+        if not 0 <= number < len(self._seen):
+            return _end_of_row(sent, row)
+        if self._seen[number]:
+            self.leaves[number] = b""
+            return _end_of_row(sent, row)
+        self._seen[number] = True
+        entry: list[bytes] = []
         try:
-            leaf = _leaf(sent, at, paths)
+            at = _add_fields(sent, row, paths, entry)
         except (LookupError, ValueError, OverflowError):
-            leaf = b""
-        if sent[next_at - _HASH_BYTES : next_at] == leaf:
-            events[_signed(sent, at + _POSITION_AT, 8)] = _signed(sent, at + _INSTANT_AT, 8), leaf
-        at = next_at
-    return rows
+            return _end_of_row(sent, row)
+        leaf = sha256(b"\0".join(entry)).digest()
+        if sent[at + 4 : at + 4 + _HASH_BYTES] != leaf:
+            return _end_of_row(sent, row)
+        self.leaves[number] = leaf
+        self.instants[number] = _signed(sent, row + _INSTANT_AT, 8)
+        return at + 4 + _HASH_BYTES
+
+    def are_sound(self, last_us: int) -> bool:
+        """Whether all have a leaf, and the time never goes back, nor before `last_us`."""
+        for number, instant in enumerate(self.instants):
+            if instant < last_us or not self.leaves[number]:
+                return False
+            last_us = instant
+        return True
 
 
 def _end_of_row(sent: bytes, start: i64) -> i64:
     """Where the row that begins at a place ends."""
     end: i64 = len(sent)
-    if start + 4 > end or _unsigned(sent, start) != len(_TYPES):
+    if start + 2 > end or _span(sent, start) != _FIELDS:
         raise NotAsWritten("fields are missing")
-    at: i64 = start + 4
-    for kind in _TYPES:
-        if at + 8 > end or _unsigned(sent, at) != kind:
-            raise NotAsWritten("a row that was cut off, or a field of another type")
+    at: i64 = start + 2
+    fields: i64 = _FIELDS
+    while fields > 0:
+        if at + 4 > end:
+            raise NotAsWritten("a row that was cut off")
         at = _end_of_field(sent, at)
+        fields -= 1
     if at > end:
         raise NotAsWritten("a row that was cut off")
     return at
 
 
-def _leaf(sent: bytes, row: i64, paths: dict[int, bytes]) -> bytes:
-    """The leaf of the fields of a row. Raises NotAsWritten, KeyError for an unknown account."""
+def _position(sent: bytes, row: i64) -> i64:
+    """What the row that begins at a place has as its position; -1 if it has none. Raises NotAsWritten."""
+    if row + _FIXED_BYTES > len(sent) or _span(sent, row) != _FIELDS:
+        raise NotAsWritten("fields are missing")
+    return _signed(sent, row + _POSITION_AT, 8) if _unsigned(sent, row + _POSITION_AT - 4) == 8 else -1
+
+
+def _add_fields(sent: bytes, row: i64, paths: list[bytes], entry: list[bytes]) -> i64:
+    """What the leaf of a row covers, in parts; where its last field, the leaf, begins. Raises NotAsWritten,
+    IndexError for an unknown account."""
     if (
-        _unsigned(sent, row + _POSITION_AT - 4) != 8
-        or _unsigned(sent, row + _INSTANT_AT - 4) != 8
+        _unsigned(sent, row + _INSTANT_AT - 4) != 8
         or _unsigned(sent, row + _DAY_AT - 4) != 4
         or _unsigned(sent, row + _SPAN_AT - 4) != 2
     ):
         raise NotAsWritten("a number is missing")
     on = _day(_signed(sent, row + _DAY_AT, 4))
-    entry: list[bytes] = [
-        b"\0kejin-event-1",
-        str(_signed(sent, row + _POSITION_AT, 8)).encode(),
-        str(_signed(sent, row + _INSTANT_AT, 8) + EPOCH_US).encode(),
-        on,
-    ]
+    entry.append(b"\0kejin-event-1")
+    entry.append(str(_signed(sent, row + _POSITION_AT, 8)).encode())
+    entry.append(str(_signed(sent, row + _INSTANT_AT, 8) + EPOCH_US).encode())
+    entry.append(on)
     at: i64 = row + _FIXED_BYTES
     at = _add_text(sent, at, entry)  # type
     at = _add_text(sent, at, entry)  # principal
@@ -112,39 +150,39 @@ def _leaf(sent: bytes, row: i64, paths: dict[int, bytes]) -> bytes:
     at = _add_tags(sent, at, entry)
     at = _add_lines(sent, at, on, paths, entry)
     at = _add_text(sent, at, entry)  # data
-    if _unsigned(sent, at + 4) != _HASH_BYTES:
+    if _unsigned(sent, at) != _HASH_BYTES:
         raise NotAsWritten("a leaf is not of 32 bytes")
-    return sha256(b"\0".join(entry)).digest()
+    return at
 
 
 def _field(sent: bytes, field: i64) -> bytes | None:
     """What a field holds."""
-    if _unsigned(sent, field + 4) == _MISSING:
+    if _unsigned(sent, field) == _MISSING:
         return None
-    return sent[field + 8 : _end_of_field(sent, field)]
+    return sent[field + 4 : _end_of_field(sent, field)]
 
 
 def _end_of_field(sent: bytes, field: i64) -> i64:
     """Where the next one begins."""
-    length: i64 = _unsigned(sent, field + 4)
-    return field + 8 if length == _MISSING else field + 8 + length
+    length: i64 = _unsigned(sent, field)
+    return field + 4 if length == _MISSING else field + 4 + length
 
 
 def _add_text(sent: bytes, field: i64, entry: list[bytes]) -> i64:
     """A field as it is; where the next one begins."""
-    end: i64 = field + 8 + _present(sent, field)
-    entry.append(sent[field + 8 : end])
+    end: i64 = field + 4 + _present(sent, field)
+    entry.append(sent[field + 4 : end])
     return end
 
 
 def _add_tags(sent: bytes, field: i64, entry: list[bytes]) -> i64:
     """How many texts an array has, and each of them."""
-    end: i64 = field + 8 + _present(sent, field)
+    end: i64 = field + 4 + _present(sent, field)
     count: i64 = _count(sent, field, TEXT_TYPE)
     entry.append(_number(count))
     if count == 0:
         return end
-    at: i64 = field + 8 + _HEADER_BYTES
+    at: i64 = field + 4 + _HEADER_BYTES
     while count > 0 and at < end:
         length: i64 = _unsigned(sent, at)
         if length == _MISSING or at + 4 + length > end:
@@ -157,19 +195,19 @@ def _add_tags(sent: bytes, field: i64, entry: list[bytes]) -> i64:
     return end
 
 
-def _add_lines(sent: bytes, field: i64, on: bytes, paths: dict[int, bytes], entry: list[bytes]) -> i64:
+def _add_lines(sent: bytes, field: i64, on: bytes, paths: list[bytes], entry: list[bytes]) -> i64:
     """How many lines an event has, and of each its account, its fen and its day; where the field after them begins."""
     count: i64 = _count(sent, field, INT4_TYPE)
     amounts: i64 = _end_of_array(sent, field, count, INT4_TYPE, 4)
     days: i64 = _end_of_array(sent, amounts, count, INT8_TYPE, 8)
-    end: i64 = days + 8
-    own_days: bool = _unsigned(sent, days + 4) != _MISSING
+    end: i64 = days + 4
+    own_days: bool = _unsigned(sent, days) != _MISSING
     if own_days:
         end = _end_of_array(sent, days, count, DATE_TYPE, 4)
     entry.append(_number(count))
-    account_at: i64 = field + 8 + _HEADER_BYTES + 4
-    amount_at: i64 = amounts + 8 + _HEADER_BYTES + 4
-    day_at: i64 = days + 8 + _HEADER_BYTES + 4
+    account_at: i64 = field + 4 + _HEADER_BYTES + 4
+    amount_at: i64 = amounts + 4 + _HEADER_BYTES + 4
+    day_at: i64 = days + 4 + _HEADER_BYTES + 4
     others: i64 = 0
     while count > 0:
         day = on
@@ -192,25 +230,25 @@ def _add_lines(sent: bytes, field: i64, on: bytes, paths: dict[int, bytes], entr
 def _count(sent: bytes, field: i64, kind: i64) -> i64:
     """How many elements an array of one dimension and a type has; 0 if it has none."""
     length: i64 = _present(sent, field)
-    dimensions: i64 = _unsigned(sent, field + 8)
-    if length < _EMPTY_BYTES or _unsigned(sent, field + 12) != 0 or _unsigned(sent, field + 16) != kind:
+    dimensions: i64 = _unsigned(sent, field + 4)
+    if length < _EMPTY_BYTES or _unsigned(sent, field + 8) != 0 or _unsigned(sent, field + 12) != kind:
         raise NotAsWritten("an array of another form")
     if dimensions == 0 and length == _EMPTY_BYTES:
         return 0
-    count: i64 = _unsigned(sent, field + 20)
-    if dimensions != 1 or length < _HEADER_BYTES or _unsigned(sent, field + 24) != 1 or count == 0:
+    count: i64 = _unsigned(sent, field + 16)
+    if dimensions != 1 or length < _HEADER_BYTES or _unsigned(sent, field + 20) != 1 or count == 0:
         raise NotAsWritten("an array of another form")
     return count
 
 
 def _end_of_array(sent: bytes, field: i64, count: i64, kind: i64, width: i64) -> i64:
     """Where the field after an array begins that has so many elements of a type, each of so many bytes."""
-    end: i64 = field + 8 + _present(sent, field)
+    end: i64 = field + 4 + _present(sent, field)
     if _count(sent, field, kind) != count:
         raise NotAsWritten("arrays of different lengths")
     if count == 0:
         return end
-    at: i64 = field + 8 + _HEADER_BYTES
+    at: i64 = field + 4 + _HEADER_BYTES
     if end != at + count * (4 + width):
         raise NotAsWritten("an array is not of its length")
     while at < end:
@@ -222,7 +260,7 @@ def _end_of_array(sent: bytes, field: i64, count: i64, kind: i64, width: i64) ->
 
 def _present(sent: bytes, field: i64) -> i64:
     """The length of a field that may not be missing."""
-    length: i64 = _unsigned(sent, field + 4)
+    length: i64 = _unsigned(sent, field)
     if length == _MISSING:
         raise NotAsWritten("a field is missing")
     return length

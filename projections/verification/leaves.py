@@ -1,5 +1,5 @@
 """Every leaf computed again from the stored fields, as fast as two cores can: ranges of positions in processes of
-their own, rows as PostgreSQL sends them, many in one value, taken apart in compiled code.
+their own, rows as COPY sends them, taken apart many at once in compiled code.
 
 A row that is not of the form in which events are written, a leaf that differs, a position that is missing or doubled, a
 time that goes back: each such position is looked at once more, through the store's own reading, and that decides.
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Collection
 from dataclasses import dataclass, field
+from itertools import islice
 from typing import Final
 
 import psycopg
@@ -20,8 +21,8 @@ from projections.forking import Fork
 from projections.progress import Progress, silent
 
 BLOCK: Final = 4096
-#: So many rows come as one value: a row by itself costs the client as much as its hash.
-_ROWS_AT_ONCE: Final = 2048
+#: So many rows are taken apart at once: few enough to be at hand still.
+_ROWS_AT_ONCE: Final = 128
 #: Below this many events one process is faster than two.
 _PARALLEL_FROM: Final = 50_000
 #: Where so much is wrong, more of it says nothing.
@@ -52,23 +53,29 @@ def recompute(store: Store, until: int, wanted: Collection[int], progress: Progr
     return Recomputed(first.roots + rest.roots, first.leaves | rest.leaves, first.wrong + rest.wrong)
 
 
-def _paths(store: Store) -> dict[int, bytes]:
-    """The paths of all accounts, by their ids."""
-    found: dict[int, bytes] = {}
+def _paths(store: Store) -> list[bytes]:
+    """The paths of accounts, each at the place that is its id: ids are 1 to their number, and others have none here."""
+    ids, paths = list[int](), list[bytes]()
     for count, path_count, joined_ids, joined_paths in store.connection.execute(
         _QUERIES["joined_paths"], binary=True
     ):
-        ids, paths = (joined_ids or b"").split(b"\1"), (joined_paths or b"").split(b"\1")
-        if not len(ids) == len(paths) == path_count == count:  # a separator in a path, one that is missing
-            rows = store.connection.execute(_QUERIES["paths"])
-            return {int(number): str(path).encode() for number, path in rows}
-        found.update(zip(map(int, ids), paths, strict=True))
-    return found
+        some_ids, some_paths = (joined_ids or b"").split(b"\1"), (joined_paths or b"").split(b"\1")
+        if (
+            not len(some_ids) == len(some_paths) == path_count == count
+        ):  # a separator in a path, one that is missing
+            rows = store.connection.execute(_QUERIES["paths"]).fetchall()
+            ids, paths = [row[0] for row in rows], [str(row[1]).encode() for row in rows]
+            break
+        ids += map(int, some_ids)
+        paths += some_paths
+    by_id = [b""] * (len(ids) + 1)
+    for number, path in zip(ids, paths, strict=True):
+        if 0 < number < len(by_id):
+            by_id[number] = path
+    return by_id
 
 
-def _opened(
-    address: str, after: int, until: int, wanted: Collection[int], paths: dict[int, bytes]
-) -> Recomputed:
+def _opened(address: str, after: int, until: int, wanted: Collection[int], paths: list[bytes]) -> Recomputed:
     """The range over a connection of its own."""
     with Store.open(address) as store:
         return _range(store, after, until, wanted, paths)
@@ -79,47 +86,47 @@ def _range(
     after: int,
     until: int,
     wanted: Collection[int],
-    paths: dict[int, bytes],
+    paths: list[bytes],
     progress: Progress = silent,
 ) -> Recomputed:
     done = Recomputed()
     last_us = _instant_before(store, after)
     for first in range(after, until, BLOCK):
         end = min(first + BLOCK, until)
-        sound = _sound(store, first, end, paths)
-        leaves: list[bytes] = []
-        for position in range(first + 1, end + 1):
-            found = sound.get(position)
-            if found is None or found[0] < last_us:
-                found = _looked_at(store, position, last_us, done.wrong)
-                if len(done.wrong) >= FINDINGS_MAX:
-                    return done
-            last_us, leaf = found
-            leaves.append(leaf)
-        done.roots.append(merkle.root_of(b"".join(leaves)))
+        found = _read(store, first, end, paths)
+        if found.are_sound(last_us):
+            last_us = found.instants[-1]
+        else:
+            last_us = _look(store, first, found, last_us, done.wrong)
+            if len(done.wrong) >= FINDINGS_MAX:
+                return done
+        done.roots.append(merkle.root_of(b"".join(found.leaves)))
         if first // BLOCK in wanted:
-            done.leaves[first // BLOCK] = leaves
+            done.leaves[first // BLOCK] = found.leaves
         progress("log", end - after, until - after)
     return done
 
 
-def _sound(store: Store, after: int, until: int, paths: dict[int, bytes]) -> dict[int, tuple[int, bytes]]:
-    """By position the instant (microseconds since 2000) and the leaf of each event that stands once in a range and is
-    what its leaf says."""
-    found: dict[int, tuple[int, bytes]] = {}
-    for first in range(after, until, _ROWS_AT_ONCE):
-        range_ = {"after": first, "until": min(first + _ROWS_AT_ONCE, until)}
-        some: dict[int, tuple[int, bytes]] = {}
-        try:
-            ((joined,),) = store.connection.execute(_QUERIES["joined_rows"], range_, binary=True)
-            rows = sent.leaves_of(joined or b"", paths, some)
-        except (sent.NotAsWritten, psycopg.errors.ProgramLimitExceeded):
-            continue  # each of them is looked at by itself
-        if rows != len(some):
-            for (position,) in store.connection.execute(_QUERIES["doubled_positions"], range_):
-                some.pop(position, None)
-        found.update(some)
+def _read(store: Store, after: int, until: int, paths: list[bytes]) -> sent.Leaves:
+    """The leaves of a range, as far as its rows are what their leaves say."""
+    found = sent.Leaves(after, until - after)
+    with store.connection.cursor() as cursor, cursor.copy(_QUERIES["copy_rows"], (after, until)) as copy:
+        rows = iter(copy)
+        while some := list(islice(rows, _ROWS_AT_ONCE)):
+            found.take(b"".join(some), paths)
     return found
+
+
+def _look(store: Store, after: int, found: sent.Leaves, last_us: int, wrong: list[tuple[int, str]]) -> int:
+    """Look once more at what is not sound in a range, and give it a leaf; the instant of the last position."""
+    for number, leaf in enumerate(found.leaves):
+        if leaf and found.instants[number] >= last_us:
+            last_us = found.instants[number]
+            continue
+        last_us, found.leaves[number] = _looked_at(store, after + number + 1, last_us, wrong)
+        if len(wrong) >= FINDINGS_MAX:
+            break
+    return last_us
 
 
 def _instant_before(store: Store, position: int) -> int:

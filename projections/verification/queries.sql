@@ -12,17 +12,13 @@ select id, path from accounts
 -- name: instant_at
 select timestamptz_send(recorded_at) from events where position = %(position)s
 
--- name: joined_rows
+-- name: copy_rows
 -- The columns in the order of ledger/sent.py.
-select string_agg(record_send(event), '')
-from (
+copy (
     select position, recorded_at, effective_on, span, type, principal, key, fingerprint, tags, posting_accounts,
            posting_amounts, posting_days, data, leaf
-    from events where position > %(after)s and position <= %(until)s order by position
-) as event
-
--- name: doubled_positions
-select position from events where position > %(after)s and position <= %(until)s group by position having count(*) > 1
+    from events where position > %s and position <= %s order by position
+) to stdout (format binary)
 
 -- name: row_at
 select timestamptz_send(recorded_at) as instant, leaf,

@@ -10,14 +10,14 @@ from typing import Any
 import pytest
 
 from ledger import codec, sent
-from ledger.copying import Fields
+from ledger.copying import HEADER, TRAILER, Fields
 from ledger.events import Posting
 from ledger.pending import PendingEvent
 from ledger.store import Store
 from projections.verification import leaves
 from tests.support import fresh_database
 
-Rows = tuple[Store, list[bytes], dict[int, bytes]]
+Rows = tuple[Store, list[bytes], list[bytes]]
 
 #: Texts that a form with separators or quotes would trip over.
 TEXTS = (
@@ -73,23 +73,33 @@ def rows(any_server: str) -> Iterator[Rows]:
     with fresh_database(any_server, empty=True) as address, Store.open(address) as store:
         with store.turn() as turn:
             turn.append([some_event(random, number) for number in range(300)], "tester")
-        found = []
-        for number in range(300):
-            range_ = {"after": number, "until": number + 1}
-            ((row,),) = store.connection.execute(leaves._QUERIES["joined_rows"], range_, binary=True)
-            found.append(row)
-        yield store, found, leaves._paths(store)
+        with store.connection.cursor() as cursor, cursor.copy(leaves._QUERIES["copy_rows"], (0, 300)) as copy:
+            *found, trailer = map(bytes, copy)
+        assert found[0].startswith(HEADER)
+        assert trailer == TRAILER
+        yield store, [found[0].removeprefix(HEADER), *found[1:]], leaves._paths(store)
 
 
 def test_they_give_the_leaves_of_the_stores_own_reading(rows: Rows) -> None:
     """Whatever text, number, day or byte an event holds: two roads, one leaf, which is the stored one."""
     store, each, paths = rows
-    found: dict[int, tuple[int, bytes]] = {}
-    assert sent.leaves_of(b"".join(each), paths, found) == 300
+    found = sent.Leaves(0, 300)
+    found.take(HEADER + b"".join(each) + TRAILER, paths)
     events = list(store.stored_events(0, 300))
-    assert list(found) == [event.position for event in events] == list(range(1, 301))
-    for (_, leaf), of_store in zip(found.values(), events, strict=True):
+    assert [event.position for event in events] == list(range(1, 301))
+    for leaf, of_store in zip(found.leaves, events, strict=True):
         assert leaf == of_store.leaf == codec.leaf_hash(codec.entry_of(of_store))
+    assert found.are_sound(found.instants[0])
+    assert not found.are_sound(found.instants[0] + 1)
+
+
+def test_a_position_that_stands_twice_has_no_leaf(rows: Rows) -> None:
+    """Nor has one that is not there; the others of the range have theirs, and rows of others say nothing."""
+    _, each, paths = rows
+    found = sent.Leaves(10, 5)
+    found.take(b"".join([each[9], *each[10:13], each[11], each[14], each[15]]), paths)
+    assert [bool(leaf) for leaf in found.leaves] == [True, False, True, False, True]
+    assert not found.are_sound(0)
 
 
 @pytest.mark.parametrize("field", ["type", "tags", "key", "principal", "postings"])
@@ -131,14 +141,14 @@ def test_a_row_with_another_byte_is_no_event(rows: Rows) -> None:
             at, kind = random.randrange(len(row)), random.randrange(3)
             inside = row[:at] + bytes([row[at] ^ 1 << random.randrange(8)]) + row[at + 1 :]
             changed = (inside, row[:at], row[:at] + random.randbytes(4) + row[at:])[kind]
-            found: dict[int, tuple[int, bytes]] = {}
+            found = sent.Leaves(0, 300)
             try:
-                sent.leaves_of(each[0] + changed + each[-1], paths, found)
+                found.take(each[0] + changed + each[-1], paths)
             except sent.NotAsWritten:
                 continue
-            if number in found:
+            if found.leaves[number - 1]:
                 accepted.append((at, kind, row, changed))
-            if 1 not in found:
+            if not found.leaves[0]:
                 hidden.append((at, kind, row, changed))
     assert not accepted
     assert not hidden
