@@ -43,6 +43,10 @@ class UnknownAccount(LookupError):
     """A path of no known shape."""
 
 
+class EndsBeforeItBegins(ValueError):
+    """The last date of a statement is earlier than its first."""
+
+
 class Balances:
     """Every line of the log in the folio of its account's subject, and summed in those of the subtrees above it."""
 
@@ -249,10 +253,13 @@ class Statement:
 def statement(store: Store, account: str, first: Day, as_of: AsOf) -> Statement:
     """The lines of an account or subtree from a date up to `as_of.on`, as known at a position.
 
-    Reads every page of the account: the cost grows with its history. Raises UnknownAccount, NotProjected.
+    Reads every page of the account: the cost grows with its history. Raises UnknownAccount, EndsBeforeItBegins,
+    NotProjected.
     """
     if not is_account(account):
         raise UnknownAccount(account)
+    if as_of.last_day < first:
+        raise EndsBeforeItBegins(first)
     shelf = reaching(store, PROJECTION.name, as_of.known_position)
     first_day, last_day = day_number(first), day_number(as_of.last_day)
     opening_fen = 0

@@ -2,7 +2,9 @@
 
 A measure stands where an account's id does. A line holds a count of -1, 0 or 1 and an amount in one number, the count
 times 2^62 plus the fen: half the lines, half the work. What lines of one measure and day come to must stay below 2^60
-fen, so that the two can be told apart again; a fold that would pass it stops the projection.
+fen, so that the two can be told apart again. Of an amount of 2^36 fen (687 million yuan) or more only the lower 36 bits
+stand there; how many times 2^36 fen the rest is, a line of its own says. So it takes millions of lines on one day to
+pass 2^60; a fold that would pass it stops the projection.
 """
 
 from __future__ import annotations
@@ -27,10 +29,14 @@ Index = NDArray[np.int64]
 #: What a line's amount holds once per count.
 COUNT: Final = 1 << 62
 _SUM_FEN_MAX: Final = 1 << 60
+#: Of a large amount, the lower bits that stand beside the count; and what is added to the number of a measure in the
+#: line of the rest.
+_LOWER_BITS: Final = 36
+_REST: Final = 128
 
 
 class SumsTooLarge(OverflowError):
-    """More money on one day than a folio of measures can hold."""
+    """More lines of large amounts on one day than a folio of measures can add up."""
 
 
 class Sum(NamedTuple):
@@ -44,6 +50,23 @@ def split(value: int) -> Sum:
     """The count and the fen that lines of one measure and day come to."""
     number = (value + COUNT // 2) // COUNT
     return Sum(number, value - number * COUNT)
+
+
+def _parted(place: Index, lines: Records) -> tuple[Index, Records]:
+    """The same lines, each of a large amount followed by one for its rest."""
+    value = lines["amount_fen"]
+    counted = (value + COUNT // 2) // COUNT * COUNT
+    rest = (value - counted) >> _LOWER_BITS
+    is_large = (rest > 0) | (rest < -1)
+    if not is_large.any():
+        return place, lines
+    ends = np.cumsum(1 + is_large)
+    lines, place = np.repeat(lines, 1 + is_large), np.repeat(place, 1 + is_large)
+    of_rest = ends[is_large] - 1
+    lines["amount_fen"][of_rest - 1] = counted[is_large] + (value - counted - (rest << _LOWER_BITS))[is_large]
+    lines["amount_fen"][of_rest] = rest[is_large]
+    lines["account"][of_rest] += _REST
+    return place, lines
 
 
 @dataclass(slots=True)
@@ -86,7 +109,8 @@ def events_of(columns: Columns, line: Index) -> Index:
 
 
 def write(shelf: Shelf, names: Sequence[str], place: Index, lines: Records) -> None:
-    """In a transaction: add lines to the folios that stand at their places in `names`."""
+    """In a transaction: add lines to the folios that stand at their places in `names`. Raises SumsTooLarge."""
+    place, lines = _parted(place, lines)
     used = np.flatnonzero(np.bincount(place, minlength=len(names)))
     order = sorted(used.tolist(), key=lambda i: names[i])
     wanted = [names[i] for i in order]
@@ -111,7 +135,7 @@ def _refuse_large_sums(pages: Pages, added: Records) -> None:
         fen_high = high - (high + (COUNT >> 33) >> 30 << 30)  # without the count, as `split` does it
         too_large |= bool((fen_high >= _SUM_FEN_MAX >> 32).any() or (fen_high < -_SUM_FEN_MAX >> 32).any())
     if too_large:
-        raise SumsTooLarge("a day's sum of a measure passes 2^60 fen")
+        raise SumsTooLarge("what the lines of a measure on a day come to passes 2^60 fen")
 
 
 def stored(shelf: Shelf) -> tuple[str, int]:
@@ -125,6 +149,7 @@ def stored(shelf: Shelf) -> tuple[str, int]:
 
 def digest(names: Sequence[str], place: Index, lines: Records) -> str:
     """The SHA-256 (hex) that `stored` gives for these lines, in order of the log and of the measures."""
+    place, lines = _parted(place, lines)
     counts = np.bincount(place, minlength=len(names))
     order = sorted(np.flatnonzero(counts).tolist(), key=lambda i: names[i])
     rank = np.zeros(len(names), np.int64)
@@ -158,7 +183,7 @@ def _of_page(page: Page, last_day: int) -> dict[int, Sum]:
     found: dict[int, Sum] = {}
     for measure, day, value in page.day_sums():
         if day <= last_day:
-            number, fen = split(value)
-            before = found.get(measure, Sum(0, 0))
-            found[measure] = Sum(before.number + number, before.fen + fen)
+            number, fen = split(value) if measure < _REST else (0, value << _LOWER_BITS)
+            before = found.get(measure % _REST, Sum(0, 0))
+            found[measure % _REST] = Sum(before.number + number, before.fen + fen)
     return found

@@ -85,7 +85,7 @@ class Portfolio:
     """A folio of measures per bank."""
 
     name = "portfolio"
-    version = 1
+    version = 2
 
     def create(self, shelf: Shelf) -> None:
         """The table of folios."""

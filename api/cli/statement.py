@@ -12,7 +12,7 @@ from api.printing import as_of_line, print_json, print_table
 from api.problems import Problem
 from api.session import Data, Json, KnownAt, KnownPosition, as_of, ledger, read_day
 from ledger.money import format_fen
-from projections.balances import UnknownAccount, statement
+from projections.balances import EndsBeforeItBegins, UnknownAccount, statement
 
 
 def command(
@@ -43,6 +43,13 @@ def command(
                 say(
                     f"{account!r} is no account; see kejin balance --help for their shapes",
                     f"{account!r} 不是账户；账户形式见 kejin balance --help",
+                )
+            ) from None
+        except EndsBeforeItBegins:
+            raise Problem(
+                say(
+                    f"--to {last} is before --from {first_day}; exchange them",
+                    f"--to {last} 早于 --from {first_day}；请对调",
                 )
             ) from None
     if as_json:

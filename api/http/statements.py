@@ -41,6 +41,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
                 Try(200, path=_PATH, query={"from": "2024-01-01"}),
                 Try(404, "unknown_account", path={"account": "nowhere/at/all"}, query={"from": "2024-01-01"}),
                 Try(422, "invalid_parameter", path=_PATH, query={"from": "2024-02-30"}),
+                Try(422, "invalid_parameter", path=_PATH, query={"from": "2024-02-01", "on": "2024-01-31"}),
             ),
             projected=True,
         ),

@@ -23,7 +23,14 @@ from ledger.signer import root_at
 from ledger.store import NotKnown, Store
 from projections import differences, parties, rounds, runner, sampling, what_if
 from projections.adopted import adopted
-from projections.balances import UnknownAccount, balances_fen, kept_balance_fen, statement, trial_balance
+from projections.balances import (
+    EndsBeforeItBegins,
+    UnknownAccount,
+    balances_fen,
+    kept_balance_fen,
+    statement,
+    trial_balance,
+)
 from projections.caps import caps
 from projections.clocks import AsOf
 from projections.envelopes import envelope
@@ -323,11 +330,18 @@ PORTFOLIO = portfolio_report
 
 
 def statement_document(store: Store, as_of: AsOf, account: str, first: Day) -> dict[str, Any]:
-    """An account between two business dates, the second that of the clocks. Raises HttpProblem `unknown_account`."""
+    """An account between two business dates, the second that of the clocks. Raises HttpProblem `unknown_account`,
+    `invalid_parameter`."""
     try:
         found = statement(store, account, first, as_of)
     except UnknownAccount:
         raise _unknown_account(account) from None
+    except EndsBeforeItBegins:
+        raise HttpProblem(
+            "invalid_parameter",
+            f"the statement ends on {as_of.on}, before it begins on {first}",
+            f"对账单止于 {as_of.on}，早于其起始日 {first}",
+        ) from None
     return {"account": account, "from": first, "to": as_of.on, **asdict(found)}
 
 

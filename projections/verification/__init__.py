@@ -60,7 +60,7 @@ def _checked(name: str, reading: Reading) -> Report:
         return _broken(name, error)
     except psycopg.OperationalError:
         raise
-    except (psycopg.Error, LookupError, ValueError, TypeError, AttributeError) as error:
+    except (psycopg.Error, LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         # Damage of a kind that nobody thought of: whatever it trips is told, and the other checks still run.
         what = " ".join(str(error).split()) or type(error).__name__
         return Report(findings=[Finding(name, f"the log cannot be read: {what}", "events")])

@@ -66,6 +66,7 @@ select c.relname from pg_trigger t
 join pg_class c on c.oid = t.tgrelid join pg_namespace s on s.oid = c.relnamespace and s.nspname = 'public'
 join pg_proc f on f.oid = t.tgfoid
 where t.tgname = 'immutable' and t.tgenabled = 'A' and f.proname = 'refuse_change' and f.prosrc like '%%raise%%'
+  and t.tgqual is null and cardinality(t.tgattr) = 0  -- whatever the row, whichever its columns
 
 -- name: repeated_keys
 select min(position), key from events where key is not null group by key having count(*) > 1 order by 1 limit 10

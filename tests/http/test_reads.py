@@ -128,6 +128,8 @@ def test_figures_for_people_are_those_of_the_command_line(
     some = example.read("/v1/statements/public/round/R1/", **{"from": "2024-07-01", "on": "2024-07-31"})
     told = kejin.ask("statement", "public/round/R1/", "--from", "2024-07-01", "--to", "2024-07-31")
     assert without_echo(some) == without_echo(told)
+    exchanged = kejin("statement", "public/round/R1/", "--from", "2024-07-31", "--to", "2024-07-01")
+    assert (exchanged.code, exchanged.out) == (2, b"")
 
 
 def test_the_highest_use_is_as_known(example: Service, kejin: Program) -> None:

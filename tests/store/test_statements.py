@@ -9,7 +9,7 @@ from random import Random
 import pytest
 
 from ledger.dates import END_OF_TIME
-from projections.balances import balance_fen, statement, trial_balance
+from projections.balances import EndsBeforeItBegins, balance_fen, statement, trial_balance
 from projections.clocks import AsOf
 from projections.envelopes import envelope
 from tests.histories import history
@@ -51,6 +51,14 @@ def test_every_account_and_subtree_has_the_sum_of_its_lines_on_both_clocks(ledge
         on, known = random.choice([None, *days]), random.randrange(1, lines[-1][0] + 1)
         expected = sum(f for p, _, f, d in below(path, lines) if p <= known and d <= (on or END_OF_TIME))
         assert ledger.balance(path, on, known) == expected, (path, on, known)
+
+
+def test_a_statement_does_not_end_before_it_begins(ledger: Ledger) -> None:
+    """Dates that were exchanged are refused, not answered with the figures of one of them."""
+    ledger.submit(*history(0, 20))
+    statement(ledger.store, "public/treasury", "2024-01-31", ledger.as_of("2024-01-31"))
+    with pytest.raises(EndsBeforeItBegins):
+        statement(ledger.store, "public/treasury", "2024-02-01", ledger.as_of("2024-01-31"))
 
 
 @pytest.mark.parametrize("seed", range(3))

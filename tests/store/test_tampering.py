@@ -481,6 +481,22 @@ def test_a_trigger_that_is_gone_is_noticed(told: Signed) -> None:
     assert report.findings == []
 
 
+@pytest.mark.parametrize("when", ["when (false)", "of leaf"])
+def test_a_trigger_that_lets_some_changes_pass_is_noticed(told: Signed, when: str) -> None:
+    """One that asks for a condition, or looks at some columns only, is as good as gone."""
+    columns, condition = (when, "") if when.startswith("of") else ("", when)
+    with told.store.connection.transaction(force_rollback=True):
+        told.store.connection.execute("set local role none")
+        told.store.connection.execute("drop trigger immutable on events")
+        told.store.connection.execute(
+            f"create trigger immutable before delete or update {columns} or truncate on events "
+            f"for each statement {condition} execute function refuse_change()".encode()
+        )
+        told.store.connection.execute("alter table events enable always trigger immutable")
+        report = told.verify(["tables"])
+    assert {notice.table for notice in report.notices} == {"events"}
+
+
 def test_a_schema_that_is_looked_in_first_hides_nothing(database: str) -> None:
     """Neither tables nor operators of another schema stand before ours, whatever the database is set to."""
     ledger = Ledger(database)

@@ -425,8 +425,43 @@ def test_a_count_and_a_sum_are_told_apart(number: int, fen: int) -> None:
     assert measures.split(number * measures.COUNT + fen) == (number, fen)
 
 
-def test_more_money_on_a_day_than_a_folio_can_hold_stops_the_projection(
-    ledger: Ledger,
+LARGEST_FEN = 2**53 - 1
+
+
+def test_sums_of_the_largest_amounts_are_exact(ledger: Ledger) -> None:
+    """However many there are on one day: as they come, rebuilt, and folded independently."""
+    firm, bank = "91350100M000100Y43", "91110108551385082Q"
+    draw: dict[str, Any] = {"command": "draw-loan", "firm": firm, "bank": bank, "security": "credit"}
+    draw |= {"drawn_on": "2024-01-01", "principal_fen": LARGEST_FEN}
+    repay = {"command": "repay-loan", "loan": "L0", "amount_fen": LARGEST_FEN, "effective_on": "2024-01-02"}
+    budget = {"budget_fen": LARGEST_FEN, "rulebook": "shanxi-2022", "effective_on": "2024-01-01"}
+    adjust = {"command": "adjust-budget", "round": "R", "document": "D", "effective_on": "2024-01-01"}
+    grant: dict[str, Any] = {"command": "claim-service-grant", "round": "R", "payee": firm, "document": "D"}
+    grant |= {"decided_fen": LARGEST_FEN, "effective_on": "2024-01-02"}
+    review = {"passed": True, "document": "D", "on": "2024-01-01"}
+    grant["reviews"] = [review | {"kind": kind} for kind in ("expert", "onsite")]
+    ledger.submit(
+        {"command": "register-party", "uscc": firm, "kind": "firm", "name": "甲"},
+        {"command": "register-party", "uscc": firm, "kind": "service_body", "name": "甲"},
+        {"command": "register-party", "uscc": bank, "kind": "bank", "name": "乙"},
+        {"command": "open-round", "round": "R", "year": 2024} | budget,
+    )
+    times = 300
+    for first in range(0, times, 100):
+        some = range(first, first + 100)
+        ledger.submit(*[draw | {"loan": f"L{i}"} for i in some])
+        ledger.submit(*[repay for _ in some], *[adjust | {"amount_fen": LARGEST_FEN} for _ in some])
+        ledger.submit(*[grant | {"claim": f"C{i}"} for i in some])
+        ledger.as_of()
+    as_of = ledger.as_of()
+    lent = portfolio(ledger.store, as_of)[0]
+    assert (lent.loans, lent.lent_fen, lent.repaid_fen) == (times, times * LARGEST_FEN, times * LARGEST_FEN)
+    assert [row.committed_fen for row in rounds(ledger.store, as_of)] == [times * LARGEST_FEN]
+    assert run(ledger.store, ["projections"]).findings == []
+
+
+def test_more_money_on_a_day_than_a_folio_can_add_up_stops_the_projection(
+    ledger: Ledger, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Never a wrong sum: the fold stops with a clear state, and everything else goes on."""
     firm, bank = "91350100M000100Y43", "91110108551385082Q"
@@ -435,21 +470,27 @@ def test_more_money_on_a_day_than_a_folio_can_hold_stops_the_projection(
         {"command": "register-party", "uscc": bank, "kind": "bank", "name": "乙"},
     ]
     draw: dict[str, Any] = {"command": "draw-loan", "firm": firm, "bank": bank, "security": "credit"}
-    draw |= {"drawn_on": "2024-01-01", "principal_fen": 2**53 - 1}
+    draw |= {"drawn_on": "2024-01-01", "principal_fen": 2**36 - 1}
     lines += [draw | {"loan": f"L{i}"} for i in range(140)]
     ledger.submit(*lines[:100])
     ledger.as_of()
+    monkeypatch.setattr(measures, "_SUM_FEN_MAX", 2**40)
+    assert {finding.check for finding in run(ledger.store, ["projections"]).findings} == {"projections"}
+    monkeypatch.setattr(measures, "_SUM_FEN_MAX", 2**43)
     ledger.submit(*lines[100:])
     as_of = ledger.as_of()
     found = {status.name: status for status in statuses(ledger.store)}
     stopped = found.pop("portfolio")
-    # 2^60 is 128 principals of 2^53.
+    # 2^43 is 128 principals of 2^36.
     assert stopped.stopped_at is not None
     assert SumsTooLarge.__name__ in str(stopped.problem)
     assert stopped.position == stopped.stopped_at - 1
     assert portfolio(ledger.store, AsOf(None, stopped.position))[0].lent_fen == (stopped.position - 2) * (
-        2**53 - 1
+        2**36 - 1
     )
     assert all(status.lag == 0 for status in found.values())
     with pytest.raises(shelves.NotProjected):
         portfolio(ledger.store, as_of)
+    told = run(ledger.store, ["projections"])
+    assert told.findings == []
+    assert any("portfolio stopped" in notice.detail for notice in told.notices)
