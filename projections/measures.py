@@ -52,18 +52,22 @@ def split(value: int) -> Sum:
     return Sum(number, value - number * COUNT)
 
 
+def _fen_of(lines: Records) -> Index:
+    """The fen of lines without their counts: `split`, of each."""
+    value: Index = lines["amount_fen"]
+    return value - (value + COUNT // 2) // COUNT * COUNT
+
+
 def _parted(place: Index, lines: Records) -> tuple[Index, Records]:
     """The same lines, each of a large amount followed by one for its rest."""
-    value = lines["amount_fen"]
-    counted = (value + COUNT // 2) // COUNT * COUNT
-    rest = (value - counted) >> _LOWER_BITS
+    rest = _fen_of(lines) >> _LOWER_BITS
     is_large = (rest > 0) | (rest < -1)
     if not is_large.any():
         return place, lines
     ends = np.cumsum(1 + is_large)
     lines, place = np.repeat(lines, 1 + is_large), np.repeat(place, 1 + is_large)
     of_rest = ends[is_large] - 1
-    lines["amount_fen"][of_rest - 1] = counted[is_large] + (value - counted - (rest << _LOWER_BITS))[is_large]
+    lines["amount_fen"][of_rest - 1] -= rest[is_large] << _LOWER_BITS
     lines["amount_fen"][of_rest] = rest[is_large]
     lines["account"][of_rest] += _REST
     return place, lines
@@ -124,9 +128,7 @@ def write(shelf: Shelf, names: Sequence[str], place: Index, lines: Records) -> N
 def _refuse_large_sums(pages: Pages, added: Records) -> None:
     """Raises SumsTooLarge. By induction no sum is ever past what `split` can tell apart: what was there is below the
     bound, what is added as well."""
-    amounts = added["amount_fen"]
-    fen = np.abs(amounts - (amounts + COUNT // 2) // COUNT * COUNT)
-    too_large = int((fen >> 32).sum()) >= _SUM_FEN_MAX >> 32
+    too_large = int((np.abs(_fen_of(added)) >> 32).sum()) >= _SUM_FEN_MAX >> 32
     ends, opening_ends = np.cumsum(pages.line_counts), np.cumsum(pages.opening_counts)
     last = np.flatnonzero(np.append(pages.folio[1:] != pages.folio[:-1], True)) if len(pages) else ()
     for i in last:

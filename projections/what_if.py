@@ -104,6 +104,7 @@ def _caps(contents: Sequence[Content]) -> list[set[tuple[str, str]]]:
     ]
 
 
+@without_search()
 def document(
     store: Store,
     until: int,
@@ -118,15 +119,14 @@ def document(
     """
     watched = watched_positions(store, until)
     histories = [History(catalogue(), watched, change) for _ in range(2)]
-    with without_search():
-        try:
-            # The history of the child was there before it, so it is not taken apart at its end.
-            with Fork(lambda: _alone(store, histories[1], until, change, look)) as other:
-                supposed = _supposed(store, histories[0], until, look, progress)
-                alone = other.result()
-        except _UNUSABLE as error:
-            raise change.failed(error) from error
-        return _document(supposed, alone, until)
+    try:
+        # The history of the child was there before it, so it is not taken apart at its end.
+        with Fork(lambda: _alone(store, histories[1], until, change, look)) as other:
+            supposed = _supposed(store, histories[0], until, look, progress)
+            alone = other.result()
+    except _UNUSABLE as error:
+        raise change.failed(error) from error
+    return _document(supposed, alone, until)
 
 
 def _supposed(

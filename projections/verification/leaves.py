@@ -60,9 +60,8 @@ def _paths(store: Store) -> list[bytes]:
         _QUERIES["joined_paths"], binary=True
     ):
         some_ids, some_paths = (joined_ids or b"").split(b"\1"), (joined_paths or b"").split(b"\1")
-        if (
-            not len(some_ids) == len(some_paths) == path_count == count
-        ):  # a separator in a path, one that is missing
+        # With a separator in a path, or one that is missing, they come one by one.
+        if not len(some_ids) == len(some_paths) == path_count == count:
             rows = store.connection.execute(_QUERIES["paths"]).fetchall()
             ids, paths = [row[0] for row in rows], [str(row[1]).encode() for row in rows]
             break
@@ -97,7 +96,7 @@ def _range(
         if found.are_sound(last_us):
             last_us = found.instants[-1]
         else:
-            last_us = _look(store, first, found, last_us, done.wrong)
+            last_us = _look_again(store, first, found, last_us, done.wrong)
             if len(done.wrong) >= FINDINGS_MAX:
                 return done
         done.roots.append(merkle.root_of(b"".join(found.leaves)))
@@ -117,7 +116,9 @@ def _read(store: Store, after: int, until: int, paths: list[bytes]) -> sent.Leav
     return found
 
 
-def _look(store: Store, after: int, found: sent.Leaves, last_us: int, wrong: list[tuple[int, str]]) -> int:
+def _look_again(
+    store: Store, after: int, found: sent.Leaves, last_us: int, wrong: list[tuple[int, str]]
+) -> int:
     """Look once more at what is not sound in a range, and give it a leaf; the instant of the last position."""
     for number, leaf in enumerate(found.leaves):
         if leaf and found.instants[number] >= last_us:
