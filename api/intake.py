@@ -80,7 +80,7 @@ def not_json(error: codec.NotStrictJson) -> InvalidCommand:
     """What is told of a line that is no JSON object."""
     return InvalidCommand(
         f"not a JSON object: {error}; write one object with double quotes on one line",
-        f"不是 JSON 对象：{error}；每行须为一个对象，使用双引号",
+        f"不是 JSON 对象：{error.zh}；每行须为一个对象，使用双引号",
     )
 
 

@@ -43,4 +43,4 @@ def _id(text: bytes) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError as error:
-        raise codec.NotStrictJson(str(error)) from None
+        raise codec.NotStrictJson(str(error), str(error)) from None

@@ -177,15 +177,15 @@ def unknown_party(uscc: str) -> Problem:
     return Problem(say(f"nobody is registered as {uscc}", f"{uscc} 未登记"))
 
 
-def read_instant(text: str) -> datetime:
-    """An instant given by a person; without a zone it is Shanghai's. Raises Problem."""
+def read_instant(text: str, option: str = "--known-at") -> datetime:
+    """An instant given by a person as an option; without a zone it is Shanghai's. Raises Problem."""
     try:
         instant = datetime.fromisoformat(text)
     except ValueError:
         raise Problem(
             say(
-                f"--known-at {text!r} is no instant; write e.g. 2024-07-01T09:30:00+08:00",
-                f"--known-at {text!r} 不是时刻；例如 2024-07-01T09:30:00+08:00",
+                f"{option} {text!r} is no instant; write e.g. 2024-07-01T09:30:00+08:00",
+                f"{option} {text!r} 不是时刻；例如 2024-07-01T09:30:00+08:00",
             )
         ) from None
     return instant if instant.tzinfo else instant.replace(tzinfo=SHANGHAI)

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
+from unicodedata import is_normalized
 
 from api.roles import ROLES, Scope, permissions_of
 from ledger.sql import load
@@ -68,6 +69,11 @@ def all_tokens(store: Store) -> list[Token]:
         )
         for row in rows
     ]
+
+
+def looks_like_itself(name: str) -> bool:
+    """Whether a name of somebody who acts shows all that it has: nobody else's may look the same."""
+    return name == name.strip() and name.isprintable() and is_normalized("NFC", name)
 
 
 def create(

@@ -26,7 +26,12 @@ def read_canonical(data: bytes) -> dict[str, Any]:
 
 
 class NotStrictJson(ValueError):
-    """The text is not one JSON object with each key once."""
+    """The text is not one JSON object with each key once: what is wrong, in both languages (what the parser of JSON
+    says is English)."""
+
+    def __init__(self, en: str, zh: str) -> None:
+        super().__init__(en)
+        self.zh = zh
 
 
 def canonical(value: object) -> bytes:
@@ -44,16 +49,16 @@ def parse_object(line: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise NotStrictJson(str(error)) from None
+        raise NotStrictJson(str(error), str(error)) from None
     if type(value) is not dict:
-        raise NotStrictJson("not an object")
+        raise NotStrictJson("not an object", "不是对象")
     # JSON parsers keep the last of two equal keys in silence. Each key and each string value has two quotes, so
     # a plain count shows that none was dropped; only an odd line is read a second time, slowly.
     if b"\\" in line or line.count(b'"') != 2 * _count_strings(value):
         try:
             json.loads(line, object_pairs_hook=_refuse_repeated_keys)
         except RecursionError:
-            raise NotStrictJson("nested too deeply") from None
+            raise NotStrictJson("nested too deeply", "嵌套过深") from None
     return value
 
 
@@ -80,7 +85,7 @@ def _refuse_repeated_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     if len(result) != len(pairs):
         names = [name for name, _ in pairs]
         twice = next(name for name in names if names.count(name) > 1)
-        raise NotStrictJson(f"the key {twice!r} stands twice")
+        raise NotStrictJson(f"the key {twice!r} stands twice", f"字段 {twice!r} 重复")
     return result
 
 

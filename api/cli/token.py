@@ -12,7 +12,7 @@ from api.printing import print_json, print_table
 from api.problems import Problem
 from api.roles import READING, ROLES, Scope, permission_of, permissions_of
 from api.session import Data, Json, ledger, read_instant
-from api.tokens import all_tokens, create, revoke
+from api.tokens import all_tokens, create, looks_like_itself, revoke
 from ledger.commands import TEXT
 
 _ACTIONS = ("create", "list", "revoke")
@@ -78,7 +78,9 @@ def _expiry(days: int | None, until: str | None) -> datetime | None:
     if days is not None and until is not None:
         raise Problem(say("give --days or --until, not both", "--days 与 --until 只能给出一个"))
     now = datetime.now(UTC)
-    expires_at = now + timedelta(days=days) if days else None if until is None else read_instant(until)
+    expires_at = (
+        now + timedelta(days=days) if days else None if until is None else read_instant(until, "--until")
+    )
     if expires_at is not None and expires_at <= now:
         raise Problem(say("--until is in the past; name a later instant", "--until 已过；请给出将来的时刻"))
     return expires_at
@@ -94,6 +96,14 @@ def _create(
 ) -> None:
     if name is None or not TEXT.accepts(name):
         raise Problem(say(f"create wants a NAME: {TEXT.wanted_en}", f"create 须给出使用者：{TEXT.wanted_zh}"))
+    if not looks_like_itself(name):
+        raise Problem(
+            say(
+                f"the NAME {name!r} looks like another one: it begins or ends with a blank, or has characters that "
+                "nobody sees",
+                f"使用者 {name!r} 看似他人：首尾有空格，或含不可见字符",
+            )
+        )
     strange = [role for role in roles if role not in ROLES]
     if strange or not roles:
         listed = ", ".join(ROLES)

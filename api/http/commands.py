@@ -92,7 +92,7 @@ def _command(request: Request, body: bytes, spec: CommandSpec, known: Catalogue)
     try:
         sent = codec.parse_object(body.removeprefix(BYTE_ORDER_MARK))
     except codec.NotStrictJson as error:
-        raise HttpProblem("invalid", f"not a JSON object: {error}", f"不是 JSON 对象：{error}") from None
+        raise HttpProblem("invalid", f"not a JSON object: {error}", f"不是 JSON 对象：{error.zh}") from None
     if sent.setdefault("command", spec.name) != spec.name:
         raise HttpProblem(
             "invalid",

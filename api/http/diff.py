@@ -106,9 +106,9 @@ async def _diff(request: Request) -> Reply:
     following = None
     if len(found["lines"]) > limit:
         pins = {**asked, _FROM_POSITION.name: earlier.known_position}
-        following = Cursor(
-            pins, later.known_position, skipped + limit, echo(request, later)["known_at"]
-        ).text()
+        known_at = echo(request, later)["known_at"]
+        path = request.scope["path"]
+        following = Cursor(path, pins, later.known_position, skipped + limit, known_at).text()
     lines = found["lines"][:limit]
     shown = {line["account"] for line in lines}
     accounts = [row for row in found["accounts"] if row["account"] in shown]

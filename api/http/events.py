@@ -30,7 +30,7 @@ _FILTERS: Final = (
     text("tag", "e.g. firm:<uscc>, loan:<id>, claim:<id>, round:<id>. 标签。", "loan:L1"),
     text("type", "e.g. LoanInterestGranted, ClaimRefused. 类型。", "LoanDrawn"),
 )
-_NDJSON: Final = b"application/x-ndjson"
+_NDJSON: Final = "application/x-ndjson"
 _POSITION: Final = position("position", "The event's position. 事件序号。", "path", example=5)
 _PATH: Final = {"position": 5}
 
@@ -52,7 +52,12 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
                     200,
                     "A page of events, with what was asked.",
                     schemas.page_of({"$ref": "#/components/schemas/Event"}),
-                    headers={"ETag": "strong, of the question and the position that the answer knows"},
+                    headers={
+                        "ETag": "strong, of the question and the position that the answer knows",
+                        "Link": "of lines: the next page, if there is one",
+                        "Kejin-Known-Position": "of lines: the position that the answer knows",
+                    },
+                    others={_NDJSON: {"type": "string"}},
                 ),
                 Answer(304, "What If-None-Match names is still the answer.", {}, media_type=""),
             ),
@@ -145,4 +150,4 @@ def _lines(document: dict[str, Any], limit: int | None, headers: list[tuple[byte
         asked = "" if limit is None else f"&limit={limit}"
         headers.append((b"link", f'</v1/events?cursor={cursor}{asked}>; rel="next"'.encode()))
     headers.append((b"kejin-known-position", str(document["known_position"]).encode()))
-    return Reply(200, body, headers, _NDJSON)
+    return Reply(200, body, headers, _NDJSON.encode())

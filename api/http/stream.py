@@ -1,7 +1,8 @@
 """GET /v1/events/stream: events as they are recorded, as server-sent events that can be resumed.
 
 Each event has its position as `id`; a client that comes back with Last-Event-ID gets what came after it, from whatever
-server. Nothing is skipped or doubled, since what is sent next depends on that position alone.
+server. Nothing is skipped or doubled, since what is sent next depends on that position alone. A client that has waited
+in vain is told how far it has seen, by an `id` without an event: it could not come back to there otherwise.
 """
 
 from __future__ import annotations
@@ -109,7 +110,7 @@ async def _begin(request: Request) -> int:
 
 
 async def _stream_from(request: Request, after: int) -> None:
-    left = asyncio.ensure_future(_left(request))
+    left = asyncio.ensure_future(request.left())
     sending = asyncio.ensure_future(_send_all(request, after))
     try:
         await asyncio.wait((left, sending), return_when=asyncio.FIRST_COMPLETED)
@@ -120,18 +121,13 @@ async def _stream_from(request: Request, after: int) -> None:
                 await task
 
 
-async def _left(request: Request) -> None:
-    """Returns when the reader is gone."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-
-
 async def _send_all(request: Request, after: int) -> None:
     service, given = request.service, request.parameters
     now = asyncio.get_running_loop().time
     await request.send({"type": "http.response.start", "status": 200, "headers": [*_HEADERS]})
     await _send(request, b": kejin\n\n")
     sent_at = now()
+    told = given["Last-Event-ID"] if given["Last-Event-ID"] is not None else given["after"]
     while not service.feed.ended:
         try:
             patience = max(0.0, sent_at + _HEARTBEAT_SECONDS - now())
@@ -143,12 +139,14 @@ async def _send_all(request: Request, after: int) -> None:
             break
         if found:
             await _send(request, b"".join(map(_shown, found)))
-            sent_at = now()
+            sent_at, told = now(), found[-1].position
         elif now() - sent_at >= _HEARTBEAT_SECONDS:
-            await _send(request, b": still here\n\n")
-            sent_at = now()
+            await _send(request, b": still here\n" + (b"id: %d\n\n" % seen if seen != told else b"\n"))
+            sent_at, told = now(), seen
         after = seen
         request.noted["position"] = after
+    if after != told:
+        await _send(request, b"id: %d\n\n" % after)
     await request.send({"type": "http.response.body", "body": b"", "more_body": False})
 
 

@@ -128,16 +128,17 @@ def _read(body: bytes) -> dict[str, list[str]]:
         sent = codec.parse_object(body)
     except codec.NotStrictJson as error:
         raise HttpProblem(
-            "unusable_rules", f"not a JSON object: {error}", f"不是 JSON 对象：{error}"
+            "unusable_rules", f"not a JSON object: {error}", f"不是 JSON 对象：{error.zh}"
         ) from None
     found = {name: sent.pop(name, []) for name in _TEXTS_MAX}
     right = not sent and all(_are_texts(found[name], most) for name, most in _TEXTS_MAX.items())
     if not right or not any(found.values()):
         listed = ", ".join(f"{name} (at most {most})" for name, most in _TEXTS_MAX.items())
+        listed_zh = "、".join(f"{name}（至多 {most} 个）" for name, most in _TEXTS_MAX.items())
         raise HttpProblem(
             "unusable_rules",
             f"the body has one or both of {listed}, each a list of texts, and nothing else",
-            f"请求体须给出其中之一或全部：{listed}，均为文本列表，不得有其他字段",
+            f"请求体须给出其中之一或全部：{listed_zh}，均为文本列表，不得有其他字段",
         )
     return found
 

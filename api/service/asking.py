@@ -14,6 +14,7 @@ from typing import Any, Final
 
 from api.service.problems import HttpProblem
 from api.service.walking import Walk
+from api.service.words import word
 from ledger.accounts import DOUBLE_ENTRY_BOOKS, is_account
 from ledger.dates import Day
 from ledger.events import StoredEvent
@@ -313,7 +314,7 @@ def _unknown_party(uscc: str, kind: str) -> HttpProblem:
     return HttpProblem(
         "unknown_party",
         f"{uscc} is not registered as {kind} as known then",
-        f"当时 {uscc} 未登记为 {kind}",
+        f"当时 {uscc} 未登记为{word(kind, 'zh')}",
     )
 
 

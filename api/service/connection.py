@@ -1,21 +1,22 @@
 """A client's connection: uvicorn's, with what it leaves open closed.
 
 The head of a request may be only so long and take only so long; a wish for another protocol is declined without losing
-the body (RFC 9110 §7.8); who has sent everything and closed that half is still answered; what is no HTTP is answered as
-a problem, like everything else.
+the body (RFC 9110 §7.8); who has sent everything and closed that half is still answered, unless the answer takes long
+work; what comes after a body is no header; what is no HTTP is answered as a problem, like everything else.
 """
 
 from __future__ import annotations
 
 import asyncio
 from asyncio.events import TimerHandle
+from functools import partial
 from typing import Any, Final, cast
 
 import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api.service.problems import MEDIA_TYPE, HttpProblem
-from api.service.requests import SECURITY, json_bytes
+from api.service.requests import END_IS_LEAVING, SECURITY, json_bytes
 
 HEAD_BYTES_MAX: Final = 64 * 2**10
 HEAD_SECONDS_MAX: Final = 30.0
@@ -71,6 +72,7 @@ class Connection(HttpToolsProtocol):
         self._head_bytes = 0  # of the head at hand, but for the piece that it begins in
         self._head_timer: TimerHandle | None = None
         self._has_sent_all = False
+        self._leaves: RequestResponseCycle | None = None  # whose client leaves with the end of what it sends
         self._is_refused = False
 
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
@@ -84,6 +86,8 @@ class Connection(HttpToolsProtocol):
         """Nothing more is expected."""
         self._head_is_here()
         super().connection_lost(exc)
+        if self._leaves is not None:  # not the newest request, where others wait behind it
+            self._leave(self._leaves)
 
     def data_received(self, data: bytes) -> None:
         """Take in a piece, wherever it was cut."""
@@ -122,7 +126,23 @@ class Connection(HttpToolsProtocol):
             cycle.disconnected = True
             cycle.message_event.set()
             return None
+        if self._leaves is not None and not self._leaves.response_complete:
+            self._leave(self._leaves)
+            return None
         return True
+
+    def _end_is_leaving(self, cycle: RequestResponseCycle) -> None:
+        """From now on, for one request: who sends nothing more is taken to be gone. A client that closed its half only
+        and one that closed all look the same; long work for nobody would keep others waiting."""
+        self._leaves = cycle
+        if self._has_sent_all:
+            self._leave(cycle)
+            self.transport.close()
+
+    @staticmethod
+    def _leave(cycle: RequestResponseCycle) -> None:
+        cycle.disconnected = True
+        cycle.message_event.set()
 
     def on_response_complete(self) -> None:
         """Go on with the next request, or leave with a client that sends none."""
@@ -140,8 +160,10 @@ class Connection(HttpToolsProtocol):
         self._in_head, self._head_bytes = True, 0
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """A header; blanks around its value are not part of it (RFC 9112 §5.1)."""
-        super().on_header(name, value.strip(b" \t"))
+        """A header; blanks around its value are not part of it (RFC 9112 §5.1). What comes after the body is none
+        (RFC 9110 §6.5.1): who checked the head must not have missed a sender or a key."""
+        if self._in_head:
+            super().on_header(name, value.strip(b" \t"))
 
     def on_headers_complete(self) -> None:
         """The head is here. One with a wish is taken up again without it."""
@@ -149,6 +171,7 @@ class Connection(HttpToolsProtocol):
         self._head_is_here()
         if not self.parser.should_upgrade():
             super().on_headers_complete()
+            self.cycle.scope[END_IS_LEAVING] = partial(self._end_is_leaving, self.cycle)  # type: ignore[typeddict-unknown-key]
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""

@@ -113,7 +113,8 @@ def _answer(answer: Answer) -> Document:
         content: Document = {"schema": dict(answer.schema)}
         if answer.example is not None:
             content["example"] = answer.example
-        described["content"] = {answer.media_type: content}
+        others = {media_type: {"schema": dict(schema)} for media_type, schema in answer.others.items()}
+        described["content"] = {answer.media_type: content, **others}
     if answer.headers:
         described["headers"] = {
             name: {"description": says, "schema": {"type": "string"}} for name, says in answer.headers.items()

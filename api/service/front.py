@@ -121,7 +121,13 @@ def _shown(service: Service, problem: HttpProblem, language: str, scope: Scope, 
 
 
 def _first_of_each(scope: Scope) -> dict[bytes, bytes]:
-    return dict(reversed(scope["headers"]))
+    headers = scope["headers"]
+    found: dict[bytes, bytes] = dict(reversed(headers))
+    if len(found) != len(headers) and sum(name == b"authorization" for name, _ in headers) > 1:
+        raise HttpProblem(
+            "malformed_request", "a request has one Authorization", "请求至多有一个 Authorization"
+        )
+    return found
 
 
 async def _admitted(
@@ -181,12 +187,15 @@ def _check_origin(service: Service, scope: Scope, headers: Mapping[bytes, bytes]
 
 def _check_body(operation: Operation, headers: Mapping[bytes, bytes]) -> None:
     """A body is read as it is. Raises HttpProblem `unsupported_encoding`."""
-    encoding = headers.get(b"content-encoding")
-    if operation.body is not None and encoding is not None and encoding.lower() != b"identity":
+    plain = (
+        headers.get(b"content-encoding", b"identity").lower() == b"identity"
+        and headers.get(b"transfer-encoding", b"chunked").lower() == b"chunked"
+    )
+    if operation.body is not None and not plain:
         raise HttpProblem(
             "unsupported_encoding",
-            "bodies are not decompressed here; send it as it is, without Content-Encoding",
-            "此处不解压请求体；请不带 Content-Encoding 原样发送",
+            "bodies are not decompressed here; send it as it is, without Content-Encoding or Transfer-Encoding: gzip",
+            "此处不解压请求体；请原样发送，不带 Content-Encoding，也不用 Transfer-Encoding: gzip",
         )
 
 

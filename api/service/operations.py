@@ -50,6 +50,7 @@ class Answer:
     example: Any = None
     media_type: str = "application/json"
     headers: Mapping[str, str] = field(default_factory=dict)  # name to what it says
+    others: Mapping[str, Schema] = field(default_factory=dict)  # by media type, where the client may choose
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,10 +22,11 @@ _NAME: Final = re.compile(f"[{ID_CHARACTERS}+/]{{0,1000}}")
 
 @dataclass(frozen=True, slots=True)
 class Cursor:
-    """Where the next page begins: after `after` (a position, or how many rows were given) or, in a list too long to be
-    read whole, after the row of a name; as known at `known_position`, for the same filters. `known_at` is what the
-    first page was asked for, as it is echoed."""
+    """Where the next page of the list at an address begins: after `after` (a position, or how many rows were given) or,
+    in a list too long to be read whole, after the row of a name; as known at `known_position`, for the same filters.
+    `known_at` is what the first page was asked for, as it is echoed."""
 
+    of: str
     filters: Mapping[str, Any]
     known_position: int
     after: int
@@ -34,21 +35,23 @@ class Cursor:
 
     def text(self) -> str:
         """The cursor as a client gets it."""
-        pins = [self.filters, self.known_position, self.after, self.known_at, self.after_name]
+        pins = [self.of, self.filters, self.known_position, self.after, self.known_at, self.after_name]
         raw = orjson.dumps(pins, option=orjson.OPT_SORT_KEYS)
         return base64.urlsafe_b64encode(raw).rstrip(b"=").decode()
 
 
-def read_cursor(text: str, filters: Sequence[Parameter], parameters: Mapping[str, Any]) -> Cursor:
-    """The cursor of a request. Its filters hold; those that the request repeats must be the same.
+def read_cursor(text: str, of: str, filters: Sequence[Parameter], parameters: Mapping[str, Any]) -> Cursor:
+    """The cursor of a request to the list at an address. Its filters hold; those that the request repeats must be the
+    same.
 
     `filters` are the parameters that the list pins, `parameters` what the request gave. Raises HttpProblem.
     """
     try:
         raw = base64.urlsafe_b64decode(text + "=" * (-len(text) % 4)) if text.isascii() else b""
-        pinned, known_position, after, known_at, after_name = orjson.loads(raw)
+        made_by, pinned, known_position, after, known_at, after_name = orjson.loads(raw)
         right = (
-            type(pinned) is dict
+            made_by == of
+            and type(pinned) is dict
             and pinned.keys() == {filter_.name for filter_ in filters}
             and all(_could_be(filter_, pinned[filter_.name]) for filter_ in filters)
             and type(known_position) is int
@@ -76,7 +79,7 @@ def read_cursor(text: str, filters: Sequence[Parameter], parameters: Mapping[str
             "the cursor pins known_at; leave it out or give the same",
             "游标已固定 known_at；请省略或保持一致",
         )
-    return Cursor(pinned, known_position, after, known_at, after_name)
+    return Cursor(of, pinned, known_position, after, known_at, after_name)
 
 
 def _could_be_echoed(known_at: Any) -> bool:

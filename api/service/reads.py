@@ -68,7 +68,7 @@ def entity_tag(request: Request, as_of: AsOf, *more: object) -> bytes:
 
 def is_known(request: Request, as_of: AsOf, *more: object) -> bool:
     """Whether If-None-Match names the tag of the answer (RFC 9110 §13.1.2)."""
-    sent = request.header(b"if-none-match")
+    sent = request.header_joined(b"if-none-match")
     if sent is None:
         return False
     tags = [one.strip().removeprefix(b"W/") for one in sent.split(b",")]
@@ -323,7 +323,7 @@ def pinned(request: Request, filters: Sequence[Parameter]) -> tuple[Cursor | Non
     given = request.parameters
     if given["cursor"] is None:
         return None, {filter_.name: given[filter_.name] for filter_ in filters}
-    page = read_cursor(given["cursor"], filters, given)
+    page = read_cursor(given["cursor"], request.scope["path"], filters, given)
     request.pinned_instant = page.known_at
     return page, page.filters
 
@@ -335,7 +335,8 @@ def page_document(
     following = None
     if after is not None:
         place, name = (after, "") if isinstance(after, int) else (0, after)
-        following = Cursor(filters, as_of.known_position, place, _known_at(request), name).text()
+        pins = request.scope["path"], filters, as_of.known_position, place, _known_at(request), name
+        following = Cursor(*pins).text()
     return {**echo(request, as_of), "items": items, "next_cursor": following}
 
 

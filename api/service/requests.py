@@ -28,6 +28,8 @@ SECURITY: Final[Headers] = [
 ]
 
 
+#: Where the scope has what to call before long work: the end of what the client sends then counts as its leaving.
+END_IS_LEAVING: Final = "kejin.end_is_leaving"
 #: So much of a body that is too long is read before the answer.
 _DISCARDED_BYTES_MAX: Final = 16 * 2**20
 
@@ -62,6 +64,11 @@ class Request:
             shown = name.decode("latin-1")
             raise HttpProblem("invalid_parameter", f"the header {shown} stands twice", f"请求头 {shown} 重复")
         return found[0] if found else None
+
+    def header_joined(self, name: bytes) -> bytes | None:
+        """The value of a header that is a list, whose parts may stand apart (RFC 9110 §5.3)."""
+        headers: Headers = self.scope["headers"]
+        return b",".join([value for key, value in headers if key == name]) or None
 
     async def body(self, bytes_max: int) -> bytes:
         """The whole body. One that is somewhat too long is read to its end and thrown away, since many clients
@@ -102,7 +109,7 @@ class Request:
     async def while_here(self, answer: asyncio.Future[T]) -> T:
         """What is answered, to a request whose body was read or that has none; who leaves is waited for no longer, and
         the answer not wanted any more. Raises ClientLeft, and what the answer is instead."""
-        leaving = asyncio.ensure_future(self._left())
+        leaving = asyncio.ensure_future(self.left())
         try:
             await asyncio.wait((answer, leaving), return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -112,7 +119,10 @@ class Request:
             raise ClientLeft
         return answer.result()
 
-    async def _left(self) -> None:
+    async def left(self) -> None:
+        """Wait until the client is gone, or has closed its half: nobody can tell these two apart."""
+        if tell := self.scope.get(END_IS_LEAVING):
+            tell()
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
@@ -201,12 +211,13 @@ def wants_lines(accepted: bytes | None) -> bool:
 
 def _weight(parameters: str) -> float:
     name, _, value = parameters.strip().partition("=")
-    if name.strip() != "q":
+    if name.strip().lower() != "q":
         return 1.0
     try:
-        return min(1.0, float(value))
+        weight = float(value)
     except ValueError:
         return 0.0
+    return weight if 0.0 <= weight <= 1.0 else 0.0
 
 
 def too_large(bytes_max: int) -> HttpProblem:

@@ -227,3 +227,13 @@ def test_the_key_may_stand_in_the_body_but_not_contradict_the_header(service: Se
     assert service.post(repay(key="a"), {"Idempotency-Key": "a"}).status == 201
     problem(service.post(repay(key="a"), {"Idempotency-Key": "b"}), 422, "invalid")
     assert service.post(register(FIRM, "investor", command="register-party")).status == 201
+
+
+@pytest.mark.parametrize(
+    "body, said", [(b'{"a":1,"a":2}', "字段 'a' 重复"), (b"[]", "不是对象"), (b'{"a":' * 5_000, "")]
+)
+def test_what_is_no_object_is_told_in_chinese(example: Service, body: bytes, said: str) -> None:
+    """What Kejin itself has against a body is in the reader's language."""
+    answer = example.ask("POST", "/v1/commands/repay-loan", body, {"Accept-Language": "zh"})
+    assert answer.status == 422
+    assert said in answer.document["detail"]

@@ -5,11 +5,16 @@ from __future__ import annotations
 import asyncio
 import json
 import socket
+import threading
 
 import pytest
 import uvloop
+from starlette.types import Receive, Scope, Send
+from uvicorn import Config
+from uvicorn.server import ServerState
 
-from api.service.connection import _InOnePiece
+from api.service.connection import Connection, _InOnePiece
+from api.service.requests import END_IS_LEAVING
 from tests.cli.program import OPENING, PATIENCE_SECONDS, repay
 from tests.http.service import Service
 
@@ -187,3 +192,83 @@ def test_who_writes_much_is_told_to_wait_and_who_left_gets_nothing() -> None:
             assert not errors
 
     uvloop.run(run())
+
+
+@pytest.mark.parametrize("behind", [b"", b"GET /later HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+@pytest.mark.parametrize("how", ["closes", "closes its half", "resets", "had closed"])
+def test_who_ends_what_they_send_leaves_long_work(how: str, behind: bytes) -> None:
+    """An operation that said that it takes long hears of its client's leaving, however that happens, also where the
+    client had asked for more."""
+
+    async def run() -> None:
+        began, heard = asyncio.Event(), asyncio.Event()
+
+        async def work(scope: Scope, receive: Receive, send: Send) -> None:
+            assert scope["path"] == "/long"
+            assert (await receive())["type"] == "http.request"
+            if how != "had closed":
+                scope[END_IS_LEAVING]()
+            began.set()
+            if how == "had closed":
+                await asyncio.to_thread(closed.wait)
+                for _ in range(20):  # the end of what it sends is heard of
+                    await asyncio.sleep(0)
+                scope[END_IS_LEAVING]()
+            assert (await receive())["type"] == "http.disconnect"
+            heard.set()
+
+        closed = threading.Event()
+        config, state = Config(work, loop="uvloop", log_config=None), ServerState()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Connection(config, state, {}), "127.0.0.1", 0)
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            writer.write(b"GET /long HTTP/1.1\r\nHost: localhost\r\n\r\n" + behind)
+            await began.wait()
+            if how == "closes its half":
+                writer.write_eof()
+            elif how == "resets":
+                writer.transport.abort()
+            else:
+                writer.close()
+            closed.set()
+            async with asyncio.timeout(PATIENCE_SECONDS):
+                await heard.wait()
+                if how == "closes its half":
+                    assert await reader.read() == b""
+
+    uvloop.run(run())
+
+
+def test_a_stream_ends_with_what_its_reader_sends(example: Service) -> None:
+    """Nobody holds a place among the streams who has gone: half a close is as much as one."""
+    ask = b"GET /v1/events/stream HTTP/1.1\r\nHost: localhost\r\n\r\n"
+    answer = told(example, ask, half=True)
+    assert b"still here" not in answer
+
+
+@pytest.mark.parametrize("late", [False, True])
+def test_what_comes_after_a_body_is_no_header(ready: Service, late: bool) -> None:
+    """A key in the trailer of a chunked body is nobody's key, whenever it comes."""
+    head = POST.replace(b"Content-Length: %d" % len(BODY), b"Transfer-Encoding: chunked\r\nConnection: close")
+    body = b"%x\r\n%b\r\n0\r\n" % (len(BODY), BODY)
+    trailer = b"Idempotency-Key: late\r\nHost: elsewhere.example\r\n\r\n"
+    pieces = (head + b"\r\n" + body, trailer) if late else (head + b"\r\n" + body + trailer,)
+    assert told(ready, *pieces).startswith(b"HTTP/1.1 201")
+    assert ready.read("/v1/events/6")["key"] is None
+
+
+def test_a_sender_is_named_once(ready: Service) -> None:
+    """Two Authorization headers are 400: whoever checked the one must not have let the other in."""
+    twice = b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n"
+    answer = told(ready, POST + twice + BODY, half=True)
+    assert (answer[:12], document(answer)["code"]) == (b"HTTP/1.1 400", "malformed_request")
+
+
+def test_a_compressed_transfer_is_no_body(ready: Service) -> None:
+    """What was compressed on its way is 415 too."""
+    head = POST.replace(
+        b"Content-Length: %d" % len(BODY), b"Transfer-Encoding: gzip, chunked\r\nConnection: close"
+    )
+    answer = told(ready, head + b"\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY))
+    assert (answer[:12], document(answer)["code"]) == (b"HTTP/1.1 415", "unsupported_encoding")

@@ -30,7 +30,7 @@ def test_a_list_is_read_once_for_all_its_pages() -> None:
     pages, as_of, rows = whole(reading), AsOf(None, 7), list[int]()
     after: int | str | None = 0
     while isinstance(after, int):
-        cursor = Cursor({}, 7, after) if after else None
+        cursor = Cursor("", {}, 7, after) if after else None
         page, after = pages(NO_STORE, as_of, {}, cursor, 2)
         rows += page
     assert (rows, reading.times) == ([7, 8, 9, 10, 11], 1)
@@ -45,5 +45,5 @@ def test_a_list_that_was_kept_answers_no_other_question() -> None:
     assert pages(NO_STORE, begun, {}, None, 2)[0] == range(7, 9)
     assert pages(NO_STORE, AsOf(None, 8), {}, None, 2)[0] == range(8, 10)
     assert pages(NO_STORE, begun, {"length": 1}, None, 2) == (range(7, 8), None)
-    assert pages(NO_STORE, begun, {}, Cursor({}, 7, 2), 2)[0] == range(9, 11)
-    assert pages(NO_STORE, on, {"length": 3}, Cursor({}, 7, 2), 2)[0] == range(9, 10)
+    assert pages(NO_STORE, begun, {}, Cursor("", {}, 7, 2), 2)[0] == range(9, 11)
+    assert pages(NO_STORE, on, {"length": 3}, Cursor("", {}, 7, 2), 2)[0] == range(9, 10)

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import json
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from datetime import datetime
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,9 @@ from urllib.parse import parse_qsl
 import pytest
 
 from api.service.examples import BANK, EVENTS, FIRM
+from api.service.paging import Cursor
 from ledger import merkle
+from ledger.dates import SHANGHAI
 from tests.cli.program import OPENING, Program, claim, data_folder, draw, repay
 from tests.faults.test_kills import until
 from tests.http.service import Answer, Service, serving
@@ -380,3 +385,75 @@ def next_note(service: Service, notes: dict[str, str]) -> bool:
         return False
     notes[tag] = note
     return True
+
+
+def test_a_tag_may_stand_in_a_header_of_its_own(example: Service) -> None:
+    """If-None-Match over two lines is one list (RFC 9110 §5.3)."""
+    tag = example.get("/v1/caps").headers["etag"]
+    with closing(example.connect()) as connection:
+        connection.putrequest("GET", "/v1/caps")
+        connection.putheader("If-None-Match", '"another"')
+        connection.putheader("If-None-Match", tag)
+        connection.endheaders()
+        assert connection.getresponse().status == 304
+
+
+@pytest.mark.parametrize(
+    "shown, status",
+    [
+        ("9999-12-31T23:59:59-01:00", 404),
+        ("0001-01-01T00:00:00+08:00", 404),
+        ("2999-01-01t00:00:00z", 404),
+        ("2999-01-01T00:00:00.123456789Z", 404),
+        ("2024-01-01T00:00:00+00:60", 422),
+        ("2024-01-01T00:001Z", 422),
+        ("2024-01-01T00:00:00.1234567890123 08:00", 404),
+    ],
+)
+def test_an_instant_is_one_wherever_in_time(example: Service, shown: str, status: int) -> None:
+    """Before the first event and in the future nothing is known, also at the ends of the calendar; RFC 3339 in lower
+    case and with nine digits is read, and a plus that came as a blank is a plus."""
+    code = {404: "not_known", 422: "invalid_parameter"}[status]
+    answer = example.get("/v1/caps", known_at=shown)
+    assert (answer.status, answer.document["code"]) == (status, code)
+
+
+def test_what_is_known_at_an_instant_may_be_asked_with_a_bare_plus(example: Service) -> None:
+    """`+08:00` that was not percent-encoded, as people copy it, and finer than a microsecond."""
+    last = example.read("/v1/events")["items"][-1]["recorded_at"]
+    shown = datetime.fromisoformat(last).astimezone(SHANGHAI).isoformat()
+    head, _, zone = shown.rpartition("+")
+    with closing(example.connect()) as connection:
+        connection.request("GET", f"/v1/caps?known_at={head}999+{zone}")
+        found = json.loads(connection.getresponse().read())
+    assert found["known_position"] == example.read("/v1/caps")["known_position"]
+
+
+def test_a_cursor_goes_on_in_its_own_list_only(example: Service) -> None:
+    """Lists with the same filters do not take each other's cursors."""
+    cursor = Cursor("/v1/reports/duties", {"on": None}, 12, 1).text()
+    assert example.get("/v1/reports/duties", cursor=cursor).status == 200
+    for path in ("/v1/reports/near-caps", "/v1/reports/duplicates", "/v1/what-if"):
+        answer = example.get(path, cursor=cursor)
+        assert (answer.status, answer.document["code"]) == (422, "invalid_cursor")
+
+
+def test_lines_of_events_are_declared(example: Service) -> None:
+    """Every form of an answer is in the OpenAPI document."""
+    answer = example.get("/v1/events", {"Accept": "application/x-ndjson"})
+    declared = example.read("/openapi.json")["paths"]["/v1/events"]["get"]["responses"]["200"]
+    assert answer.headers["content-type"] in declared["content"]
+    assert {name.lower() for name in declared["headers"]} >= {
+        "etag",
+        "kejin-known-position",
+    } & answer.headers.keys()
+
+
+@pytest.mark.parametrize(
+    "accepted, language",
+    [("zh;Q=0.1,en;q=0.5", "en"), ("zh;q=nan,en", "en"), ("zh;q=2,en;q=0.5", "en"), ("en;q=0.1,zh", "zh")],
+)
+def test_a_weight_is_a_weight(example: Service, accepted: str, language: str) -> None:
+    """`q` in either case; what is no weight wants nothing."""
+    answer = example.get("/v1/caps", {"Accept-Language": accepted}, known_position=999_999)
+    assert answer.headers["content-language"] == language

@@ -6,7 +6,8 @@ import json
 import socket
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import ExitStack, closing
+from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
 from typing import Any
 
@@ -148,3 +149,33 @@ def test_a_stream_beyond_the_end_is_not_known(service: Service) -> None:
     for headers in ({"Last-Event-ID": str(newest + 1)}, {"Last-Event-ID": "999999"}):
         problem(service.get("/v1/events/stream", headers), 404, "not_known")
     assert service.get("/v1/events/stream", {"Last-Event-ID": str(newest)}).status == 200
+
+
+def opened(connection: HTTPConnection, path: str) -> HTTPResponse:
+    """A stream that has begun."""
+    connection.request("GET", path)
+    response = connection.getresponse()
+    assert response.readline() == b": kejin\n"
+    return response
+
+
+def rest(response: HTTPResponse) -> list[int]:
+    """Every `id` that a stream still tells until it ends."""
+    return [int(line[4:]) for line in response.read().splitlines() if line.startswith(b"id: ")]
+
+
+def test_who_waited_in_vain_can_come_back(service: Service) -> None:
+    """A stream that began with "from now on" and saw nothing says where it stood when the server stops, and so does one
+    whose filter let nothing through: what is recorded meanwhile is not skipped. Who has been told is not told again."""
+    service.record(*OPENING)
+    paths = ("", "?after=2&type=GrantPaid", "?after=4", "?after=5")
+    with ExitStack() as stack:
+        streams = [
+            opened(stack.enter_context(closing(service.connect())), f"/v1/events/stream{query}")
+            for query in paths
+        ]
+        for seen in events(service, after=4):  # by now the others have seen it too
+            assert seen[0] == 5
+            break
+        service.stop()
+        assert [rest(stream) for stream in streams] == [[5], [5], [5], []]
