@@ -41,6 +41,7 @@ def connect(address: str, *, by_index: bool = False, settings: str = "") -> psyc
     # PostgreSQL's own come before those of `public`, temporary ones last.
     options = "-c timezone=UTC -c client_min_messages=warning -c datestyle=ISO -c search_path=public,pg_temp"
     options += " -c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off"
+    options += " -c standard_conforming_strings=on"
     # A client that went away without a word (its machine, the network) keeps no lock for hours.
     options += " -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
     options += f" {settings}" if settings else ""

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from ledger import codec
 from ledger.accounts import book_of
 from ledger.day_sums import DaySums, room_fen
 from ledger.store import Store
@@ -129,11 +130,12 @@ def _party(name: Name) -> str | None:
 
 
 def _content(rows: Mapping[Name, _Kept]) -> Content:
+    # Canonical JSON: whatever stands in a row, no two tables come to the same text.
     lines = [
-        f"{cap}\t{key}\t{row.party}\t{row.used.hex()}\t{row.highest_fen}"
+        codec.canonical([cap, key, row.party, row.used.hex(), row.highest_fen])
         for (cap, key), row in sorted(rows.items())
     ]
-    return Content({"keys": hashlib.sha256("\n".join(lines).encode()).hexdigest()}, len(lines))
+    return Content({"keys": hashlib.sha256(b"\n".join(lines)).hexdigest()}, len(lines))
 
 
 def _cap_accounts(log: Log, columns: Columns) -> tuple[NDArray[np.int32], list[str]]:

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from ledger import codec
 from ledger.copying import HEADER, TRAILER
 from ledger.dates import Day
-from projections.base import Log
+from projections.base import Damaged, Log
 from projections.columns import EPOCH, Columns, type_codes
 from projections.fold import fold, fold_binary
 from projections.shelves import Shelf
@@ -68,6 +68,8 @@ def _parsed(rows: Sequence[tuple[str, str]]) -> dict[str, Document]:
 def stored(shelf: Shelf) -> tuple[str, int]:
     """SHA-256 (hex) over all rows in order, and how many there are."""
     hashes, rows = shelf.rows("whole_documents")[0]
+    if len(hashes or b"") != hashlib.sha256().digest_size * rows:
+        raise Damaged(f"{shelf.schema}.documents", "a row lacks a value")
     return hashlib.sha256(hashes or b"").hexdigest(), rows
 
 

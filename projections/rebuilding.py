@@ -63,12 +63,18 @@ def rebuild(runner: Runner, names: Sequence[str], progress: Progress) -> Rebuilt
         raise RebuildUnderWay
     rebuilding = _Rebuilding(runner, [runner.known[name] for name in names], progress)
     try:
-        rebuilding.begin()
+        goes_on = rebuilding.begin()
         try:
             until, contents = rebuilding.fill()
-        except Differs:  # nothing to go on with
-            rebuilding.drop_new()
+        except (psycopg.OperationalError, RebuildUnderWay):
             raise
+        except Exception as error:
+            if goes_on or isinstance(error, Differs):  # nothing to go on with
+                rebuilding.drop_new()
+            if not goes_on:
+                raise
+            rebuilding.begin()  # whatever became of what was left behind
+            until, contents = rebuilding.fill()
         rebuilding.swap()
         seconds = time.monotonic() - started
         rebuilding.drop_old()
@@ -89,9 +95,11 @@ class _Rebuilding:
         self._progress = progress
         self._shelves: dict[str, Shelf] = {}
 
-    def begin(self) -> None:
-        """Go on with what an earlier rebuild left behind, if its code was the same; else begin anew."""
+    def begin(self) -> bool:
+        """Go on with what an earlier rebuild left behind, if its code was the same; else begin anew. Whether anything
+        was left."""
         left = [row for row in shelves.generations(self._store) if not row[3]]
+        goes_on = False
         for projection in self._known:
             for name, generation, version, *_ in left:
                 if name == projection.name:
@@ -100,9 +108,11 @@ class _Rebuilding:
                         self._shelves[name] = shelf
                     else:
                         _drop(shelf)
+            goes_on = goes_on or projection.name in self._shelves
             if projection.name not in self._shelves:
                 with self._store.connection.transaction():
                     self._shelves[projection.name] = begun(self._store, projection)
+        return goes_on
 
     def fill(self) -> tuple[int, dict[str, Content]]:
         """Fold up to the end of the log; the position that all reach, and what they hold, once it is what the log
@@ -209,6 +219,7 @@ class _Rebuilding:
         """Drop what was filled and is not what the log says."""
         for shelf in self._shelves.values():
             _drop(shelf)
+        self._shelves = {}
 
     def drop_old(self) -> None:
         """Drop what was read before."""

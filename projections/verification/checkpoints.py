@@ -53,8 +53,9 @@ class Signed:
         return [*self.brought, *newest]
 
 
-def signed(store: Store, outside: Outside) -> Signed:
-    """Read the checkpoints, those of keys that the log hands over to one another included."""
+def signed(store: Store, outside: Outside, until: int) -> Signed:
+    """Read the checkpoints, those of keys that the log hands over to one another included, for a check of the log up
+    to a position. What was appended and signed since that was looked up is left out."""
     found = Signed(has_key=bool(outside.keys))
     keys = trusted_keys(outside.keys, _adoptions(store))
     for held in outside.held:
@@ -67,6 +68,9 @@ def signed(store: Store, outside: Outside) -> Signed:
         state = _believed(note, keys)
         if state is not None and state.size == size:
             found.kept.append(state)
+    if found.kept and found.kept[-1].size > until:
+        end = store.head().position
+        found.kept = [state for state in found.kept if not until < state.size <= end]
     return found
 
 

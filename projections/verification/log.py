@@ -27,7 +27,7 @@ def check(reading: Reading) -> Report:
     if unordered:
         # Without its index the log cannot be read in order at speed, nor can a position be believed.
         return Report(findings=unordered)
-    found = signed(store, reading.outside)
+    found = signed(store, reading.outside, until)
     leaves = recompute(store, until, found.wanted(until), reading.progress)
     report = Report(findings=[Finding("log", what, "events", position) for position, what in leaves.wrong])
     if leaves.wrong:

@@ -3,6 +3,8 @@ anew in one go, and folded independently."""
 
 from __future__ import annotations
 
+from typing import Final
+
 import psycopg
 
 from ledger.store import Store
@@ -10,47 +12,105 @@ from projections import shelves
 from projections.base import Content, Damaged, Log, Projection, discover
 from projections.runner import begun
 from projections.shelves import Shelf
-from projections.verification.reading import Reading
+from projections.verification.indexes import disagreeing
+from projections.verification.reading import Reading, one_moment
 from projections.verification.relations import replaced_in_projections
 from projections.verification.report import Finding, Report
+from projections.verification.structure import differing, structure
+
+#: So many times at most the generations are looked up again.
+_SWAPS_MAX: Final = 3
 
 
 def check(reading: Reading) -> Report:
     """Every generation that is read, at the position that it reaches. Nothing is repaired or left behind."""
-    store, until = reading.store, reading.until
+    store = reading.store
     report = Report(findings=replaced_in_projections(store, "projections"))
     known = discover()
     log = Log([store, reading.other])
-    for name, generation, version, live, stopped_at, problem in shelves.generations(store):
-        if live and stopped_at is not None:
-            what = f"{name} stopped before this event: {problem}; what is asked beyond it is refused"
-            report.notices.append(Finding("projections", what, "events", stopped_at))
-        if live and name in known and known[name].version == version:
-            report.findings += _check(Shelf(store, name, generation), known[name], log, until)
+    checked = set[tuple[str, int]]()
+    for _ in range(_SWAPS_MAX):  # while this goes on, a rebuild may put others in their place
+        for name, generation, version, live, stopped_at, problem in shelves.generations(store):
+            if (name, generation) in checked:
+                continue
+            checked.add((name, generation))
+            if live and stopped_at is not None:
+                what = f"{name} stopped before this event: {problem}; what is asked beyond it is refused"
+                report.notices.append(Finding("projections", what, "events", stopped_at))
+            if name in known and known[name].version == version:
+                report.findings += _check(Shelf(store, name, generation), known[name], log)
     return report
 
 
-def _check(shelf: Shelf, projection: Projection, log: Log, until: int) -> list[Finding]:
+def _check(shelf: Shelf, projection: Projection, log: Log) -> list[Finding]:
+    """A generation, also one that is still being filled. Its rows and their position are read as of one moment, with
+    the end of the log, which may have grown since the checks began."""
     try:
-        rows = shelf.rows("projected_position")
-        if len(rows) != 1 or rows[0][0] is None:
-            return [
-                Finding("projections", f"it has {len(rows)} rows instead of one", f"{shelf.schema}.progress")
-            ]
-        position = shelf.position()
-        if position > until:
-            return [Finding("projections", "it is beyond the log", f"{shelf.schema}.progress", position)]
-        stored = projection.stored(shelf, position)
-        return _differences(shelf, stored, projection.expected(log, position), "the log") or _differences(
-            shelf, stored, _rebuilt(shelf.store, projection, log, position), "a fold of the whole log at once"
+        changed = _changed_structure(shelf, projection)
+        if changed:
+            return changed
+        findings, position, stored = _looked_at(shelf, projection)
+        if stored is None:
+            return findings
+        return (
+            findings
+            or _differences(shelf, stored, projection.expected(log, position), "the log")
+            or _differences(
+                shelf,
+                stored,
+                _rebuilt(shelf.store, projection, log, position),
+                "a fold of the whole log at once",
+            )
         )
+    except shelves.GONE as error:
+        return _unreadable(shelf, error) if _is_there(shelf) else []
     except Damaged as error:
         return [Finding("projections", str(error).removeprefix(f"{error.table}: "), error.table)]
     except psycopg.OperationalError:
         raise
-    except (psycopg.Error, LookupError, ValueError, TypeError) as error:
-        first = next(iter(str(error).splitlines()), type(error).__name__)
-        return [Finding("projections", f"it cannot be read: {first}", shelf.schema)]
+    except (psycopg.Error, LookupError, ValueError, TypeError, AttributeError) as error:
+        return _unreadable(shelf, error)
+
+
+def _is_there(shelf: Shelf) -> bool:
+    """Whether no rebuild has put another generation in its place and dropped it."""
+    return (shelf.name, shelf.generation) in {row[:2] for row in shelves.generations(shelf.store)}
+
+
+def _changed_structure(shelf: Shelf, projection: Projection) -> list[Finding]:
+    """Tables that are not as the projection makes them, by those of a new generation that is rolled back."""
+    store = shelf.store
+    with store.connection.transaction(force_rollback=True):
+        store.connection.execute("set local role none")  # the owner's: it makes tables
+        right = structure(store, begun(store, projection).schema)
+        found = structure(store, shelf.schema)
+    if not found and not _is_there(shelf):
+        return []
+    return [
+        Finding("projections", what, f"{shelf.schema}.{table}") for table, what in differing(found, right)
+    ]
+
+
+def _looked_at(shelf: Shelf, projection: Projection) -> tuple[list[Finding], int, Content | None]:
+    """What is wrong with a generation as such; else its position, and what it holds."""
+    progress = f"{shelf.schema}.progress"
+    with one_moment(shelf.store) as newest:
+        rows = shelf.rows("projected_position")
+        if len(rows) != 1 or rows[0][0] is None:
+            return [Finding("projections", f"it has {len(rows)} rows instead of one", progress)], 0, None
+        position = int(rows[0][0])
+        if not 0 <= position <= newest:
+            return [Finding("projections", "it is beyond the log", progress, position)], 0, None
+        return (
+            disagreeing(shelf.store, "projections", shelf.schema),
+            position,
+            projection.stored(shelf, position),
+        )
+
+
+def _unreadable(shelf: Shelf, error: Exception) -> list[Finding]:
+    first = next(iter(str(error).splitlines()), type(error).__name__)
+    return [Finding("projections", f"it cannot be read: {first}", shelf.schema)]
 
 
 def _differences(shelf: Shelf, stored: Content, right: Content, what: str) -> list[Finding]:

@@ -50,6 +50,40 @@ where i.indisunique and i.indisvalid and i.indexprs is null
   and (i.indpred is null or a.attname = 'key')
 group by c.relname, i.indexrelid
 
+-- name: structure
+-- Of every table of a schema its columns and what is unique in it, each in one line.
+select c.relname, array_agg(fact.says)
+from pg_class c join pg_namespace s on s.oid = c.relnamespace and s.nspname = %(schema)s
+cross join lateral (
+    select 'column ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
+           || coalesce((select ' ' || l.collname from pg_collation l where l.oid = a.attcollation), '')
+           || case when a.attnotnull then ' not null' else '' end
+    from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
+    union all
+    select 'unique ' || (
+        select string_agg(coalesce(a.attname, '…'), ', ' order by k.n)
+        from unnest(i.indkey::int2[]) with ordinality as k (attnum, n)
+        left join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+    ) || coalesce(' where ' || pg_get_expr(i.indpred, i.indrelid), '')
+    from pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid and i.indisready
+) as fact (says)
+where c.relkind = 'r'
+group by c.relname
+
+-- name: indexes
+-- The B-trees over plain columns of a schema's tables: table, index, columns, condition.
+select c.relname, x.relname, array_agg(a.attname::text order by k.n), pg_get_expr(i.indpred, i.indrelid)
+from pg_index i
+join pg_class c on c.oid = i.indrelid and c.relkind = 'r'
+join pg_class x on x.oid = i.indexrelid
+join pg_am m on m.oid = x.relam and m.amname = 'btree'
+join pg_namespace s on s.oid = c.relnamespace and s.nspname = %(schema)s
+cross join lateral unnest(i.indkey::int2[]) with ordinality as k (attnum, n)
+join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
+where i.indisvalid and i.indisready and i.indexprs is null
+group by c.relname, x.relname, i.indpred, i.indrelid
+order by c.relname, x.relname
+
 -- name: relations
 -- In some schemas (of some names): what stands under each name, and whether something stands between its rows and who
 -- reads them.
@@ -59,6 +93,15 @@ select s.nspname, c.relname, c.relkind::text,
 from pg_class c join pg_namespace s on s.oid = c.relnamespace
 where c.relkind in ('r', 'v', 'm', 'f', 'p')
   and s.nspname ~ %(schemas)s and (%(tables)s::text[] is null or c.relname = any (%(tables)s))
+
+-- name: in_front
+-- What of a name's kind stands in public although PostgreSQL has its own: a call with the very types would go there.
+select 'function ' || p.proname from pg_proc p join pg_namespace s on s.oid = p.pronamespace
+where s.nspname = 'public' and p.proname in (select proname from pg_proc where pronamespace = 'pg_catalog'::regnamespace)
+union all
+select 'operator ' || o.oprname from pg_operator o join pg_namespace s on s.oid = o.oprnamespace
+where s.nspname = 'public' and o.oprname in (select oprname from pg_operator where oprnamespace = 'pg_catalog'::regnamespace)
+order by 1
 
 -- name: guards
 -- The triggers that refuse changes, where they are as the schema has them.

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
+
+from psycopg.pq import TransactionStatus
 
 from ledger import merkle
 from ledger.store import Store
@@ -13,6 +16,18 @@ from projections.progress import Progress, silent
 from projections.verification.checkpoints import Outside
 
 _LEAF_BYTES: Final = 32
+
+
+@contextmanager
+def one_moment(store: Store) -> Iterator[int]:
+    """A transaction in which every statement sees the same rows, within another one what that one sees; the newest
+    position then."""
+    if store.connection.info.transaction_status == TransactionStatus.IDLE:
+        with store.reading() as head:
+            yield head.position
+    else:
+        with store.connection.transaction():
+            yield store.head().position
 
 
 class Reading:

@@ -22,10 +22,22 @@ _STANDS_BETWEEN: Final = "a rule, a policy or another table stands between its r
 def replaced(store: Store, check: str, tables: Sequence[str]) -> list[Finding]:
     """Tables of the store that are gone, or that a view, a rule, a policy or another table stands before: it could
     show a check other rows than a reader."""
+    in_front = [
+        Finding(check, "what PostgreSQL looks for first under this name is not this table", name)
+        for _, name, _ in _relations(store, "^pg_catalog$", list(tables))
+    ]
     rows = _relations(store, "^public$", list(tables))
     gone = set(tables) - {name for _, name, *_ in rows}
     findings = [Finding(check, what, name) for _, name, what in rows if what]
-    return findings + [Finding(check, "the table is gone", name) for name in sorted(gone)]
+    return in_front + findings + [Finding(check, "the table is gone", name) for name in sorted(gone)]
+
+
+def in_front(store: Store, check: str) -> list[Finding]:
+    """Functions and operators in `public` that would be called instead of PostgreSQL's own."""
+    what = "stands in the schema public before PostgreSQL's own: it may hide what it is called for"
+    return [
+        Finding(check, f"the {name} {what}") for (name,) in store.connection.execute(_QUERIES["in_front"])
+    ]
 
 
 def replaced_in_projections(store: Store, check: str) -> list[Finding]:

@@ -12,10 +12,12 @@ from ledger.party_index import BUCKET_COUNT, INDEXED_KINDS, PartyIndex
 from ledger.sql import load
 from ledger.store import Store
 from projections.verification.checkpoints import Outside, signed
+from projections.verification.indexes import disagreeing
 from projections.verification.kept_accounts import changed_accounts
-from projections.verification.reading import Reading
-from projections.verification.relations import TABLES, replaced, unguarded
+from projections.verification.reading import Reading, one_moment
+from projections.verification.relations import TABLES, in_front, replaced, unguarded
 from projections.verification.report import Finding, Report
+from projections.verification.structure import STORE, differing, structure
 
 _QUERIES: Final = load("projections", "verification/queries.sql")
 _FINDINGS_MAX: Final = 100
@@ -24,15 +26,20 @@ _EVENTS_AT_ONCE: Final = 50_000
 
 def check(reading: Reading) -> Report:
     """Every row of the tables beside the log, recomputed from it."""
-    findings = replaced(reading.store, "tables", TABLES)
+    store = reading.store
+    findings = replaced(store, "tables", TABLES)
     if findings:
         return Report(findings=findings)
-    for found in _all(reading.store, reading.until, reading.outside):
+    findings = in_front(store, "tables")
+    findings += [Finding("tables", what, name) for name, what in differing(structure(store, "public"), STORE)]
+    with one_moment(store):
+        findings += disagreeing(store, "tables", "public", frozenset(TABLES))
+    for found in _all(store, reading.until, reading.outside):
         findings.append(found)
         if len(findings) >= _FINDINGS_MAX:
             findings.append(Finding("tables", f"more than {_FINDINGS_MAX} findings; stopped here"))
             break
-    report = unguarded(reading.store, "tables")
+    report = unguarded(store, "tables")
     report.findings = findings
     return report
 
@@ -40,7 +47,7 @@ def check(reading: Reading) -> Report:
 def _all(store: Store, until: int, outside: Outside) -> Iterator[Finding]:
     yield from _tags(store, until)
     yield from _accounts(store, until)
-    yield from _day_sums(store, until)
+    yield from _day_sums(store)
     yield from _parties(store, until, outside)
 
 
@@ -78,17 +85,20 @@ Sums = tuple[str | None, str | None, str | None]
 _NO_SUMS: Final[Sums] = ("{}", "{}", "{}")
 
 
-def _day_sums(store: Store, until: int) -> Iterator[Finding]:
-    """Each owner's stored sums against those of the log up to their position."""
+def _day_sums(store: Store) -> Iterator[Finding]:
+    """Each owner's stored sums against those of the log up to their position. Sums of events that were appended since
+    the check began are looked at as well: they are read, with the log, as of one moment."""
     execute = store.connection.execute
-    stored = execute(_QUERIES["day_sums"]).fetchall()
-    kept = dict(execute(_QUERIES["kept_day_sums"]).fetchall())
+    with one_moment(store) as newest:
+        stored = execute(_QUERIES["day_sums"]).fetchall()
+        kept = dict(execute(_QUERIES["kept_day_sums"]).fetchall())
+        stamps = {tag: at for tag, at in kept.items() if at is not None and at <= newest}
+        recomputed = _recomputed(store, stamps)
     for tag, times in Counter(tag for tag, *_ in stored).items():
         if times > 1 or tag not in kept:
             yield Finding("tables", f"the sums of {tag} were never made, or stand twice", "day_sums")
     for tag in sorted(kept.keys() - {tag for tag, *_ in stored}):
         yield Finding("tables", f"the sums of {tag} are missing", "day_sums")
-    recomputed = _recomputed(store, {tag: at for tag, at in kept.items() if at is not None and at <= until})
     for tag, position, *sums in stored:
         if tag in kept and (position != kept[tag] or tuple(sums) != recomputed.get(tag)):
             yield Finding("tables", f"the sums of {tag} are not those of the log", "day_sums", position)
@@ -120,7 +130,7 @@ def owner_or_none(path: str) -> str | None:
 def _parties(store: Store, until: int, outside: Outside) -> Iterator[Finding]:
     """The index of parties, from the tags of the log, against the newest checkpoint and those brought."""
     wanted = sorted(
-        (c.size, name, c.parties) for name, c in signed(store, outside).compared() if c.size <= until
+        (c.size, name, c.parties) for name, c in signed(store, outside, until).compared() if c.size <= until
     )
     index, done = PartyIndex(), 0
     for number in range(BUCKET_COUNT):

@@ -423,6 +423,19 @@ DISGUISES = [
     ),
     ("day_sums", "drop table day_sums"),
     ("accounts", "drop table accounts"),
+    (
+        "event_tags",
+        (
+            "set local allow_system_table_mods = on; create view pg_catalog.event_tags as "
+            "select * from public.event_tags where position <> 8 or current_query() like '%hash%'; "
+            "grant select on pg_catalog.event_tags to public"
+        ),
+    ),
+    ("event_tags", "alter table event_tags drop constraint event_tags_pkey"),
+    ("event_tags", "alter table event_tags drop constraint event_tags_pkey, alter tag drop not null"),
+    ("day_sums", "alter table day_sums alter days drop not null"),
+    ("accounts", 'alter table accounts alter path type text collate "default"'),
+    ("events", "alter table events add note text"),
 ]
 
 
@@ -431,6 +444,115 @@ def test_disguises(told: Signed, table: str, change: str) -> None:
     """Tables that are gone, and views, rules, policies and heirs that could show a check other rows than a reader."""
     with told.changed(change):
         assert table in named(told.verify(["log", "tables"]))
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        (
+            "create function public.unnest(text[]) returns setof text language sql immutable as "
+            "$$select one from pg_catalog.unnest($1) as one where one <> 'loan:L1'$$"
+        ),
+        (
+            "create function public.f(text[], text[]) returns bool language sql as 'select true'; "
+            "create operator public.@> (leftarg = text[], rightarg = text[], function = public.f)"
+        ),
+    ],
+)
+def test_what_would_be_called_instead_of_postgresqls_own_is_found(told: Signed, change: str) -> None:
+    """A function or operator of `public` for the very types comes before one for any type."""
+    with told.changed(change, "delete from event_tags where tag = 'loan:L1'"):
+        assert "before PostgreSQL's own" in told.verify(["tables"]).findings[0].detail
+
+
+def hidden_from_the_index(table: str, index: str, condition: str) -> list[str]:
+    """Some rows stand in a table and not in its index: as after a crash, or as a superuser can make it."""
+    valid = "update pg_index set indisready = {0}, indisvalid = {0} where indexrelid = '{1}'::regclass"
+    return [
+        f"create temp table hidden on commit drop as select * from {table} where {condition}",
+        f"delete from {table} where {condition}",
+        valid.format("false", index),
+        f"insert into {table} select * from hidden",
+        valid.format("true", index),
+    ]
+
+
+def schemas(told: Signed) -> dict[str, str]:
+    """The schema of each projection's only generation."""
+    return dict(
+        told.store.connection.execute(
+            "select split_part(nspname, '_', 2), nspname::text from pg_namespace "
+            "where nspname ~ '^kejin_[a-z]+_[0-9]+$'"
+        ).fetchall()
+    )
+
+
+@pytest.mark.parametrize(
+    ("table", "index", "condition"),
+    [
+        ("event_tags", "event_tags_pkey", "tag = 'loan:L1'"),
+        ("events", "events_key", "position = 8"),
+        ("accounts", "accounts_path_key", "id = 3"),
+        ("{balances}.folios", "{balances}.folios_pkey", "folio = 'public/treasury'"),
+        ("{caps}.keys", "{caps}.keys_pkey", "true"),
+    ],
+)
+def test_what_an_index_does_not_lead_to_is_found(
+    told: Signed, table: str, index: str, condition: str
+) -> None:
+    """A row that the table has and the index has not decides nothing, whatever a check that reads the table says."""
+    table, index = table.format(**schemas(told)), index.format(**schemas(told))
+    with told.changed(*hidden_from_the_index(table, index, condition)):
+        found = told.verify(["tables", "projections"]).findings
+        assert {finding.table for finding in found if "leads to other rows" in finding.detail} == {table}
+
+
+def test_rows_of_caps_that_are_one_are_found(told: Signed) -> None:
+    """A row whose key is the text of several does not stand for them."""
+    schema = schemas(told)["caps"]
+    change = f"""
+        create temp table sorted on commit drop as
+            select row_number() over (order by cap collate "C", key collate "C") as n, * from {schema}.keys;
+        delete from {schema}.keys k using sorted s where s.n <= 2 and (k.cap, k.key) = (s.cap, s.key);
+        insert into {schema}.keys (cap, key, party, used, highest_fen)
+        select a.cap, a.key || e'\\t' || coalesce(a.party, 'None') || e'\\t' || encode(a.used, 'hex') || e'\\t'
+               || a.highest_fen || e'\\n' || b.cap || e'\\t' || b.key, b.party, b.used, b.highest_fen
+        from sorted a, sorted b where a.n = 1 and b.n = 2
+    """
+    with told.changed(change):
+        assert "keys" in named(told.verify(["projections"]))
+
+
+@pytest.mark.parametrize(
+    ("name", "table", "change"),
+    [
+        ("caps", "keys", "alter table {0}.keys alter used drop not null; update {0}.keys set used = null"),
+        ("caps", "keys", "drop table {0}.keys"),
+        ("caps", "progress", "update {0}.progress set position = -1"),
+        ("caps", "progress", "drop table {0}.progress"),
+        (
+            "portfolio",
+            "folios",
+            "alter table {0}.folios alter lines drop not null; update {0}.folios set lines = null",
+        ),
+        (
+            "parties",
+            "documents",
+            (
+                "alter table {0}.documents drop constraint documents_pkey; "
+                "alter table {0}.documents alter key drop not null; "
+                "insert into {0}.documents select null, position, document from {0}.documents"
+            ),
+        ),
+    ],
+)
+def test_what_a_projections_table_lets_in_is_found_and_the_table_named(
+    told: Signed, name: str, table: str, change: str
+) -> None:
+    """Rows that no digest would see, tables that are gone, a position that is none."""
+    schema = schemas(told)[name]
+    with told.changed(change.format(schema)):
+        assert f"{schema}.{table}" in {finding.table for finding in told.verify(["projections"]).findings}
 
 
 def test_a_view_before_a_projection(told: Signed) -> None:
