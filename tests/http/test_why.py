@@ -120,10 +120,10 @@ def test_a_cursor_that_nobody_was_given_is_refused(example: Service, path: str) 
         made = example.read(path, round="R1", from_position=1, limit=1)["next_cursor"]
     else:
         made = example.read(path, limit=1)["next_cursor"]
-    filters, *pins = json.loads(base64.urlsafe_b64decode(made + "=="))
+    of, filters, *pins = json.loads(base64.urlsafe_b64decode(made + "=="))
     for name in filters:
         for value in ("2024-02-30", "no such thing", "\0", True, 1.5, -1, [1], "", "9" * 30):
-            forged = json.dumps([{**filters, name: value}, *pins]).encode()
+            forged = json.dumps([of, {**filters, name: value}, *pins]).encode()
             answer = example.get(path, cursor=base64.urlsafe_b64encode(forged).decode().rstrip("="))
             if answer.status != 200:
                 assert answer.status in (404, 422), answer
