@@ -1,4 +1,4 @@
--- What the HTTP service asks of the database beside the ledger's own queries.
+-- What is asked of the database beside the ledger's own queries, by the HTTP service and by `kejin key`.
 
 -- name: deciders
 select e.principal
@@ -25,4 +25,10 @@ listen kejin_tokens
 select pg_try_advisory_lock(%(lock)s)
 
 -- name: stop_leading
+select pg_advisory_unlock(%(lock)s)
+
+-- name: take_key_lock
+select pg_advisory_lock(%(lock)s)
+
+-- name: release_key_lock
 select pg_advisory_unlock(%(lock)s)

@@ -97,6 +97,11 @@ class Signer:
         self._kept_size: int | None = None  # None: nothing is loaded
         self._believes_buckets = True  # those that are kept, as far as their hashes are the signed ones
 
+    @property
+    def key(self) -> SigningKey:
+        """The key that signed last: another one than at the beginning where that was rotated since."""
+        return self._key
+
     def committed(self, *, at_rest: bool) -> None:
         """To be called after commits. Signs when the log is at rest or a second went by. Raises Contradiction,
         KeyringError, psycopg.Error."""

@@ -71,7 +71,8 @@ def command(
 def _newest(store: Store, data: Path | None) -> tuple[str, VerifierKey | None]:
     own = own_key(data, make=True)
     if own is not None:
-        return Signer(store, *own).checkpoint(), own[1].verifier
+        signer = Signer(store, *own)
+        return signer.checkpoint(), signer.key.verifier
     rows = store.query("newest_checkpoint")
     try:
         if rows:

@@ -72,8 +72,10 @@ def command(
     if what in ("firm", "bank"):
         read_uscc(what, name)
     with ledger(data) as store:
-        earlier = _point(store, from_on, from_known_at, from_position, "--from-")
         later = _point(store, to_on, to_known_at, to_position, "--to-")
+        if all(one is None for one in (from_known_at, from_position, to_known_at, to_position)):
+            from_position = later.known_position or None  # one newest position for both
+        earlier = _point(store, from_on, from_known_at, from_position, "--from-")
         from projections import differences
         from projections.balances import UnknownAccount
         from projections.existing import UnknownParty, UnknownRound

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
+from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
+import psycopg
 import typer
 
 from api.language import say
@@ -20,7 +23,13 @@ from ledger.key_events import EVENT_TYPE, adoption
 from ledger.keyring import Keyring
 from ledger.notes import SigningKey, is_name
 from ledger.signer import Signer
+from ledger.sql import load
 from ledger.store import Store
+
+#: The advisory lock of whoever adopts or rotates the key, on the ledger's own database.
+KEY_LOCK: Final = 0x6B656A696E04
+
+_QUERIES: Final = load("api", "queries.sql")
 
 
 class Action(StrEnum):
@@ -63,9 +72,21 @@ def command(
         else:
             acting = acting_name(principal)
             keyring = _keyring(data)
-            key, position = (_adopt if action is Action.adopt else _rotate)(store, keyring, acting, name)
+            with _alone(store):
+                key, position = (_adopt if action is Action.adopt else _rotate)(store, keyring, acting, name)
         adopted = _adopted(store)
     _show(keyring, key, adopted, position, as_json)
+
+
+@contextlib.contextmanager
+def _alone(store: Store) -> Iterator[None]:
+    """Nobody else hands this ledger's key over meanwhile: each hands over from the key that it finds."""
+    store.connection.execute(_QUERIES["take_key_lock"], {"lock": KEY_LOCK})
+    try:
+        yield
+    finally:
+        with contextlib.suppress(psycopg.OperationalError):  # gone: and with it the lock
+            store.connection.execute(_QUERIES["release_key_lock"], {"lock": KEY_LOCK})
 
 
 def _keyring(data: Path | None) -> Keyring:
@@ -116,7 +137,7 @@ def _rotate(store: Store, keyring: Keyring, acting: str, name: str | None) -> tu
             position = turn.append([adoption(new.verifier, today_in_shanghai(), old)], acting)
     signer.checkpoint(also=[new])
     keyring.replace(new)
-    waiting.path.unlink()
+    waiting.path.unlink(missing_ok=True)
     return new, position
 
 

@@ -77,14 +77,15 @@ def command(
     read_uscc("--bank", bank)
     held = [_size_of(path) for path in checkpoint or ()]
     with ledger(data) as store:
-        keyring, key = needed_key(data)
+        own = needed_key(data)
         try:
             until = store.known_position(known_position if position is None else position)
             # One transaction: the lock of signing stays, and nobody puts the state of a newer checkpoint in between.
             with store.connection.transaction():
-                note = Signer(store, keyring, key).checkpoint()
+                signer = Signer(store, *own)
+                note = signer.checkpoint()
                 subject = _subject(store, until, position, claim, firm, bank)
-                proof = pack(store, subject, note, key, held)
+                proof = pack(store, subject, note, signer.key, held)
         except NotKnown as error:
             raise Problem(say(f"not_known: {error}", f"not_known：{error.zh}")) from None
     output.write_bytes(proof)

@@ -90,10 +90,12 @@ async def _diff(request: Request) -> Reply:
     skipped = 0 if page is None else page.after
 
     def question(store: Store) -> tuple[AsOf, AsOf, dict[str, Any] | None]:
-        points = earlier, later = (
-            resolve(store, first, service.projected.reached),
-            resolve(store, last, service.projected.reached),
-        )
+        later = resolve(store, last, service.projected.reached)
+        if first.is_newest and last.is_newest:  # one newest position for both
+            earlier = AsOf(first.on, later.known_position)
+        else:
+            earlier = resolve(store, first, service.projected.reached)
+        points = earlier, later
         if is_known(request, later, earlier.known_position):
             return (*points, None)
         service.projected.ensure(store, max(point.known_position for point in points))

@@ -62,6 +62,11 @@ class Clocks:
     known_position: int | None = None
     min_position: int | None = None
 
+    @property
+    def is_newest(self) -> bool:
+        """Whether the newest position is asked for."""
+        return self.known_at is None and self.known_position is None
+
 
 class Projected:
     """Brings the projections up to a position when a read needs it, and remembers how far they are known to be.

@@ -8,13 +8,20 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import psycopg
 import pytest
 
+from ledger.key_events import adoption
+from ledger.keyring import Keyring
+from ledger.notes import SigningKey
+from ledger.signer import SIGNING_LOCK, Signer
+from ledger.store import Store
 from tests.cli.program import BANK, FIRM, OPENING, ROOT, Program, claim, data_folder, pay, publicise, repay
 
 KEY_FILE = "signing-key"
+STREAMS: dict[str, Any] = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
 
 
 @pytest.fixture(scope="module")
@@ -159,6 +166,67 @@ def test_adopt_records_the_key_once(tmp_path: Path) -> None:
         assert kejin.ask("key")["adopted"] == [{"position": 1, "key": first["key"], "replaces": None}]
         assert kejin("key", "adopt", "--name", "other").code == 2
         assert kejin("key", "rotate", "--name", "other").code == 2
+
+
+def test_what_waits_while_the_key_is_handed_over_is_signed_with_the_new_one(tmp_path: Path) -> None:
+    """A pack and a published checkpoint that wait for a rotation, and an event after it, name the key that signed."""
+    with data_folder(tmp_path / "data") as kejin:
+        address = kejin.ask("database")["address"]
+        kejin.record(*OPENING, claim())
+        pack, held = tmp_path / "pack.zip", tmp_path / "held"
+        keyring = Keyring(tmp_path / "data" / KEY_FILE)
+        old = keyring.key()
+        assert old is not None
+        new = SigningKey.generate(old.name)
+        with Store.open(address) as store, psycopg.connect(address, autocommit=True) as watching:
+            store.connection.execute(f"select pg_advisory_lock({SIGNING_LOCK})".encode())
+            waiting = [
+                kejin.launch(words, {}, **STREAMS)
+                for words in (("prove", 6, "-o", pack), ("checkpoint", "publish", "--to", held))
+            ]
+            while watching.execute(
+                "select count(*) from pg_locks where locktype = 'advisory' and not granted"
+            ).fetchone() != (len(waiting),):
+                assert all(process.poll() is None for process in waiting)
+            signer = Signer(store, keyring, old)
+            with store.turn() as turn:
+                turn.append([adoption(new.verifier, "2026-01-01", old)], "tester")
+            signer.checkpoint(also=[new])
+            keyring.replace(new)
+            with store.turn() as turn:
+                turn.append([adoption(new.verifier, "2026-01-01")], "tester")  # any event
+            store.connection.execute(f"select pg_advisory_unlock({SIGNING_LOCK})".encode())
+            assert [kejin.finish(process).code for process in waiting] == [0, 0]
+        (published,) = held.glob("*.key")
+        assert published.read_text("utf-8").strip() == str(new.verifier)
+        program = verifier(kejin, tmp_path)
+        for brought in ((), ("--key", new.verifier), ("--key", old.verifier)):
+            assert holds(program, pack, *brought)[0] == 0
+
+
+def test_rotations_at_once_are_one_after_the_other(tmp_path: Path) -> None:
+    """Each hands over from the key that is in place then: whoever trusts any of the keys trusts all after it."""
+    with data_folder(tmp_path / "data") as kejin:
+        kejin.ask("database")
+        kejin.record(*OPENING)
+        for _ in range(3):
+            rotating = [kejin.launch(("key", "rotate"), {}, **STREAMS) for _ in range(4)]
+            assert [kejin.finish(process).code for process in rotating] == [0] * 4
+        adopted = kejin.ask("key")["adopted"]
+        assert len(adopted) == 12
+        assert [later["replaces"] for later in adopted[1:]] == [earlier["key"] for earlier in adopted[:-1]]
+        for one in (adopted[0]["replaces"], adopted[5]["key"]):
+            report = kejin.ask("verify", "log", "--key", one)
+            assert (report["ok"], report["notices"]) == (True, [])
+
+
+def test_adoptions_at_once_are_one(tmp_path: Path) -> None:
+    """The key is recorded once."""
+    with data_folder(tmp_path / "data") as kejin:
+        kejin.ask("database")
+        adopting = [kejin.launch(("key", "adopt"), {}, **STREAMS) for _ in range(4)]
+        assert [kejin.finish(process).code for process in adopting] == [0] * 4
+        assert len(kejin.ask("key")["adopted"]) == 1
 
 
 def test_a_tail_cut_off_is_found(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import json
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -250,3 +251,29 @@ def test_a_log_that_somebody_changed_is_not_decided_again(service: Service, data
         connection.execute("alter table events disable trigger all")
         connection.execute("update events set data = '{}' where position = 6")
     problem(what_if(service, {"settings": [CUT]}), 503, "not_decidable")
+
+
+def test_two_business_dates_are_compared_at_one_position(service: Service, database: str) -> None:
+    """Without a position both points know the newest, and the same, however much is recorded meanwhile."""
+    service.record(*OPENING, claim())
+    ended = threading.Event()
+
+    def record() -> None:
+        client, number = service.client(), 0
+        while not ended.is_set():
+            number += 1
+            client.record(repay(number))
+
+    recording = threading.Thread(target=record)
+    recording.start()
+    try:
+        for _ in range(6):
+            words = ("diff", "private/loan/L1/", "--from-on", "2023-01-01", "--to-on", "2024-01-01")
+            document = Program(database).ask(*words)
+            assert document["from"]["known_position"] == document["to"]["known_position"]
+            query = {"account": "private/loan/L1/", "from_on": "2023-01-01", "on": "2024-01-01"}
+            document = service.read("/v1/diff", **query)
+            assert document["from"]["known_position"] == document["to"]["known_position"]
+    finally:
+        ended.set()
+        recording.join()
