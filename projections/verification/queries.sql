@@ -95,12 +95,21 @@ where c.relkind in ('r', 'v', 'm', 'f', 'p')
   and s.nspname ~ %(schemas)s and (%(tables)s::text[] is null or c.relname = any (%(tables)s))
 
 -- name: in_front
--- What of a name's kind stands in public although PostgreSQL has its own: a call with the very types would go there.
-select 'function ' || p.proname from pg_proc p join pg_namespace s on s.oid = p.pronamespace
-where s.nspname = 'public' and p.proname in (select proname from pg_proc where pronamespace = 'pg_catalog'::regnamespace)
-union all
-select 'operator ' || o.oprname from pg_operator o join pg_namespace s on s.oid = o.oprnamespace
-where s.nspname = 'public' and o.oprname in (select oprname from pg_operator where oprnamespace = 'pg_catalog'::regnamespace)
+-- What stands in public under a name that PostgreSQL's own functions or operators have: a call with the very types would
+-- go there. And which extension it belongs to, if to any.
+select f.says, (
+    select e.extname from pg_depend d join pg_extension e on e.oid = d.refobjid
+    where d.classid = f.class and d.objid = f.oid and d.deptype = 'e' limit 1
+)
+from (
+    select 'function ' || p.proname, 'pg_proc'::regclass, p.oid from pg_proc p
+    where p.pronamespace = 'public'::regnamespace
+      and p.proname in (select proname from pg_proc where pronamespace = 'pg_catalog'::regnamespace)
+    union all
+    select 'operator ' || o.oprname, 'pg_operator'::regclass, o.oid from pg_operator o
+    where o.oprnamespace = 'public'::regnamespace
+      and o.oprname in (select oprname from pg_operator where oprnamespace = 'pg_catalog'::regnamespace)
+) as f (says, class, oid)
 order by 1
 
 -- name: guards

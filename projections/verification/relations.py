@@ -32,12 +32,17 @@ def replaced(store: Store, check: str, tables: Sequence[str]) -> list[Finding]:
     return in_front + findings + [Finding(check, "the table is gone", name) for name in sorted(gone)]
 
 
-def in_front(store: Store, check: str) -> list[Finding]:
-    """Functions and operators in `public` that would be called instead of PostgreSQL's own."""
+def in_front(store: Store, check: str) -> Report:
+    """Functions and operators in `public` that would be called instead of PostgreSQL's own; as notices those that came
+    with an extension, which somebody wanted there."""
+    report = Report()
     what = "stands in the schema public before PostgreSQL's own: it may hide what it is called for"
-    return [
-        Finding(check, f"the {name} {what}") for (name,) in store.connection.execute(_QUERIES["in_front"])
-    ]
+    for name, extension in store.connection.execute(_QUERIES["in_front"]):
+        if extension is None:
+            report.findings.append(Finding(check, f"the {name} {what}"))
+        else:
+            report.notices.append(Finding(check, f"the {name} of the extension {extension} {what}"))
+    return report
 
 
 def replaced_in_projections(store: Store, check: str) -> list[Finding]:

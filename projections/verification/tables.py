@@ -27,10 +27,12 @@ _EVENTS_AT_ONCE: Final = 50_000
 def check(reading: Reading) -> Report:
     """Every row of the tables beside the log, recomputed from it."""
     store = reading.store
-    findings = replaced(store, "tables", TABLES)
-    if findings:
-        return Report(findings=findings)
-    findings = in_front(store, "tables")
+    gone = replaced(store, "tables", TABLES)
+    if gone:
+        return Report(findings=gone)
+    report = unguarded(store, "tables")
+    report.add(in_front(store, "tables"))
+    findings = report.findings
     findings += [Finding("tables", what, name) for name, what in differing(structure(store, "public"), STORE)]
     with one_moment(store):
         findings += disagreeing(store, "tables", "public", frozenset(TABLES))
@@ -39,8 +41,6 @@ def check(reading: Reading) -> Report:
         if len(findings) >= _FINDINGS_MAX:
             findings.append(Finding("tables", f"more than {_FINDINGS_MAX} findings; stopped here"))
             break
-    report = unguarded(store, "tables")
-    report.findings = findings
     return report
 
 

@@ -465,6 +465,22 @@ def test_what_would_be_called_instead_of_postgresqls_own_is_found(told: Signed, 
         assert "before PostgreSQL's own" in told.verify(["tables"]).findings[0].detail
 
 
+def test_what_an_extension_puts_in_front_is_noticed(told: Signed) -> None:
+    """Somebody wanted it there: worth knowing, no fault."""
+    change = (
+        "create function public.unnest(text[]) returns setof text language sql as 'select $1[1]'",
+        (
+            "insert into pg_depend (classid, objid, objsubid, refclassid, refobjid, refobjsubid, deptype) "
+            "select 'pg_proc'::regclass, 'public.unnest(text[])'::regprocedure, 0, 'pg_extension'::regclass, oid, 0, 'e' "
+            "from pg_extension where extname = 'plpgsql'"
+        ),
+    )
+    with told.changed(*change):
+        report = run(told.store, ["tables"], outside=told.outside())
+    assert any("the extension plpgsql" in notice.detail for notice in report.notices)
+    assert not any("before PostgreSQL's own" in finding.detail for finding in report.findings)
+
+
 def hidden_from_the_index(table: str, index: str, condition: str) -> list[str]:
     """Some rows stand in a table and not in its index: as after a crash, or as a superuser can make it."""
     valid = "update pg_index set indisready = {0}, indisvalid = {0} where indexrelid = '{1}'::regclass"
