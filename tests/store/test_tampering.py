@@ -471,8 +471,8 @@ def test_what_an_extension_puts_in_front_is_noticed(told: Signed) -> None:
         "create function public.unnest(text[]) returns setof text language sql as 'select $1[1]'",
         (
             "insert into pg_depend (classid, objid, objsubid, refclassid, refobjid, refobjsubid, deptype) "
-            "select 'pg_proc'::regclass, 'public.unnest(text[])'::regprocedure, 0, 'pg_extension'::regclass, oid, 0, 'e' "
-            "from pg_extension where extname = 'plpgsql'"
+            "select 'pg_proc'::regclass, 'public.unnest(text[])'::regprocedure, 0, 'pg_extension'::regclass, oid, "
+            "0, 'e' from pg_extension where extname = 'plpgsql'"
         ),
     )
     with told.changed(*change):
