@@ -27,8 +27,9 @@ def command(
     """The balance of an account or subtree on both clocks. 账户余额（双时钟）。
 
     Accounts: public/treasury, public/round/<round>/available, public/round/<round>/committed,
-    public/paid/<instrument>/<uscc>/<round>, public/recovered/<round>, private/loan/<loan>/outstanding,
-    quota/<cap>/<key>, limit/<cap>/<key>. A trailing / sums everything below.
+    public/paid/<instrument>/<uscc>/<round>, public/recovered/<round>, private/loan/<loan>/outstanding (also bank,
+    repaid, defaulted, lost, recovered), private/guarantee/<payout>/..., quota/<cap>/<key>, limit/<cap>/<key>,
+    settled/<cap>/<key>, milestone/<ladder>/<key>. A trailing / sums everything below.
     """
     with ledger(data) as store:
         clocks = as_of(store, on, known_at, known_position)

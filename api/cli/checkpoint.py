@@ -27,11 +27,15 @@ class Action(StrEnum):
 
 def command(
     action: Annotated[
-        Action, typer.Argument(metavar="[ACTION]", help="show (the default), or publish.")
+        Action, typer.Argument(metavar="[ACTION]", help="show (the default), or publish. 显示或公布。")
     ] = Action.show,
     to: Annotated[
         Path | None,
-        typer.Option("--to", metavar="FOLDER", help="publish: write it there; without, to standard output."),
+        typer.Option(
+            "--to",
+            metavar="FOLDER",
+            help="publish: write it there; without, to standard output. 写入该文件夹。",
+        ),
     ] = None,
     data: Data = None,
     as_json: Json = False,

@@ -15,16 +15,21 @@ from projections.envelopes import envelope
 
 
 def command(
-    after: Annotated[int, typer.Option("--after", metavar="N", min=0, help="Only later positions.")] = 0,
+    after: Annotated[
+        int, typer.Option("--after", metavar="N", min=0, help="Only later positions. 仅此序号之后。")
+    ] = 0,
     until: Annotated[
-        int | None, typer.Option("--until", metavar="N", min=0, help="Only up to this position.")
+        int | None,
+        typer.Option("--until", metavar="N", min=0, help="Only up to this position. 至此序号为止。"),
     ] = None,
     tag: Annotated[
         str | None,
-        typer.Option("--tag", metavar="T", help="e.g. firm:<uscc>, loan:<id>, claim:<id>, round:<id>."),
+        typer.Option(
+            "--tag", metavar="T", help="e.g. firm:<uscc>, loan:<id>, claim:<id>, round:<id>. 标签。"
+        ),
     ] = None,
     event_type: Annotated[
-        str | None, typer.Option("--type", metavar="X", help="e.g. LoanInterestGranted, ClaimRefused.")
+        str | None, typer.Option("--type", metavar="X", help="e.g. LoanInterestGranted, ClaimRefused. 类型。")
     ] = None,
     data: Data = None,
     as_json: Json = False,

@@ -15,7 +15,8 @@ def command(
     file: File,
     reason: Annotated[str | None, typer.Option("--reason", help="Why. 原因。")] = None,
     effective_on: Annotated[
-        str | None, typer.Option("--effective-on", metavar="DATE", help="业务日期。")
+        str | None,
+        typer.Option("--effective-on", metavar="DATE", help="Business date; default: today. 业务日期。"),
     ] = None,
     dry_run: DryRun = False,
     principal: Principal = None,

@@ -42,12 +42,15 @@ class Action(StrEnum):
 
 def command(
     action: Annotated[
-        Action, typer.Argument(metavar="[ACTION]", help="show (the default), adopt or rotate.")
+        Action,
+        typer.Argument(metavar="[ACTION]", help="show (the default), adopt or rotate. 显示、启用或更换。"),
     ] = Action.show,
     name: Annotated[
         str | None,
         typer.Option(
-            "--name", metavar="NAME", help="adopt: the log's name for a new key, e.g. kjt.example.cn/ledger."
+            "--name",
+            metavar="NAME",
+            help="adopt: the log's name for a new key, e.g. kjt.example.cn/ledger. 新密钥名称。",
         ),
     ] = None,
     principal: Principal = None,

@@ -16,7 +16,12 @@ def command(
     voucher: Annotated[
         str | None, typer.Option("--voucher", help="Number of the voucher. 支付凭证号。")
     ] = None,
-    paid_on: Annotated[str | None, typer.Option("--paid-on", metavar="DATE", help="支付日期。")] = None,
+    paid_on: Annotated[
+        str | None,
+        typer.Option(
+            "--paid-on", metavar="DATE", help="Date of payment, where a line names none. 支付日期。"
+        ),
+    ] = None,
     dry_run: DryRun = False,
     principal: Principal = None,
     data: Data = None,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated
 
@@ -12,8 +13,8 @@ from api.printing import print_json
 from api.problems import Problem
 from api.session import Data, Json, KnownPosition, ledger, read_uscc
 from api.signing import needed_key
-from ledger.notes import NotANote, read_checkpoint
-from ledger.signer import Signer
+from ledger.notes import Checkpoint, NotANote, read_checkpoint
+from ledger.signer import Signer, root_at
 from ledger.store import NotKnown, Store
 from projections.evidence import subjects
 from projections.evidence.pack import pack, verifier
@@ -36,13 +37,20 @@ def command(
     known_position: KnownPosition = None,
     checkpoint: Annotated[
         list[Path] | None,
-        typer.Option("--checkpoint", metavar="FILE", help="Also prove that the log goes on from this one."),
+        typer.Option(
+            "--checkpoint",
+            metavar="FILE",
+            help="Also prove that the log goes on from this one. 并证明延续自此检查点。",
+        ),
     ] = None,
     with_verifier: Annotated[
-        bool, typer.Option("--verifier", help="Only the program that checks packs, kejin-verify.py.")
+        bool,
+        typer.Option(
+            "--verifier", help="Only the program that checks packs, kejin-verify.py. 仅输出校验程序。"
+        ),
     ] = False,
     output: Annotated[
-        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write it.")
+        Path | None, typer.Option("-o", "--output", metavar="FILE", help="Where to write it. 输出文件。")
     ] = None,
     data: Data = None,
     as_json: Json = False,
@@ -75,7 +83,7 @@ def command(
         raise Problem(say("POSITION needs no --known-position", "POSITION 无需 --known-position"))
     read_uscc("--firm", firm)
     read_uscc("--bank", bank)
-    held = [_size_of(path) for path in checkpoint or ()]
+    held = [(path, _read(path)) for path in checkpoint or ()]
     with ledger(data) as store:
         own = needed_key(data)
         try:
@@ -84,8 +92,9 @@ def command(
             with store.connection.transaction():
                 signer = Signer(store, *own)
                 note = signer.checkpoint()
+                _check_held(store, held, read_checkpoint(note))
                 subject = _subject(store, until, position, claim, firm, bank)
-                proof = pack(store, subject, note, signer.key, held)
+                proof = pack(store, subject, note, signer.key, [state.size for _, state in held])
         except NotKnown as error:
             raise Problem(say(f"not_known: {error}", f"not_known：{error.zh}")) from None
     output.write_bytes(proof)
@@ -110,10 +119,24 @@ def _subject(
     return subjects.of_party(store, "firm" if firm else "bank", firm or bank or "", until)
 
 
-def _size_of(path: Path) -> int:
-    """The size of a checkpoint that the reader of the pack holds. Raises Problem."""
+def _check_held(store: Store, held: Sequence[tuple[Path, Checkpoint]], newest: Checkpoint) -> None:
+    """What the log does not go on from cannot be proved to be its beginning. Raises Problem."""
+    for path, state in held:
+        if state.size > newest.size or root_at(store, state.size) != state.root:
+            raise Problem(
+                say(
+                    f"{path} is no checkpoint of this log: it says otherwise of its first {state.size} events; "
+                    "if it should be one, run kejin verify log --checkpoint",
+                    f"{path} 不是此日志的检查点：前 {state.size} 条与之不符；"
+                    "若应相符，请运行 kejin verify log --checkpoint",
+                )
+            )
+
+
+def _read(path: Path) -> Checkpoint:
+    """A checkpoint that the reader of the pack holds. Raises Problem."""
     try:
-        return read_checkpoint(path.read_text(encoding="utf-8")).size
+        return read_checkpoint(path.read_text(encoding="utf-8"))
     except (NotANote, UnicodeError):
         raise Problem(say(f"{path} is not a checkpoint", f"{path} 不是检查点")) from None
 

@@ -21,7 +21,8 @@ def command(
     ] = None,
     notice_to: Annotated[str | None, typer.Option("--to", metavar="DATE", help="Last day. 截止日。")] = None,
     effective_on: Annotated[
-        str | None, typer.Option("--effective-on", metavar="DATE", help="业务日期。")
+        str | None,
+        typer.Option("--effective-on", metavar="DATE", help="Business date; default: today. 业务日期。"),
     ] = None,
     dry_run: DryRun = False,
     principal: Principal = None,

@@ -54,9 +54,10 @@ def command(
     kejin token create dashboard --role auditor --only read
 
     The secret is shown once; only its hash is stored. NAME is bound into every event that is recorded by the token.
-    auditor reads everything and changes nothing; finance reads, publicises and pays; compliance reads, verifies and
-    holds; operator records facts and claims; admin opens and closes rounds. --only leaves of all that only the
-    commands and kinds of reading that it names. Once a token was made, the service wants one with every request, and
+    auditor reads everything and changes nothing; finance reads, publicises, pays, takes payments back and recovers;
+    compliance reads, verifies, holds, releases and voids; operator records facts and claims; admin opens and closes
+    rounds, adjusts their budgets and returns money to the treasury. --only leaves of all that only the commands and
+    kinds of reading that it names. Once a token was made, the service wants one with every request, and
     nobody pays a claim that they decided.
     """
     if action not in _ACTIONS:

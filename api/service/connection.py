@@ -113,8 +113,11 @@ class Connection(HttpToolsProtocol):
         if self._in_head:
             self._head_bytes += head_bytes
             if self._head_bytes > HEAD_BYTES_MAX:
-                en = f"the head of the request is longer than {HEAD_BYTES_MAX} bytes"
-                self.refuse(HttpProblem("head_too_large", en, f"请求头超过 {HEAD_BYTES_MAX} 字节"))
+                self._refuse_head()
+
+    def _refuse_head(self) -> None:
+        en = f"the head of the request is longer than {HEAD_BYTES_MAX} bytes"
+        self.refuse(HttpProblem("head_too_large", en, f"请求头超过 {HEAD_BYTES_MAX} 字节"))
 
     def eof_received(self) -> bool | None:  # type: ignore[override]
         """The client sends nothing more. What it sent whole is still answered."""
@@ -169,18 +172,21 @@ class Connection(HttpToolsProtocol):
         """The head is here. One with a wish is taken up again without it."""
         self._in_head = False
         self._head_is_here()
-        if not self.parser.should_upgrade():
+        # However many pieces it came in: one that was complete with its first was not counted.
+        if len(self.url) + sum([len(name) + len(value) for name, value in self.headers]) > HEAD_BYTES_MAX:
+            self._refuse_head()
+        elif not self.parser.should_upgrade():
             super().on_headers_complete()
             self.cycle.scope[END_IS_LEAVING] = partial(self._end_is_leaving, self.cycle)  # type: ignore[typeddict-unknown-key]
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""
-        if not self.parser.should_upgrade():
+        if not self._is_refused and not self.parser.should_upgrade():
             super().on_body(body)
 
     def on_message_complete(self) -> None:
         """The request is here."""
-        if not self.parser.should_upgrade():
+        if not self._is_refused and not self.parser.should_upgrade():
             super().on_message_complete()
 
     # --- what is declined ----------------------------------------------------------------------------------------

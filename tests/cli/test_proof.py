@@ -204,6 +204,21 @@ def test_what_waits_while_the_key_is_handed_over_is_signed_with_the_new_one(tmp_
             assert holds(program, pack, *brought)[0] == 0
 
 
+def test_a_pack_goes_on_only_from_a_checkpoint_of_its_log(told: Program, tmp_path: Path) -> None:
+    """A checkpoint of another ledger, shorter or longer, is refused where it is brought, not first by the verifier."""
+    size = told.ask("checkpoint")["size"]
+    with data_folder(tmp_path / "other") as other:
+        other.ask("database")
+        for lines in (OPENING, [claim(f"D{n}", 1_000, f"2023-0{n + 1}-01") for n in range(6)]):
+            other.record(*lines)
+            held = Path(other.ask("checkpoint", "publish", "--to", tmp_path / "held")["file"])
+            refused = told("prove", 3, "-o", tmp_path / "pack.zip", "--checkpoint", held)
+            assert (refused.code, "no checkpoint of this log" in refused.complaint) == (2, True)
+        assert int(held.stem) > size
+    own = told.ask("checkpoint", "publish", "--to", tmp_path / "own")["file"]
+    assert told("prove", 3, "-o", tmp_path / "pack.zip", "--checkpoint", own).code == 0
+
+
 def test_rotations_at_once_are_one_after_the_other(tmp_path: Path) -> None:
     """Each hands over from the key that is in place then: whoever trusts any of the keys trusts all after it."""
     with data_folder(tmp_path / "data") as kejin:

@@ -90,6 +90,15 @@ def test_a_head_has_a_limit(ready: Service) -> None:
     assert ready.get("/health").status == 200
 
 
+@pytest.mark.parametrize("length, status", [(60_000, b"200"), (70_000, b"431"), (130_000, b"431")])
+def test_a_head_that_comes_at_once_has_the_same_limit(ready: Service, length: int, status: bytes) -> None:
+    """However a head is cut, and whatever comes behind it."""
+    head = b"GET /health HTTP/1.1\r\nHost: localhost\r\nX: " + b"x" * length
+    assert told(ready, head + b"\r\n\r\n", half=True)[9:12] == status
+    post = POST + b"X: " + b"x" * length + b"\r\n\r\n" + BODY
+    assert told(ready, post, half=True)[9:12] == (b"201" if status == b"200" else status)
+
+
 @pytest.mark.parametrize(
     "sent",
     [
