@@ -24,11 +24,8 @@ listen kejin_tokens
 -- name: lead
 select pg_try_advisory_lock(%(lock)s)
 
--- name: stop_leading
-select pg_advisory_unlock(%(lock)s)
-
--- name: take_key_lock
+-- name: take_lock
 select pg_advisory_lock(%(lock)s)
 
--- name: release_key_lock
+-- name: release_lock
 select pg_advisory_unlock(%(lock)s)

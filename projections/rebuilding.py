@@ -68,12 +68,11 @@ def rebuild(runner: Runner, names: Sequence[str], progress: Progress) -> Rebuilt
             until, contents = rebuilding.fill()
         except (psycopg.OperationalError, RebuildUnderWay):
             raise
-        except Exception as error:
-            if goes_on or isinstance(error, Differs):  # nothing to go on with
-                rebuilding.drop_new()
+        except Exception:
             if not goes_on:
                 raise
-            rebuilding.begin()  # whatever became of what was left behind
+            rebuilding.drop_new()  # whatever became of what was left behind
+            rebuilding.begin()
             until, contents = rebuilding.fill()
         rebuilding.swap()
         seconds = time.monotonic() - started
@@ -116,7 +115,14 @@ class _Rebuilding:
 
     def fill(self) -> tuple[int, dict[str, Content]]:
         """Fold up to the end of the log; the position that all reach, and what they hold, once it is what the log
-        says. Raises Differs."""
+        says. Raises Differs: there is nothing left to go on with."""
+        try:
+            return self._fill()
+        except Differs:
+            self.drop_new()
+            raise
+
+    def _fill(self) -> tuple[int, dict[str, Content]]:
         until = self._store.head().position
         reached = {name: shelf.position() for name, shelf in self._shelves.items()}
         while True:

@@ -84,12 +84,12 @@ def command(
 @contextlib.contextmanager
 def _alone(store: Store) -> Iterator[None]:
     """Nobody else hands this ledger's key over meanwhile: each hands over from the key that it finds."""
-    store.connection.execute(_QUERIES["take_key_lock"], {"lock": KEY_LOCK})
+    store.connection.execute(_QUERIES["take_lock"], {"lock": KEY_LOCK})
     try:
         yield
     finally:
         with contextlib.suppress(psycopg.OperationalError):  # gone: and with it the lock
-            store.connection.execute(_QUERIES["release_key_lock"], {"lock": KEY_LOCK})
+            store.connection.execute(_QUERIES["release_lock"], {"lock": KEY_LOCK})
 
 
 def _keyring(data: Path | None) -> Keyring:

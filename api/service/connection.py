@@ -126,8 +126,7 @@ class Connection(HttpToolsProtocol):
         if cycle is None or (cycle.response_complete and not self.pipeline):
             return None
         if cycle.more_body:  # the rest of the body never comes
-            cycle.disconnected = True
-            cycle.message_event.set()
+            self._leave(cycle)
             return None
         if self._leaves is not None and not self._leaves.response_complete:
             self._leave(self._leaves)

@@ -121,13 +121,7 @@ def _shown(service: Service, problem: HttpProblem, language: str, scope: Scope, 
 
 
 def _first_of_each(scope: Scope) -> dict[bytes, bytes]:
-    headers = scope["headers"]
-    found: dict[bytes, bytes] = dict(reversed(headers))
-    if len(found) != len(headers) and sum(name == b"authorization" for name, _ in headers) > 1:
-        raise HttpProblem(
-            "malformed_request", "a request has one Authorization", "请求至多有一个 Authorization"
-        )
-    return found
+    return dict(reversed(scope["headers"]))
 
 
 async def _admitted(
@@ -144,6 +138,11 @@ async def _admitted(
     if service.in_flight > service.limits.requests_max:
         raise busy()
     _check_origin(service, scope, headers)
+    sent = scope["headers"]
+    if len(headers) != len(sent) and sum(name == b"authorization" for name, _ in sent) > 1:
+        raise HttpProblem(
+            "malformed_request", "a request has one Authorization", "请求至多有一个 Authorization"
+        )
     authorization = (
         pages.authorization_of(scope["headers"]) if operation.is_page else headers.get(b"authorization")
     )

@@ -178,7 +178,7 @@ class _Keeping:
             if not self._leads:
                 return
         elif self._leads:  # whoever can sign is to lead
-            self._leads = not _asked(store, "stop_leading")
+            self._leads = not _asked(store, "release_lock")
         head = store.head().position
         if signing is not None and self._signed not in ((head, True), (head, at_rest)):
             signing.committed(at_rest=at_rest)

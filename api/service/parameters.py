@@ -18,7 +18,7 @@ from ledger.parties import ALPHABET, is_well_formed
 
 _DIGITS: Final = re.compile(r"[0-9]{1,16}")
 _INSTANT: Final = re.compile(
-    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)((?<=\.[0-9]{6})[0-9]+)?"
+    r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)(?:(?<=\.[0-9]{6})[0-9]+)?"
     r"([Zz]|[+\- ][0-9]{2}:[0-5][0-9])?"
 )
 _FIRST: Final = datetime.min.replace(tzinfo=UTC)
@@ -54,7 +54,7 @@ def _instant(text: str) -> datetime:
     found = _INSTANT.fullmatch(text)
     if found is None:
         raise ValueError(text)
-    day, time, _, zone = found.groups()
+    day, time, zone = found.groups()
     given = datetime.fromisoformat(f"{day}T{time}{(zone or '').upper().replace(' ', '+')}")
     try:
         return (given if given.tzinfo else given.replace(tzinfo=SHANGHAI)).astimezone(UTC)

@@ -13,6 +13,7 @@ from projections.verification.leaves import FINDINGS_MAX, Recomputed, recompute
 from projections.verification.reading import Reading
 from projections.verification.relations import replaced
 from projections.verification.report import Finding, Report
+from projections.verification.structure import structure
 
 #: So many positions before the newest are looked at to see whether the log ends there.
 _NEAR: Final = 1_000
@@ -69,10 +70,10 @@ def _suspects(store: Store, until: int, leaves: Recomputed) -> dict[int, str]:
 def _structure(store: Store) -> list[Finding]:
     """The two indexes that keep positions and keys unique, and rows that no position names."""
     findings = []
-    unique = {(table, *columns) for table, columns in store.connection.execute(_QUERIES["unique_indexes"])}
-    if ("events", "position") not in unique:
+    facts = structure(store, "public")["events"]
+    if "unique position" not in facts:
         findings.append(Finding("log", "the index that keeps positions unique is gone", "events"))
-    if ("events", "key") not in unique:
+    if facts.isdisjoint({"unique key", "unique key where (key IS NOT NULL)"}):
         for position, key in store.connection.execute(_QUERIES["repeated_keys"]).fetchall():
             findings.append(Finding("log", f"the idempotency key {key!r} stands twice", "events", position))
         findings.append(Finding("log", "the index that keeps idempotency keys unique is gone", "events"))

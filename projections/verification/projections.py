@@ -3,6 +3,8 @@ anew in one go, and folded independently."""
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import psycopg
@@ -23,7 +25,8 @@ _SWAPS_MAX: Final = 3
 
 
 def check(reading: Reading) -> Report:
-    """Every generation that is read, at the position that it reaches. Nothing is repaired or left behind."""
+    """Every generation, also one that is still being filled, at the position that it reaches. Nothing is repaired or
+    left behind."""
     store = reading.store
     report = Report(findings=replaced_in_projections(store, "projections"))
     known = discover()
@@ -43,8 +46,8 @@ def check(reading: Reading) -> Report:
 
 
 def _check(shelf: Shelf, projection: Projection, log: Log) -> list[Finding]:
-    """A generation, also one that is still being filled. Its rows and their position are read as of one moment, with
-    the end of the log, which may have grown since the checks began."""
+    """A generation. Its rows and their position are read as of one moment, with the end of the log, which may have
+    grown since the checks began."""
     try:
         changed = _changed_structure(shelf, projection)
         if changed:
@@ -78,12 +81,10 @@ def _is_there(shelf: Shelf) -> bool:
 
 
 def _changed_structure(shelf: Shelf, projection: Projection) -> list[Finding]:
-    """Tables that are not as the projection makes them, by those of a new generation that is rolled back."""
+    """Tables that are not as the projection makes them, by those of a new generation."""
     store = shelf.store
-    with store.connection.transaction(force_rollback=True):
-        store.connection.execute("set local role none")  # the owner's: it makes tables
-        right = structure(store, begun(store, projection).schema)
-        found = structure(store, shelf.schema)
+    with _made_anew(store, projection) as fresh:
+        right, found = structure(store, fresh.schema), structure(store, shelf.schema)
     if not found and not _is_there(shelf):
         return []
     return [
@@ -121,10 +122,16 @@ def _differences(shelf: Shelf, stored: Content, right: Content, what: str) -> li
     ]
 
 
-def _rebuilt(store: Store, projection: Projection, log: Log, position: int) -> Content:
-    """What the tables would hold if they were filled anew now, in a transaction that is rolled back."""
+@contextmanager
+def _made_anew(store: Store, projection: Projection) -> Iterator[Shelf]:
+    """A new generation, empty, in a transaction that is rolled back."""
     with store.connection.transaction(force_rollback=True):
         store.connection.execute("set local role none")  # the owner's: it makes tables
-        shelf = begun(store, projection)
+        yield begun(store, projection)
+
+
+def _rebuilt(store: Store, projection: Projection, log: Log, position: int) -> Content:
+    """What the tables would hold if they were filled anew now."""
+    with _made_anew(store, projection) as shelf:
         projection.fold(shelf, log, 0, position)
         return projection.stored(shelf, position)

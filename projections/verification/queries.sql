@@ -37,19 +37,6 @@ from events where position = %(position)s
 -- name: outside_positions
 select count(*) from events where position is null or position < 1
 
--- name: unique_indexes
--- Which unique, valid indexes stand on the tables that everything follows from: table and columns.
-select c.relname, array_agg(a.attname::text order by k.n)
-from pg_index i
-join pg_class c on c.oid = i.indrelid
-join pg_namespace s on s.oid = c.relnamespace and s.nspname = 'public'
-cross join lateral unnest(i.indkey::int2[]) with ordinality as k (attnum, n)
-join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
-where i.indisunique and i.indisvalid and i.indexprs is null
-  and coalesce(pg_get_expr(i.indpred, i.indrelid), '(key IS NOT NULL)') = '(key IS NOT NULL)'
-  and (i.indpred is null or a.attname = 'key')
-group by c.relname, i.indexrelid
-
 -- name: structure
 -- Of every table of a schema its columns and what is unique in it, each in one line.
 select c.relname, array_agg(fact.says)

@@ -272,6 +272,9 @@ def test_a_sender_is_named_once(ready: Service) -> None:
     twice = b"Authorization: Bearer a\r\nAuthorization: Bearer b\r\n\r\n"
     answer = told(ready, POST + twice + BODY, half=True)
     assert (answer[:12], document(answer)["code"]) == (b"HTTP/1.1 400", "malformed_request")
+    for path, status in ((b"/health", b"HTTP/1.1 400"), (b"/nothing", b"HTTP/1.1 404")):
+        ask = b"GET " + path + b" HTTP/1.1\r\nHost: localhost\r\n" + twice
+        assert told(ready, ask, half=True)[:12] == status
 
 
 def test_a_compressed_transfer_is_no_body(ready: Service) -> None:

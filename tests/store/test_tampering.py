@@ -573,9 +573,7 @@ def test_what_a_projections_table_lets_in_is_found_and_the_table_named(
 
 def test_a_view_before_a_projection(told: Signed) -> None:
     """The same before the tables of a projection."""
-    ((schema,),) = told.store.connection.execute(
-        "select nspname::text from pg_namespace where nspname like 'kejin_balances_%'"
-    ).fetchall()
+    schema = schemas(told)["balances"]
     view = f"alter table {schema}.folios rename to kept; create view {schema}.folios as select * from {schema}.kept"
     with told.changed(f"{view}; grant all on all tables in schema {schema} to public"):
         assert "folios" in named(told.verify(["projections"]))

@@ -10,7 +10,7 @@ import pytest
 
 from projections import shelves
 from projections.base import Log, discover
-from projections.rebuilding import rebuild
+from projections.rebuilding import Differs, rebuild
 from projections.runner import Runner, begun, ensure
 from projections.shelves import Shelf
 from projections.verification import CHECKS, run
@@ -29,16 +29,21 @@ def claims(ledger: Ledger, letter: str, count: int = 300) -> None:
     ledger.submit(*[claim(f"{letter}{n}", 1_000 + n, day) for n, day in enumerate(days)])
 
 
+def projected(ledger: Ledger, count: int = 300) -> None:
+    """A ledger of so many claims, and its projections."""
+    ledger.submit(*OPENING)
+    claims(ledger, "A", count)
+    ensure(ledger.store, ledger.store.head().position)
+
+
 @pytest.mark.parametrize("name", [*CHECKS])
 def test_what_was_appended_since_the_end_was_looked_up_is_no_finding(
     ledger: Ledger, tmp_path: Path, name: str
 ) -> None:
     """Events, day sums, signed checkpoints and projections beyond the position up to which a check goes."""
-    ledger.submit(*OPENING)
-    claims(ledger, "A")
+    projected(ledger)
     signer = signer_of(ledger.store, tmp_path)
     signer.checkpoint()
-    ensure(ledger.store, ledger.store.head().position)
     until = ledger.store.head().position
 
     def meanwhile(check: str) -> None:
@@ -54,9 +59,7 @@ def test_what_was_appended_since_the_end_was_looked_up_is_no_finding(
 def test_a_rebuild_at_the_same_time_is_no_finding(ledger: Ledger, database: str) -> None:
     """Generations that are filled, swapped in and dropped while their tables are checked, beside a runner and a
     writer."""
-    ledger.submit(*OPENING)
-    claims(ledger, "A", 1_000)
-    ensure(ledger.store, ledger.store.head().position)
+    projected(ledger, 1_000)
     ended, rebuilt, failures = threading.Event(), list[int](), list[BaseException]()
 
     def rebuild_again() -> None:
@@ -104,9 +107,7 @@ def test_what_a_killed_rebuild_left_is_checked_and_never_in_the_way(
     ledger: Ledger, database: str, name: str
 ) -> None:
     """A generation that is half filled is no finding; one row more in it is, and the next rebuild goes through."""
-    ledger.submit(*OPENING)
-    claims(ledger, "A")
-    ensure(ledger.store, ledger.store.head().position)
+    projected(ledger)
     schema = half_filled(database, name).schema
     assert run(ledger.store, ["projections"]).findings == []
     table, row = MORE.get(name, ("folios", "'zz', 0, 5, '', lines from {live}.folios limit 1"))
@@ -118,3 +119,17 @@ def test_what_a_killed_rebuild_left_is_checked_and_never_in_the_way(
         rebuild(runner, list(KNOWN), lambda *_: None)
     assert run(ledger.store, ["projections"]).findings == []
     assert len(shelves.generations(ledger.store)) == len(KNOWN)
+
+
+def test_a_fold_that_loses_what_a_killed_rebuild_had_is_left_nowhere(ledger: Ledger, database: str) -> None:
+    """Begun anew after what was left, and wrong again: it is not swapped in, and nothing of it stays."""
+    projected(ledger)
+    half_filled(database, "balances")
+
+    class Losing(type(KNOWN["balances"])):  # type: ignore[misc]
+        def fold(self, shelf: Shelf, log: Log, after: int, until: int) -> None:
+            super().fold(shelf, log, after, until // 2)
+
+    with Runner(database, {"balances": Losing()}) as runner, pytest.raises(Differs):
+        rebuild(runner, ["balances"], lambda *_: None)
+    assert [row[:2] for row in shelves.generations(ledger.store) if not row[3]] == []
