@@ -43,4 +43,8 @@ def _id(text: bytes) -> str:
     try:
         return text.decode()
     except UnicodeDecodeError as error:
-        raise codec.NotStrictJson(str(error), str(error)) from None
+        at = error.start + 1
+        raise InvalidCommand(
+            f"the line's byte {at} is not UTF-8; save the file as UTF-8",
+            f"该行第 {at} 字节不是 UTF-8；请将文件另存为 UTF-8",
+        ) from None

@@ -8,6 +8,7 @@ from pathlib import Path
 from api.language import say
 from api.problems import Problem
 from api.signing import own_key, read_key
+from ledger.notes import NotANote, read_checkpoint
 from projections.verification.checkpoints import Held, Outside
 
 
@@ -17,12 +18,22 @@ def outside_of(data: Path | None, files: Sequence[Path] = (), key: str | None = 
     own = own_key(data, make=False)
     keys = [own[1].verifier] if own else []
     beside = [own[0].note_path] if own and own[0].note_path.exists() else []
-    held = [_held(path) for path in (*files, *beside)]
+    held = [*map(_brought, files), *map(_held, beside)]
     if key is not None:
         keys = [read_key(key)]
     elif held and not keys:
         raise Problem(say("who signed it? name the public key with --key", "请用 --key 指明签名公钥"))
     return Outside(keys, held)
+
+
+def _brought(path: Path) -> Held:
+    """One that the caller names: where it is none at all, no question was asked. (Of our own that is a finding.)"""
+    held = _held(path)
+    try:
+        read_checkpoint(held.note)
+    except NotANote:
+        raise Problem(say(f"{path} is not a checkpoint", f"{path} 不是检查点")) from None
+    return held
 
 
 def _held(path: Path) -> Held:

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import json
 import sys
+import unicodedata
 from collections.abc import Iterable, Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
+
+#: Wider than any table.
+_WIDTH_MAX: Final = 100_000
 
 
 def print_json(document: Any) -> None:
@@ -29,20 +33,37 @@ def show_progress(what: str, done: int, of: int) -> None:
 
 
 def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> None:
-    """A table for people; `right` are the columns aligned to the right."""
+    """A table for people; `right` are the columns aligned to the right. No figure is folded: where a terminal is too
+    narrow for all of them it is the line that goes on below."""
     from rich import box
+    from rich.cells import cell_len
     from rich.console import Console
+    from rich.measure import Measurement
     from rich.table import Table
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    numbers = set(right)
+    shown, numbers = [[visible(cell) for cell in row] for row in rows], set(right)
     for column, heading in enumerate(headings):
-        table.add_column(heading, justify="right" if column in numbers else "left", overflow="fold")
-    for row in rows:
+        if column in numbers:
+            wide = max([cell_len(row[column]) for row in shown], default=0)
+            table.add_column(heading, justify="right", overflow="fold", min_width=wide)
+        else:
+            table.add_column(heading, overflow="fold")
+    for row in shown:
         table.add_row(*row)
-    # A pipe has no width: let no line be folded there.
-    console = Console(markup=False, highlight=False, width=None if sys.stdout.isatty() else 240)
+    console = Console(markup=False, highlight=False)
+    wanted = Measurement.get(console, console.options.update(max_width=_WIDTH_MAX), table)
+    # A pipe has no width: no line is folded there.
+    console.width = max(console.width, wanted.minimum) if sys.stdout.isatty() else wanted.maximum
     console.print(table)
+
+
+def visible(text: str) -> str:
+    """A text without what moves the cursor or turns the direction of its neighbours: a name may hold anything."""
+    if text.isprintable():
+        return text
+    hidden = {"Cc", "Cf", "Cs", "Co", "Cn", "Zl", "Zp"}
+    return "".join(f"\\u{ord(c):04x}" if unicodedata.category(c) in hidden else c for c in text)
 
 
 def as_of_line(on: str | None, known_position: int) -> str:

@@ -49,7 +49,7 @@ def parse_object(line: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise NotStrictJson(str(error), str(error)) from None
+        raise _not_utf_8(line) or NotStrictJson(str(error), str(error)) from None
     if type(value) is not dict:
         raise NotStrictJson("not an object", "不是对象")
     # JSON parsers keep the last of two equal keys in silence. Each key and each string value has two quotes, so
@@ -60,6 +60,19 @@ def parse_object(line: bytes) -> dict[str, Any]:
         except RecursionError:
             raise NotStrictJson("nested too deeply", "嵌套过深") from None
     return value
+
+
+def _not_utf_8(text: bytes) -> NotStrictJson | None:
+    """What is told of a text in another encoding."""
+    try:
+        text.decode()
+    except UnicodeDecodeError as error:
+        at = error.start + 1
+        return NotStrictJson(
+            f"its byte {at} is not UTF-8; save the file as UTF-8",
+            f"第 {at} 字节不是 UTF-8；请将文件另存为 UTF-8",
+        )
+    return None
 
 
 def _count_strings(value: dict[str, Any]) -> int:

@@ -19,6 +19,10 @@ EARLIER: Final = "earlier"
 BUDGET: Final = "budget"
 STEPS: Final = "steps"
 
+#: Kinds of tags that claims have in common which have nothing to do with each other (another bank's slip may have the
+#: same number): they count where a claim is refused for their sake.
+_SHARED: Final[Mapping[str, str]] = {"round": "budget_short", "slip": "duplicate_slip"}
+
 #: Why an amount changes (by the rule itself, by earlier differences, by the budget, by later steps), and which part of
 #: which clause binds.
 Cause = tuple[str, str | None, str | None]
@@ -149,11 +153,9 @@ class Compared:
         changes it."""
         if alone.amount_fen == self.now.amount_fen or not self.parted_at:
             return self.position
-        tags = self.parted_at
-        if "budget_short" not in (alone.code, self.now.code):
-            own = {tag: at for tag, at in tags.items() if not tag.startswith("round:")}
-            tags = own or tags
-        return min([self.position, *tags.values()])
+        codes = (None, alone.code, self.now.code)
+        own = {tag: at for tag, at in self.parted_at.items() if _SHARED.get(tag.partition(":")[0]) in codes}
+        return min([self.position, *(own or self.parted_at).values()])
 
     def document(self, alone: Decision, causes: Iterable[tuple[Cause, int]]) -> dict[str, Any]:
         """As JSON tells it, with its `causes`."""

@@ -24,6 +24,7 @@ SHELL: Final = (
     "compiled",
     "connection",
     "files",
+    "inserting",
     "keyring",
     "loading",
     "patience",

@@ -22,6 +22,22 @@ SETUP_LOCK: Final = 0x6B656A696E02
 
 _QUERIES: Final = load("ledger", "queries.sql")
 
+# What a database or a role is set to says nothing here: above all not in which schema a name is looked for first.
+_SETTINGS: Final = (
+    # PostgreSQL's own schema comes before `public`, that of temporary tables last.
+    "-c search_path=public,pg_temp -c timezone=UTC -c datestyle=ISO -c client_min_messages=warning"
+    " -c standard_conforming_strings=on -c quote_all_identifiers=off"
+    # What is acknowledged is on the disk. Whoever waited for the append lock sees what others wrote meanwhile.
+    " -c synchronous_commit=on -c default_transaction_isolation=read\\ committed -c default_transaction_read_only=off"
+    # What takes long takes long.
+    " -c statement_timeout=0 -c lock_timeout=0 -c idle_session_timeout=0 -c idle_in_transaction_session_timeout=0"
+    # A client that went away without a word (its machine, the network) keeps no lock for hours.
+    " -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
+)
+
+#: An older server does not know that setting, and refuses a connection that names it.
+_TRANSACTION_TIMEOUT_SINCE: Final = 170000
+
 # The writer looks up keys by index, always; with statistics still missing on a young table the planner would
 # guess otherwise.
 _PLAN_BY_INDEX: Final = "-c enable_seqscan=off -c enable_hashjoin=off -c enable_mergejoin=off -c jit=off"
@@ -37,25 +53,21 @@ class CannotConnect(StoreError):
 
 def connect(address: str, *, by_index: bool = False, settings: str = "") -> psycopg.Connection[Any]:
     """A connection in autocommit mode; `settings` are options of the server. Raises CannotConnect."""
-    # What a database or a role is set to says nothing here: above all not in which schema a name is looked for first.
-    # PostgreSQL's own come before those of `public`, temporary ones last.
-    options = "-c timezone=UTC -c client_min_messages=warning -c datestyle=ISO -c search_path=public,pg_temp"
-    options += " -c statement_timeout=0 -c lock_timeout=0 -c default_transaction_read_only=off"
-    options += " -c standard_conforming_strings=on"
-    # A client that went away without a word (its machine, the network) keeps no lock for hours.
-    options += " -c tcp_keepalives_idle=60 -c tcp_keepalives_interval=10 -c tcp_keepalives_count=3"
-    options += f" {settings}" if settings else ""
+    options = f"{_SETTINGS} {settings}"
     if by_index:
         options += " " + _PLAN_BY_INDEX
     try:
         # Whatever the address, the environment or the role say of encodings: rows are copied as UTF-8.
-        return psycopg.connect(
+        connection = psycopg.connect(
             address,
             autocommit=True,
             options=options,
             application_name=f"kejin {os.getpid()}",  # by which whoever waits for us can find us
             client_encoding="UTF8",
         )
+        if connection.info.server_version >= _TRANSACTION_TIMEOUT_SINCE:
+            connection.execute("set transaction_timeout = 0")
+        return connection
     except (psycopg.Error, UnicodeError) as error:
         # libpq says where and why first, and a hint after it.
         reason = next(iter(str(error).strip().splitlines()), type(error).__name__)

@@ -15,7 +15,7 @@ from functools import lru_cache
 from struct import Struct
 from typing import Final
 
-from mypy_extensions import mypyc_attr
+from mypy_extensions import i64, mypyc_attr
 
 from ledger import codec
 
@@ -36,16 +36,24 @@ EPOCH_ORDINAL: Final = date(2000, 1, 1).toordinal()
 _FIRST_FIELDS: Final = 6
 
 _MISSING: Final = b"\xff\xff\xff\xff"
+_MISSING_LENGTH: Final[i64] = 0xFFFFFFFF
 _LENGTH: Final = Struct("!i")
+_TYPE: Final = Struct("!I")
+_BIGINT: Final = Struct("!q")
 _LENGTHS: Final = [_LENGTH.pack(length) for length in range(4_096)]  # most fields are short
+#: The columns of events in the order in which their rows have them.
+EVENT_COLUMNS: Final = (
+    *("position", "recorded_at", "effective_on", "span", "type", "principal", "key", "fingerprint", "tags"),
+    *("posting_accounts", "posting_amounts", "posting_days", "data", "leaf"),
+)
 #: How many fields there are; position, recorded_at, effective_on, span.
 _WHOLE_FIELDS: Final = Struct("!hiqiqi4sih")
 _EVENT_FIELDS: Final = 14
 _TWO_FIELDS: Final = b"\0\2"
 _POSITION: Final = Struct("!iq")
 _ACCOUNT: Final = Struct("!hii")
-_ARRAY_HEAD: Final = Struct("!iiiii")
-_NO_ELEMENTS: Final = Struct("!iii")
+_ARRAY_HEAD: Final = Struct("!iiIii")
+_NO_ELEMENTS: Final = Struct("!iiI")
 
 
 @mypyc_attr(acyclic=True)
@@ -99,6 +107,54 @@ class Rows:
             head = _TWO_FIELDS + _field(tag)
             rows.extend([head + _POSITION.pack(8, position) for position in self._positions[tag]])
         return rows
+
+    def tag_columns(self) -> tuple[bytes, bytes]:
+        """The same as an array for each column."""
+        tags: list[bytes] = []
+        positions: list[bytes] = []
+        for tag in sorted(self._positions):
+            of_tag = self._positions[tag]
+            tags.extend([tag] * len(of_tag))
+            positions.extend([_BIGINT.pack(position) for position in of_tag])
+        return _array(TEXT_TYPE, tags), _array(INT8_TYPE, positions)
+
+    def event_records(self, row_type: int, columns: Sequence[tuple[int, int]]) -> bytes:
+        """The rows of events as an array of their table's row type (src/backend/utils/adt/rowtypes.c, record_recv): a
+        row is the number of its fields in 4 bytes, and before each field's length its type. Of each column of the
+        table, in its order, the type and the place in EVENT_COLUMNS; -1: a column of somebody else's, left empty."""
+        head = _LENGTH.pack(len(columns))
+        types = [_TYPE.pack(kind) for kind, _ in columns]
+        elements: list[bytes] = []
+        for row in self.events:
+            fields = _fields(row)
+            parts = [head]
+            for number, (_, place) in enumerate(columns):
+                parts.append(types[number])
+                parts.append(fields[place] if place >= 0 else _MISSING)
+            elements.append(b"".join(parts))
+        return _array(row_type, elements)
+
+
+def _fields(row: bytes) -> list[bytes]:
+    """The fields of a row, each with its length before it."""
+    fields: list[bytes] = []
+    at: i64 = len(_TWO_FIELDS)
+    end: i64 = len(row)
+    while at < end:
+        start = at
+        length: i64 = unsigned(row, at)
+        at += 4 if length == _MISSING_LENGTH else 4 + length
+        fields.append(row[start:at])
+    return fields
+
+
+def unsigned(sent: bytes, at: i64) -> i64:
+    """The 4 bytes at a place as a number."""
+    first: i64 = sent[at]
+    second: i64 = sent[at + 1]
+    third: i64 = sent[at + 2]
+    fourth: i64 = sent[at + 3]
+    return (first << 24) | (second << 16) | (third << 8) | fourth
 
 
 def account_rows(ids: dict[bytes, int]) -> list[bytes]:

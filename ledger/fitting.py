@@ -29,6 +29,9 @@ def _check_clause(at: Checked, clause: Clause, instruments: Mapping[str, Instrum
     at.table(
         "terms.", clause.terms, {**TERMS, **instrument.may_say, **instrument.terms}, tuple(instrument.terms)
     )
+    if any(leg.parameters["shape"] == "ladder" for leg in clause.legs):
+        # A mark falls after a recovery for error and no other (subjects/ladders.py): who reads it otherwise is told.
+        at.value("reading.A13", clause.reading.get("A13", "error"), one_of("error"))
     shapes = {leg.part: leg.parameters["shape"] for leg in clause.legs}
     for part, shape in instrument.legs.items():
         if part not in shapes:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
@@ -13,24 +14,71 @@ PATIENCE_SECONDS: Final = 10.0
 #: Takes the line, English and Chinese; set by who has somebody to tell: the command line.
 tell: Callable[[str, str], None] | None = None
 
+#: For whom somebody waits (English and Chinese); None: not to be known.
+Who = Callable[[], tuple[str, str] | None]
+
 
 @contextmanager
-def telling(who: Callable[[], tuple[str, str] | None]) -> Iterator[None]:
-    """The block waits for others. If that takes long, `who` says for whom (English and Chinese; None: not to be known);
-    it is asked in a thread of its own, while the block still waits."""
+def telling(who: Who) -> Iterator[None]:
+    """The block waits for others. If that takes long, `who` says for whom; it is asked in a thread of its own, while
+    the block still waits."""
     if tell is None:
         yield
         return
-    timer = threading.Timer(PATIENCE_SECONDS, _tell, (tell, who))
-    timer.daemon = True
-    timer.start()
+    wait = _watch.begin(who)
     try:
         yield
     finally:
-        timer.cancel()
+        _watch.end(wait)
 
 
-def _tell(told: Callable[[str, str], None], who: Callable[[], tuple[str, str] | None]) -> None:
-    line = who()
-    if line is not None:
-        told(*line)
+class _Watch:
+    """All that wait, and the one thread that looks after them: most waits end at once, and a thread for each would
+    take longer than they do."""
+
+    def __init__(self) -> None:
+        self._waits: dict[int, tuple[float, Who]] = {}  # since when, for whom
+        self._begun = 0
+        self._lock = threading.Lock()
+        self._thread: threading.Thread | None = None
+
+    def begin(self, who: Who) -> int:
+        """Somebody waits from now on: a number to end it by."""
+        with self._lock:
+            self._begun += 1
+            self._waits[self._begun] = time.monotonic(), who
+            if self._thread is None:
+                self._thread = threading.Thread(target=self._look, name="kejin-patience", daemon=True)
+                self._thread.start()
+            return self._begun
+
+    def end(self, wait: int) -> None:
+        """It is over."""
+        with self._lock:
+            self._waits.pop(wait, None)
+
+    def _look(self) -> None:
+        while True:
+            # Whoever begins meanwhile has not waited long before this ends.
+            time.sleep(self._seconds_left())
+            for who in self._long():
+                line = who()
+                if line is not None and tell is not None:
+                    tell(*line)
+
+    def _seconds_left(self) -> float:
+        """Until somebody who waits now, or begins to, has waited long."""
+        now = time.monotonic()
+        with self._lock:
+            since = min([since for since, _ in self._waits.values()], default=now)
+        return max(0.0, since + PATIENCE_SECONDS - now)
+
+    def _long(self) -> list[Who]:
+        """Those who have waited long, each once."""
+        until = time.monotonic() - PATIENCE_SECONDS
+        with self._lock:
+            long = [wait for wait, (since, _) in self._waits.items() if since <= until]
+            return [self._waits.pop(wait)[1] for wait in long]
+
+
+_watch: Final = _Watch()

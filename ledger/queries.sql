@@ -37,9 +37,9 @@ begin
     revoke all on kejin_work.tokens from kejin_reader;
 end $$
 
--- name: take_append_lock
--- Whoever takes it appends: the notification, sent at commit, costs no round trip of its own here.
-select pg_advisory_xact_lock(%(lock)s), pg_notify('kejin_appended', '')
+-- name: begin_turn
+-- Three statements, one round trip. Whoever takes the lock appends: the notification, sent at commit, costs none here.
+begin; select pg_advisory_xact_lock(%(lock)d), pg_notify('kejin_appended', ''); execute kejin_head
 
 -- name: hold_append_lock
 select pg_advisory_lock(%(lock)s)
@@ -115,6 +115,28 @@ copy events (position, recorded_at, effective_on, span, type, principal, key, fi
 
 -- name: copy_event_tags
 copy event_tags (tag, position) from stdin (format binary)
+
+-- name: events_row_type
+select reltype::bigint, array_agg(attname::text order by attnum), array_agg(atttypid::bigint order by attnum)
+from pg_class join pg_attribute on attrelid = pg_class.oid
+where pg_class.oid = 'public.events'::regclass and attnum > 0 and not attisdropped
+group by reltype
+
+-- name: insert_events
+with tagged as (
+    insert into event_tags (tag, position) select * from unnest(%(tags)b::text[], %(positions)b::bigint[])
+)
+insert into events (position, recorded_at, effective_on, span, type, principal, key, fingerprint, tags,
+                    posting_accounts, posting_amounts, posting_days, data, leaf)
+select position, recorded_at, effective_on, span, type, principal, key, fingerprint, tags,
+       posting_accounts, posting_amounts, posting_days, data, leaf
+from unnest(%(events)b::events[])
+
+-- name: insert_accounts
+with made as (
+    insert into accounts (id, path) select * from unnest(%(ids)s::int[], %(paths)s::text[])
+)
+insert into kejin_work.kept_accounts values (%(first)s, %(last)s, %(digest)s) on conflict (first_id) do nothing
 
 -- name: copy_accounts
 copy accounts (id, path) from stdin (format binary)

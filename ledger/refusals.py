@@ -175,7 +175,7 @@ REASONS: Final[Mapping[str, tuple[str, str]]] = {
     "days_shared": ("both cover days of the same period of the loan", "同一贷款的期间重叠"),
     "rounds_to_nothing": ("the amount rounds down to 0", "金额向下取整后为 0"),
     "no_new_step": ("the certified total reaches no step above the mark", "认定总额未达到新的台阶"),
-    "publicise_first": ("publicise it first", "须先公示"),
+    "publicise_first": ("only a publicised claim can be paid", "仅已公示的申请可以支付"),
     "decided_first": ("only a decided claim can be publicised", "仅已决定的申请可以公示"),
     "void_before_payment": (
         "only an unpaid claim can be voided; recover a paid one",

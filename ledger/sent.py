@@ -23,6 +23,7 @@ from ledger.copying import (
     INT8_TYPE,
     TEXT_TYPE,
     TRAILER,
+    unsigned,
 )
 
 #: The fields of a row: position, recorded_at, effective_on, span, type, principal, key, fingerprint, tags,
@@ -118,16 +119,16 @@ def _position(sent: bytes, row: i64) -> i64:
     """What the row that begins at a place has as its position; -1 if it has none. Raises NotAsWritten."""
     if row + _FIXED_BYTES > len(sent) or _span(sent, row) != _FIELDS:
         raise NotAsWritten("fields are missing")
-    return _signed(sent, row + _POSITION_AT, 8) if _unsigned(sent, row + _POSITION_AT - 4) == 8 else -1
+    return _signed(sent, row + _POSITION_AT, 8) if unsigned(sent, row + _POSITION_AT - 4) == 8 else -1
 
 
 def _add_fields(sent: bytes, row: i64, paths: list[bytes], entry: list[bytes]) -> i64:
     """What the leaf of a row covers, in parts; where its last field, the leaf, begins. Raises NotAsWritten,
     IndexError for an unknown account."""
     if (
-        _unsigned(sent, row + _INSTANT_AT - 4) != 8
-        or _unsigned(sent, row + _DAY_AT - 4) != 4
-        or _unsigned(sent, row + _SPAN_AT - 4) != 2
+        unsigned(sent, row + _INSTANT_AT - 4) != 8
+        or unsigned(sent, row + _DAY_AT - 4) != 4
+        or unsigned(sent, row + _SPAN_AT - 4) != 2
     ):
         raise NotAsWritten("a number is missing")
     on = _day(_signed(sent, row + _DAY_AT, 4))
@@ -150,21 +151,21 @@ def _add_fields(sent: bytes, row: i64, paths: list[bytes], entry: list[bytes]) -
     at = _add_tags(sent, at, entry)
     at = _add_lines(sent, at, on, paths, entry)
     at = _add_text(sent, at, entry)  # data
-    if _unsigned(sent, at) != _HASH_BYTES:
+    if unsigned(sent, at) != _HASH_BYTES:
         raise NotAsWritten("a leaf is not of 32 bytes")
     return at
 
 
 def _field(sent: bytes, field: i64) -> bytes | None:
     """What a field holds."""
-    if _unsigned(sent, field) == _MISSING:
+    if unsigned(sent, field) == _MISSING:
         return None
     return sent[field + 4 : _end_of_field(sent, field)]
 
 
 def _end_of_field(sent: bytes, field: i64) -> i64:
     """Where the next one begins."""
-    length: i64 = _unsigned(sent, field)
+    length: i64 = unsigned(sent, field)
     return field + 4 if length == _MISSING else field + 4 + length
 
 
@@ -184,7 +185,7 @@ def _add_tags(sent: bytes, field: i64, entry: list[bytes]) -> i64:
         return end
     at: i64 = field + 4 + _HEADER_BYTES
     while count > 0 and at < end:
-        length: i64 = _unsigned(sent, at)
+        length: i64 = unsigned(sent, at)
         if length == _MISSING or at + 4 + length > end:
             raise NotAsWritten("an element is missing")
         entry.append(sent[at + 4 : at + 4 + length])
@@ -201,7 +202,7 @@ def _add_lines(sent: bytes, field: i64, on: bytes, paths: list[bytes], entry: li
     amounts: i64 = _end_of_array(sent, field, count, INT4_TYPE, 4)
     days: i64 = _end_of_array(sent, amounts, count, INT8_TYPE, 8)
     end: i64 = days + 4
-    own_days: bool = _unsigned(sent, days) != _MISSING
+    own_days: bool = unsigned(sent, days) != _MISSING
     if own_days:
         end = _end_of_array(sent, days, count, DATE_TYPE, 4)
     entry.append(_number(count))
@@ -215,7 +216,7 @@ def _add_lines(sent: bytes, field: i64, on: bytes, paths: list[bytes], entry: li
             day = _day(_signed(sent, day_at, 4))
             if day != on:
                 others += 1
-        entry.append(paths[_unsigned(sent, account_at)])
+        entry.append(paths[unsigned(sent, account_at)])
         entry.append(str(_signed(sent, amount_at, 8)).encode())
         entry.append(day)
         account_at += 8
@@ -230,13 +231,13 @@ def _add_lines(sent: bytes, field: i64, on: bytes, paths: list[bytes], entry: li
 def _count(sent: bytes, field: i64, kind: i64) -> i64:
     """How many elements an array of one dimension and a type has; 0 if it has none."""
     length: i64 = _present(sent, field)
-    dimensions: i64 = _unsigned(sent, field + 4)
-    if length < _EMPTY_BYTES or _unsigned(sent, field + 8) != 0 or _unsigned(sent, field + 12) != kind:
+    dimensions: i64 = unsigned(sent, field + 4)
+    if length < _EMPTY_BYTES or unsigned(sent, field + 8) != 0 or unsigned(sent, field + 12) != kind:
         raise NotAsWritten("an array of another form")
     if dimensions == 0 and length == _EMPTY_BYTES:
         return 0
-    count: i64 = _unsigned(sent, field + 16)
-    if dimensions != 1 or length < _HEADER_BYTES or _unsigned(sent, field + 20) != 1 or count == 0:
+    count: i64 = unsigned(sent, field + 16)
+    if dimensions != 1 or length < _HEADER_BYTES or unsigned(sent, field + 20) != 1 or count == 0:
         raise NotAsWritten("an array of another form")
     return count
 
@@ -252,7 +253,7 @@ def _end_of_array(sent: bytes, field: i64, count: i64, kind: i64, width: i64) ->
     if end != at + count * (4 + width):
         raise NotAsWritten("an array is not of its length")
     while at < end:
-        if _unsigned(sent, at) != width:
+        if unsigned(sent, at) != width:
             raise NotAsWritten("an element is missing")
         at += 4 + width
     return end
@@ -260,29 +261,20 @@ def _end_of_array(sent: bytes, field: i64, count: i64, kind: i64, width: i64) ->
 
 def _present(sent: bytes, field: i64) -> i64:
     """The length of a field that may not be missing."""
-    length: i64 = _unsigned(sent, field)
+    length: i64 = unsigned(sent, field)
     if length == _MISSING:
         raise NotAsWritten("a field is missing")
     return length
 
 
-def _unsigned(sent: bytes, at: i64) -> i64:
-    """The 4 bytes at a place as a number."""
-    first: i64 = sent[at]
-    second: i64 = sent[at + 1]
-    third: i64 = sent[at + 2]
-    fourth: i64 = sent[at + 3]
-    return (first << 24) | (second << 16) | (third << 8) | fourth
-
-
 def _signed(sent: bytes, at: i64, width: i64) -> i64:
     """The 4 or 8 bytes at a place as a number with a sign."""
-    high: i64 = _unsigned(sent, at)
+    high: i64 = unsigned(sent, at)
     if high >= 0x80000000:
         high -= 0x100000000
     if width == 4:
         return high
-    low: i64 = _unsigned(sent, at + 4)
+    low: i64 = unsigned(sent, at + 4)
     return high * 0x100000000 + low
 
 

@@ -22,6 +22,7 @@ from ledger.connection import READER_ROLE, StoreError, connect, ensure_schema, m
 from ledger.copying import HEADER, TRAILER, Fields, Rows, account_rows
 from ledger.dates import Day, microseconds
 from ledger.events import Posting, StoredEvent
+from ledger.inserting import FEW_ACCOUNTS, FEW_EVENTS, Inserting
 from ledger.patience import telling
 from ledger.pending import PendingEvent
 from ledger.sql import array, load
@@ -31,6 +32,8 @@ from ledger.stored import AccountSums, KeyedEvent, OwnerSums, account_sums, colu
 APPEND_LOCK: Final = 0x6B656A696E01
 
 _QUERIES: Final = load("ledger", "queries.sql")
+#: Of several statements, which take no parameters.
+_BEGIN_TURN: Final = _QUERIES["begin_turn"] % {b"lock": APPEND_LOCK}
 _CACHE_MAX: Final = 100_000
 _ROWS_AT_ONCE: Final = 500
 _FIRST_EVENTS: Final = 200  # most questions want a page
@@ -77,6 +80,8 @@ class Store:
         self.address = address
         self._ids: dict[bytes, int] = {}
         self._paths: dict[int, str] = {}
+        self._inserting: Inserting | None = None
+        self._has_prepared = False  # what every turn begins with
         self._reading_seconds_max: float | None = None  # of one that can change nothing
         #: Who wants to know what this store appended, once it is committed: the signer of checkpoints.
         self.follower: Callable[[Appended], None] | None = None
@@ -155,16 +160,53 @@ class Store:
         """The one place that appends: a transaction under the append lock. Commits at the end."""
         if len(self._ids) > _CACHE_MAX:
             self._ids = {}
-        with self.connection.transaction():
-            # Lock and protected reads are separate statements: one that waits keeps its old snapshot.
-            self._wait("take_append_lock")
-            turn = Turn(self, self.head())
+        try:
+            turn = Turn(self, self._begun())
             yield turn
+            self.connection.commit()
+        except BaseException:
+            self._roll_back()
+            raise
         # Only now: ids of accounts that a failed transaction made may be given to others.
         self._ids.update(turn.ids)
         follower = self.follower
         if follower is not None and turn.appended is not None:
             follower(turn.appended)
+
+    def _begun(self) -> Head:
+        """Begin a transaction, take the append lock and look at the end of the log."""
+        if not self._has_prepared:
+            self._prepare()
+        try:
+            return self._begin()
+        except psycopg.errors.InvalidSqlStatementName:  # after a rollback psycopg drops all that was prepared
+            self._roll_back()
+            self._prepare()
+            return self._begin()
+
+    def _prepare(self) -> None:
+        self.connection.execute(b"prepare kejin_head as " + _QUERIES["head"])
+        self._has_prepared = True
+
+    def _begin(self) -> Head:
+        """In one round trip, but in statements of their own: one that waits for the lock keeps its old snapshot."""
+        with telling(self._who_appends), self.connection.cursor(row_factory=tuple_row) as cursor:
+            cursor.execute(_BEGIN_TURN, prepare=False)
+            while cursor.nextset():
+                pass
+            row = cursor.fetchone()
+        assert row is not None
+        return Head(*row)
+
+    def _roll_back(self) -> None:
+        with contextlib.suppress(psycopg.Error):  # a connection that is lost has rolled back by itself
+            self.connection.rollback()
+
+    def inserting(self) -> Inserting:
+        """What inserts few events over this connection."""
+        if self._inserting is None:
+            self._inserting = Inserting(self.connection)
+        return self._inserting
 
     def hold_append_lock(self) -> None:
         """Wait for the append lock and keep it from turn to turn, until it is let go or the connection ends."""
@@ -365,8 +407,11 @@ class Turn:
         rows, recorded_at_us = Rows(), microseconds(self.recorded_at)
         for position, event in enumerate(events, self.head.position + 1):
             rows.add(position, recorded_at_us, event, ids)
-        self._copy("copy_events", rows.events)
-        self._copy("copy_event_tags", rows.tags())
+        if len(bodies) <= FEW_EVENTS:
+            self.store.inserting().insert(rows)
+        else:
+            self._copy("copy_events", rows.events)
+            self._copy("copy_event_tags", rows.tags())
         if self.store.follower is not None:
             tags = [[tag.decode() for tag in event.tags] for event in events]
             self.appended = Appended(self.head.position + 1, rows.leaves, tags)
@@ -399,10 +444,14 @@ class Turn:
         self.last_account_id += len(paths)
         made = dict(zip(paths, range(first, self.last_account_id + 1), strict=True))
         self.ids.update(made)
-        self._copy("copy_accounts", account_rows(made))
         told = b"".join([b"%d\t%b\n" % (number, path) for path, number in made.items()])
-        digest = hashlib.sha256(told).digest()
-        self.store.query_nothing("keep_accounts", first=first, last=self.last_account_id, digest=digest)
+        kept = {"first": first, "last": self.last_account_id, "digest": hashlib.sha256(told).digest()}
+        if len(made) <= FEW_ACCOUNTS:
+            inserted = {"ids": list(made.values()), "paths": array([path.decode() for path in paths])}
+            self.store.query_nothing("insert_accounts", **inserted, **kept)
+        else:
+            self._copy("copy_accounts", account_rows(made))
+            self.store.query_nothing("keep_accounts", **kept)
 
     def _copy(self, name: str, rows: Sequence[bytes]) -> None:
         if not rows:

@@ -3,7 +3,7 @@ clocks; and each round's own life."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -363,15 +363,26 @@ def life(store: Store, as_of: AsOf, round_id: str) -> list[dict[str, Any]]:
 @begins_again
 def opened(store: Store, as_of: AsOf) -> list[dict[str, Any]]:
     """The rounds that were opened by then, on both clocks, in order of year and id: dicts with round, year, rulebook,
-    call (if it has one) and budget_fen (as it was opened with). Raises NotProjected."""
+    call (if it has one) and appropriated_fen. Raises NotProjected."""
     shelf = reaching(store, PROJECTION.name, as_of.known_position)
     found: list[dict[str, Any]] = []
     for round_id, document in documents.all_newest(shelf, as_of.known_position).items():
-        for fact in documents.effective(document["life"], as_of.last_day):
+        facts = documents.effective(document["life"], as_of.last_day)
+        for fact in facts:
             if fact["event"] == "RoundOpened":
-                told: list[str] = [n for n in ("year", "rulebook", "call", "budget_fen") if n in fact]
-                found.append({"round": round_id, **{name: fact[name] for name in told}})
+                told: list[str] = [name for name in ("year", "rulebook", "call") if name in fact]
+                named = {name: fact[name] for name in told}
+                found.append({"round": round_id, **named, "appropriated_fen": appropriated_fen(facts)})
     return sorted(found, key=lambda row: (row["year"], row["round"]))
+
+
+def appropriated_fen(facts: Sequence[Mapping[str, Any]]) -> int:
+    """What a round was given in all: opened with, and more or less by each adjustment of its budget."""
+    return sum(
+        fact["budget_fen"] if fact["event"] == "RoundOpened" else fact["amount_fen"]
+        for fact in facts
+        if fact["event"] in ("RoundOpened", "BudgetAdjusted")
+    )
 
 
 def payees(store: Store, as_of: AsOf, round_id: str) -> dict[str, int]:

@@ -16,9 +16,11 @@ import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 from ledger import codec
+from ledger.events import Posting
 from ledger.notes import SigningKey, signed
 from ledger.pending import PendingEvent
 from ledger.store import Store
+from projections.evidence import subjects
 from projections.evidence.archive import archive
 from projections.evidence.pack import verifier
 from tests.cli.program import (
@@ -403,8 +405,21 @@ def test_an_event_of_no_command_harms_no_pack(embedded_server: str, tmp_path: Pa
         ledger.store.close()
 
 
-def test_a_leg_is_the_room_that_was_left(told: Told) -> None:
-    """Of a grant the room of each cap is tied to its leg, also where the pack has not all events of the cap's key."""
+def test_a_claim_has_what_else_used_its_caps(told: Told) -> None:
+    """Its firm's other grants too: every state of its caps is computed again."""
+    ledger, folder = told
+    document = json.loads(files_of(prove(ledger, folder, "claim", "C1"))["pack.json"])
+    assert {state["owner"] for state in document["states"]} <= set(document["whole"])
+    tagged = {"firm": f"firm:{FIRM}", "until": ledger.store.head().position}
+    query = "select position from event_tags where tag = %(firm)s and position <= %(until)s"
+    positions = {row[0] for row in ledger.store.connection.execute(query, tagged).fetchall()}
+    assert positions <= {event["position"] for event in document["events"]}
+
+
+def test_a_leg_is_the_room_that_was_left(told: Told, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of a grant the room of each cap is tied to its leg, also where the pack has not all events of the cap's key: its
+    firm has too many."""
+    monkeypatch.setattr(subjects, "FIRM_EVENTS_MAX", 3)
     files = files_of(prove(*told, "claim", "C1"))
     document = json.loads(files["pack.json"])
     position = min(state["position"] for state in document["states"])
@@ -579,3 +594,96 @@ def test_what_the_log_does_not_confirm_is_not_proved(embedded_server: str, tmp_p
             owner.execute("update events set leaf = sha256(leaf) where position = 1000")
         with pytest.raises(Contradiction):
             packs.pack(store, subjects.of_event(store, 1001), note, KEY)
+
+
+def test_a_pack_has_the_files_of_a_pack(sound: bytes) -> None:
+    """Also signed anew: no file more or less, whatever its name. And without the key: not two entries made one, whose
+    name has the second one's line of the manifest in it."""
+    files = files_of(sound)
+    for name in ("README.txt", "../../etc/cron.d/x", "PAGE.html", "page.html\n"):
+        assert "names" in rejects(made({**files, name: b"x"}))
+    for name in ("page.html", "kejin-verify.py"):
+        assert "names" in rejects(made({n: d for n, d in files.items() if n != name}))
+    *others, page, program = files.items()
+    line = f"{check.sha256(program[1]).hex()} {len(program[1])} {program[0]}"
+    rejects(archive(dict([*others, (f"{page[0]}\n{line}", page[1])])))
+
+
+@pytest.mark.parametrize(
+    "subject",
+    [
+        {"kind": "loan", "uscc": "L1"},
+        {"kind": "firm", "uscc": FIRM.lower()},
+        {"kind": "firm", "uscc": FIRM + " "},
+        {"kind": "firm", "uscc": OTHER_FIRM},
+        {"kind": "firm", "uscc": FIRM, "claim": "C4 PAID"},
+        {"kind": "claim", "claim": "C1"},
+        {"kind": "event", "position": 10},
+        {"kind": "firm"},
+    ],
+)
+def test_a_pack_is_about_what_it_says(told: Told, subject: dict[str, Any]) -> None:
+    """Also signed anew: all events of one firm are not those of anything else, and it says nothing more of itself."""
+    files = files_of(prove(*told, "firm", FIRM))
+    rejects(made(edited(files, lambda document: document.update(subject=subject))))
+
+
+@pytest.mark.parametrize("until", [0, -5, True, 5, 10**6, "20", None])
+def test_a_pack_goes_up_to_where_it_says(sound: bytes, until: Any) -> None:
+    """Also signed anew: to a position of the log, with no event beyond it."""
+    rejects(made(edited(files_of(sound), lambda document: document.update(until=until))))
+
+
+def test_an_old_key_proves_nothing_to_who_holds_the_handover(embedded_server: str, tmp_path: Path) -> None:
+    """The checkpoint of a rotation has both signatures: a log that goes on under the old key alone is rejected by who
+    holds it; under the new key it holds."""
+    with fresh_database(embedded_server) as address:
+        ledger = Ledger(address)
+        for line in HISTORY[:12]:
+            ledger.submit(line)
+        before = prove(ledger, tmp_path, "firm", FIRM)
+        state = check.Checkpoint(check.Key(TRUSTED).signed(files_of(before)["checkpoint"].decode()))
+        parties = b64(state.parties)
+        text = f"{KEY.name}\n{state.size}\n{b64(state.root)}\nparties {parties}\n"
+        other = SigningKey(KEY.name, b"n" * 32)
+        ledger.submit(repay(101, effective_on="2023-06-02"))
+        after = prove(ledger, tmp_path, "firm", FIRM)
+        check.verify(after, None, signed(text, [KEY]))
+        assert "another key" in rejects(after, None, signed(text, [KEY, other]))
+        # Somebody else's signature below is a witness, and says nothing of keys.
+        check.verify(after, None, signed(text, [KEY, SigningKey("witness.example", b"w" * 32)]))
+        assert "another log" in rejects(after, None, signed(text.replace(KEY.name, "other", 1), [KEY]))
+        ledger.store.close()
+
+
+def test_what_no_command_gave_is_not_taken_for_a_grant(embedded_server: str, tmp_path: Path) -> None:
+    """Whoever can write to the database, and has it signed: money that is bound without a word of the rule, books that
+    do not balance in an event of no command."""
+    lines = [
+        (
+            Posting("public/round/R1/available", -5, "2026-01-01"),
+            Posting("public/round/R1/committed", 5, "2026-01-01"),
+        ),
+        (Posting("public/paid/loan_interest/X/R1", 5, "2026-01-01"),),
+    ]
+    with fresh_database(embedded_server) as address:
+        ledger = Ledger(address)
+        for line in HISTORY:
+            ledger.submit(line)
+        for span, postings in enumerate(reversed(lines)):
+            with ledger.store.turn() as turn:
+                pending = PendingEvent(
+                    "LoanInterestGranted", "2026-01-01", (f"firm:{FIRM}",), b"{}", postings, span=span
+                )
+                position = turn.append([pending], "tester")
+            rejects(prove(ledger, tmp_path, "event", position))
+        ledger.store.close()
+
+
+def test_days_are_of_the_calendar(sound: bytes) -> None:
+    """The bytes of an event whose day is none, even where the log would confirm them, are none."""
+    entry = frames(files_of(sound))[0]
+    day = check.Event(entry).effective_on.encode()
+    for other in (b"not-a-date", b"9999-99-99", b"20240101", b"2024-W01-1"):
+        with pytest.raises(Exception, match=r"malformed|isoformat|month"):
+            check.Event(entry.replace(day, other))

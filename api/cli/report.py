@@ -7,9 +7,10 @@ from typing import Annotated, Any
 
 import typer
 
-from api.language import say
+from api.language import language, say
 from api.printing import as_of_line, print_json, print_table
 from api.problems import Problem
+from api.service.words import word
 from api.session import Data, Json, KnownAt, KnownPosition, On, as_of, ledger, unknown_round
 from ledger.money import format_fen
 from ledger.store import Store
@@ -192,7 +193,7 @@ def _show_rows(rows: list[dict[str, Any]]) -> None:
     columns = list(dict.fromkeys(name for row in rows for name in row))
     right = [i for i, name in enumerate(columns) if name.endswith("_fen")]
     print_table(
-        [name.removesuffix("_fen") for name in columns],
+        [word(name, language()) for name in columns],
         [[_cell(name, row.get(name)) for name in columns] for row in rows],
         right,
     )

@@ -71,6 +71,8 @@ def command(
         _create(name, role or [], only or [], _expiry(days, until), data, as_json)
     elif action == "revoke":
         _revoke(name, data, as_json)
+    elif name is not None:
+        raise Problem(say("list takes no NAME: it lists every token", "list 不接受使用者；列出全部令牌"))
     else:
         _list(data, as_json)
 

@@ -16,7 +16,6 @@ from ledger.store import Store
 from projections.clocks import AsOf
 
 _FOUND_MAX: Final = 200
-_REPORTED: Final = ("firm", "bank", "guarantor")
 _TITLES: Final[Mapping[str, tuple[str, str]]] = {
     "names": ("Names", "名称"),
     "caps": ("Caps", "累计上限"),
@@ -27,6 +26,7 @@ _TITLES: Final[Mapping[str, tuple[str, str]]] = {
     "payouts": ("Guarantee payouts", "代偿"),
     "certificates": ("Certificates", "资质"),
     "mergers": ("Mergers and splits", "合并与分立"),
+    "events": ("All its events", "全部事件"),
 }
 
 
@@ -76,10 +76,11 @@ def _party(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View) -> C
         "mergers": known.mergers,
     }
     for kind in kinds:
-        document = asking.party_document(store, as_of, code, kind) if kind in _REPORTED else {}
+        document = asking.party_document(store, as_of, code, kind)
         for name in _TITLES.keys() & document.keys():  # another role may have the same rows, and others
             rows = report.setdefault(name, [])
             report[name] = rows + [row for row in document[name] if row not in rows]
+    report["events"] = [{"kind": kind, "tag": f"{kind}:{code}"} for kind in kinds]
     sections = [
         Section(view.say(*title), report[name]) for name, title in _TITLES.items() if report.get(name)
     ]

@@ -16,6 +16,8 @@ from projections.clocks import AsOf
 
 _AFTER: Final = position("after", "Claims decided after this position. 此序号之后的决定。", least=0)
 
+_CALLED: Final[Mapping[str, str]] = {"paid_fen": "paid_net_fen", "recovered_fen": "recovered_on_loans_fen"}
+
 
 def operations(known: Catalogue, limits: Limits) -> list[Operation]:
     """Three pages."""
@@ -34,8 +36,8 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
 
 def _portfolio(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View) -> Content:
     report = asking.PORTFOLIO(store, as_of)
-    banks = [{name: value for name, value in row.items() if name != "name"} for row in report["banks"]]
-    total = {name: value for name, value in {**report["public"], **report["total"]}.items() if name != "bank"}
+    banks = [_called(row, "name") for row in report["banks"]]
+    total = {**_called(report["public"]), **_called(report["total"], "bank")}
     return Content(
         view.say("Loans behind the public money", "财政资金带动的贷款"),
         [
@@ -43,6 +45,11 @@ def _portfolio(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View) 
             Section(view.say("By bank", "按银行"), banks),
         ],
     )
+
+
+def _called(row: Mapping[str, Any], *left_out: str) -> dict[str, Any]:
+    """A row under names that say on a page, where other figures stand beside them, what they are."""
+    return {_CALLED.get(name, name): value for name, value in row.items() if name not in left_out}
 
 
 def _duplicates(store: Store, as_of: AsOf, given: Mapping[str, Any], view: View) -> Content:

@@ -26,7 +26,7 @@ from api.service.reading import Question
 from api.service.reads import clocks_of
 from api.service.requests import Headers, Reply, Request, language_of
 from api.service.walking import Walk, walked
-from api.service.words import value_word, word
+from api.service.words import value_word, warning_word, word
 from api.tokens import PREFIX
 from ledger.dates import is_day
 from ledger.money import format_fen, format_yuan
@@ -59,7 +59,7 @@ _POSITIONS: Final = frozenset({"position", "certified_at", "first_parting", "par
 _SPELLED: Final = frozenset(
     [
         *("type", "instrument", "kind", "security", "state", "part", "cause", "risk", "why", "method"),
-        *("code", "refused_then", "refused_now"),
+        *("code", "refused_then", "refused_now", "check", "reversed_type"),
     ]
 )
 #: Members that are counts.
@@ -177,6 +177,8 @@ class View:
             return self._list(name, value)
         text = str(value)
         target = self._target(name, text)
+        if name == "warning":
+            return Markup("{} <small>{}</small>").format(warning_word(text, self.language), text)
         called = value_word(text, self.language) if name in _SPELLED else None
         if called is not None:
             return Markup("{} <small>{}</small>").format(called, text)

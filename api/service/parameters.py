@@ -16,7 +16,7 @@ from ledger.dates import SHANGHAI, is_day
 from ledger.money import MAX_FEN
 from ledger.parties import ALPHABET, is_well_formed
 
-_DIGITS: Final = re.compile(r"[0-9]{1,16}")
+_DIGITS: Final = re.compile(r"[0-9]+")
 _INSTANT: Final = re.compile(
     r"([0-9]{4}-[0-9]{2}-[0-9]{2})[Tt]([0-9]{2}:[0-9]{2}(?::[0-9]{2}(?:\.[0-9]{1,6})?)?)(?:(?<=\.[0-9]{6})[0-9]+)?"
     r"([Zz]|[+\- ][0-9]{2}:[0-5][0-9])?"
@@ -37,11 +37,11 @@ def _checked(accepts: Callable[[str], bool]) -> Callable[[str], str]:
     return read
 
 
-def whole_number(least: int, most: int = MAX_FEN) -> Callable[[str], int]:
+def whole_number(least: int, most: int | None = MAX_FEN) -> Callable[[str], int]:
     """Reads decimal digits from `least` to `most`."""
 
     def read(text: str) -> int:
-        if not _DIGITS.fullmatch(text) or not least <= int(text) <= most:
+        if not _DIGITS.fullmatch(text) or int(text) < least or (most is not None and int(text) > most):
             raise ValueError(text)
         return int(text)
 
@@ -182,11 +182,16 @@ ON: Final = day("on", "Business date; default: all. 业务日期；默认全部�
 #: What was known, and what must be known at least.
 KNOWN: Final = (
     instant("known_at", "As known at an instant (RFC 3339; without a zone: Shanghai). 截至该时刻所知。"),
-    position(
+    # Whatever the number, 0 too, it is a question about the log: not_known where the log does not reach.
+    Parameter(
         "known_position",
+        "query",
+        {"type": "integer", "minimum": 0},
+        whole_number(0, None),
         "As known at a position of the log, from 1; default: the newest. 截至该序号所知。",
-        least=0,  # as much beyond the log as what comes after the newest: not_known
-        example=5,
+        "an integer from 0",
+        "不小于 0 的整数",
+        5,
     ),
     position("min_position", "Wait until the answer knows this position. 至少须知至该序号。"),
 )

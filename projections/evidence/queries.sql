@@ -3,6 +3,11 @@
 -- name: positions_of_tags
 select distinct position from event_tags where tag = any(%(tags)s) and position <= %(until)s order by position
 
+-- name: has_more_than
+select exists (
+    select from event_tags where tag = %(tag)s and position <= %(until)s order by position offset %(events)s limit 1
+)
+
 -- name: positions_of_type
 -- Few and rare: found by their tag.
 select t.position from event_tags t join events e on e.position = t.position

@@ -17,6 +17,8 @@ from projections.evidence.reading import rows
 
 #: Kinds of tags whose whole history a claim rests on (what deciding it remembers), beside its parties and rules.
 _RESTS_ON: Final = frozenset({"claim", "loan", "product", "payout"})
+#: Also all of its firm, whose other grants used the same cap, unless there are more events: a pack is to be read.
+FIRM_EVENTS_MAX: Final = 500
 
 
 class NoSubject(Bilingual, LookupError):
@@ -48,8 +50,8 @@ def of_event(store: Store, position: int) -> Subject:
 
 
 def of_claim(store: Store, claim: str, until: int) -> Subject:
-    """A claim's whole life up to a position, with all that it rests on: its loan, product or payout, its parties, its
-    round's budget, the rules. Raises NoSubject."""
+    """A claim's whole life up to a position, with all that it rests on: its loan, product or payout, its firm with
+    what else used the firm's cap, its parties, its round's budget, the rules. Raises NoSubject."""
     shown = f"claim:{claim}"
     tags = _tags_at(store, _positions(store, [shown], until))
     if not tags:
@@ -57,6 +59,7 @@ def of_claim(store: Store, claim: str, until: int) -> Subject:
             f"there is no claim {claim!r} up to position {until}", f"截至第 {until} 条没有申请 {claim!r}"
         )
     wanted = {tag for tag in tags if tag.partition(":")[0] in _RESTS_ON and not _is_other_claim(tag, shown)}
+    wanted |= {tag for tag in tags if tag.startswith("firm:") and not _is_long(store, tag, until)}
     wanted |= {f"party:{uscc}" for kind, uscc in map(_parted, tags) if kind in KINDS}
     wanted |= {f"budget:{name}" for kind, name in map(_parted, tags) if kind == "round"}
     events = _with_rules(store, _positions(store, sorted(wanted), until), until)
@@ -73,6 +76,10 @@ def of_party(store: Store, kind: str, uscc: str, until: int) -> Subject:
         )
     named = {"kind": kind, "uscc": uscc}
     return Subject(named, until, _with_rules(store, positions, until), tags[0], tags)
+
+
+def _is_long(store: Store, tag: str, until: int) -> bool:
+    return bool(rows(store, "has_more_than", tag=tag, until=until, events=FIRM_EVENTS_MAX)[0][0])
 
 
 def _parted(tag: str) -> tuple[str, str]:

@@ -10,7 +10,7 @@ from ledger.store import Store
 from projections.balances import balance_fen
 from projections.clocks import AsOf
 from projections.existing import UnknownRound
-from projections.rounds import RoundRow, life, payees, rounds
+from projections.rounds import RoundRow, appropriated_fen, life, payees, rounds
 
 
 def round_report(store: Store, as_of: AsOf, round_id: str) -> dict[str, Any]:
@@ -42,11 +42,7 @@ def _money(
 ) -> dict[str, int]:
     """What was appropriated is available, committed, paid, recovered or returned: the five sum to it."""
     return {
-        "appropriated_fen": sum(
-            fact["budget_fen"] if fact["event"] == "RoundOpened" else fact["amount_fen"]
-            for fact in facts
-            if fact["event"] in ("RoundOpened", "BudgetAdjusted")
-        ),
+        "appropriated_fen": appropriated_fen(facts),
         "available_fen": balance_fen(store, accounts.available(round_id), as_of),
         "committed_fen": balance_fen(store, accounts.committed(round_id), as_of),
         "paid_net_fen": sum(row.paid_fen - row.recovered_fen for row in rows),

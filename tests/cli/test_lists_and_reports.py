@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+import os
+import re
+import subprocess
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from api.cli.commands import example
+from api.service.words import word
 from ledger import commands
 from ledger.catalogue import catalogue
 from tests.cli.program import BANK, FIRM, OPENING, OTHER_FIRM, Program, claim, draw, register
@@ -156,6 +160,63 @@ def test_a_firm_reports_loans_grants_caps_and_refusals_and_near_caps_names_it(ke
     (near,) = kejin.ask("report", "near-caps")
     assert (near["key"], near["level_percent"]) == (OTHER_FIRM, 100)
     assert kejin.ask("report", "firm", FIRM)["names"][0]["name"]
+
+
+@pytest.mark.parametrize("words", [("near-caps",), ("round", "R1"), ("portfolio",), ("firm", OTHER_FIRM)])
+def test_no_figure_is_folded_in_a_narrow_terminal(kejin: Program, words: tuple[str, ...]) -> None:
+    """Whatever the width of a terminal, every amount of the table in a pipe stands whole on one line."""
+    whole = kejin("report", *words).out.decode()
+    amounts = set(re.findall(r"[0-9][0-9,.]* 万?元", whole))
+    assert amounts
+    ours, theirs = os.openpty()
+    try:
+        process = kejin.launch(
+            ("report", *words), {"COLUMNS": "40"}, stdin=subprocess.DEVNULL, stdout=theirs, stderr=theirs
+        )
+        os.close(theirs)
+        shown = b""
+        while chunk := _read(ours):
+            shown += chunk
+    finally:
+        os.close(ours)
+    assert process.wait() == 0
+    assert amounts <= set(re.findall(r"[0-9][0-9,.]* 万?元", shown.decode()))
+
+
+def _read(terminal: int) -> bytes:
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:  # its other end was closed
+        return b""
+
+
+def test_tables_are_in_the_readers_language(kejin: Program) -> None:
+    """In Chinese no heading is the name of a member."""
+    for words, name in ((("firm", FIRM), "outstanding_fen"), (("duties",), "entered_and_decided")):
+        shown = kejin("report", *words, KEJIN_LANG="zh").out.decode()
+        assert word(name, "zh") in shown
+        assert name.removesuffix("_fen") not in shown
+
+
+def test_a_name_cannot_turn_what_stands_beside_it(kejin: Program) -> None:
+    """Signs that nobody sees are shown by their numbers."""
+    hidden = register("91110000600037341L", "bank", name="\u202e行银甲\u200b")
+    kejin.record(hidden, draw("L9", bank=hidden["uscc"]))
+    shown = kejin("report", "portfolio").out.decode()
+    assert "\\u202e行银甲\\u200b" in shown
+    assert "\u202e" not in shown
+
+
+@pytest.mark.parametrize("encoding", ["gb18030", "utf-16"])
+def test_a_list_in_another_encoding_says_what_to_do(kejin: Program, tmp_path: Path, encoding: str) -> None:
+    """In the reader's language, and without a word of JSON, which a list of ids is not."""
+    file = tmp_path / "list"
+    file.write_bytes("申请一\n".encode(encoding))
+    answer = kejin("publicise", file, "--notice", "N", KEJIN_LANG="zh")
+    assert answer.code == 2
+    assert "UTF-8" in answer.out.decode()
+    assert "JSON" not in answer.out.decode() + answer.err
+    assert "codec" not in answer.out.decode() + answer.err
 
 
 def test_the_portfolio_reports_loans_by_bank_and_the_credit_on_each_public_yuan(kejin: Program) -> None:

@@ -15,7 +15,7 @@ import pytest
 
 from ledger.key_events import adoption
 from ledger.keyring import Keyring
-from ledger.notes import SigningKey
+from ledger.notes import SigningKey, signed
 from ledger.signer import SIGNING_LOCK, Signer
 from ledger.store import Store
 from tests.cli.program import BANK, FIRM, OPENING, ROOT, Program, claim, data_folder, pay, publicise, repay
@@ -217,6 +217,22 @@ def test_a_pack_goes_on_only_from_a_checkpoint_of_its_log(told: Program, tmp_pat
         assert int(held.stem) > size
     own = told.ask("checkpoint", "publish", "--to", tmp_path / "own")["file"]
     assert told("prove", 3, "-o", tmp_path / "pack.zip", "--checkpoint", own).code == 0
+
+
+@pytest.mark.parametrize("content", ["", "root:x:0:0:root:/root:/bin/bash\n", '{"size": 3}'])
+def test_what_is_no_checkpoint_is_no_evidence(told: Program, tmp_path: Path, content: str) -> None:
+    """Brought to a check, a file that is none is unusable input: nothing is said of the log. One that somebody else
+    signed is a finding."""
+    file = tmp_path / "held"
+    file.write_text(content)
+    answer = told("verify", "log", "--checkpoint", file)
+    assert (answer.code, answer.out) == (2, b"")
+    assert answer.complaint == f"{file} is not a checkpoint"
+    thief = SigningKey("elsewhere", b"t" * 32)
+    file.write_text(signed(f"elsewhere\n1\n{'A' * 43}=\nparties {'A' * 43}=\n", [thief]))
+    answer = told("verify", "log", "--checkpoint", file, "--json")
+    assert answer.code == 1
+    assert "not signed by a key that is known here" in answer.document["findings"][0]["detail"]
 
 
 def test_rotations_at_once_are_one_after_the_other(tmp_path: Path) -> None:

@@ -89,6 +89,13 @@ class Browser:
         """Go to an address, and wait until it is there."""
         self._leave(lambda: self._ask("Page.navigate", url=address))
 
+    def print(self, wide: int) -> None:
+        """Show the page as it is printed, on paper of so many pixels across."""
+        self._ask(
+            "Emulation.setDeviceMetricsOverride", width=wide, height=700, deviceScaleFactor=1, mobile=False
+        )
+        self._ask("Emulation.setEmulatedMedia", media="print")
+
     def run(self, script: str) -> Any:
         """The value of an expression on the page."""
         answer = self._ask("Runtime.evaluate", expression=script, returnByValue=True)

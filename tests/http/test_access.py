@@ -309,6 +309,7 @@ def test_pages_of_other_sites_cannot_use_an_open_server(
         ["create", "a", "--role", "admin", "--days", "1", "--until", "2999-01-01"],
         ["revoke"],
         ["revoke", "nobody"],
+        ["list", "nobody"],
     ],
 )
 def test_token_refuses_what_it_cannot_use(database: str, arguments: list[str]) -> None:

@@ -84,3 +84,36 @@ def test_whoever_has_a_token_logs_in_tries_and_records(
         assert browser.run("document.cookie") == ""
         browser.click("header form button")
         assert browser.path == "/login"
+
+
+def test_paper_has_every_column_and_no_forms(service: Service, browser: Browser) -> None:
+    """Printed across the page, no table is wider than the paper; what is asked for is not printed, only for when."""
+    service.run(*map(dict, LINES))
+    for path in ("/caps", "/portfolio", "/events", f"/parties/{FIRM}", "/rounds/R1"):
+        browser.open(f"http://127.0.0.1:{service.port}{path}?on=2030-01-01")
+        browser.print(1050)  # A4 across, without its margins
+        assert (
+            browser.run("Math.max(...[...document.querySelectorAll('table')].map(t => t.scrollWidth))")
+            <= 1050
+        ), path
+        shown = "[...document.querySelectorAll('input, select, button, textarea')].filter(e => e.offsetParent).length"
+        assert browser.run(shown) == 0, path
+        assert browser.run("document.querySelector('.asof').offsetParent !== null"), path
+
+
+def test_a_name_turns_nothing_but_itself(service: Service, browser: Browser) -> None:
+    """A name with a sign that turns what follows from right to left: the code beside it reads from left to right."""
+    lines = [dict(line) for line in LINES[:6]]
+    for line in lines:
+        if line.get("uscc") == FIRM:
+            line["name"] = "\u202e司公甲 00.000,1"
+    service.record(*lines)
+    browser.open(f"http://127.0.0.1:{service.port}/claims/C1")
+    # Of a text that reads from left to right the first character stands left of the last.
+    places = """(() => {
+        const code = [...document.querySelectorAll('small')].find(e => e.textContent === '%s').firstChild;
+        const at = (n) => { const r = document.createRange(); r.setStart(code, n); r.setEnd(code, n + 1);
+                            return r.getBoundingClientRect().left; };
+        return at(0) < at(17);
+    })()"""
+    assert browser.run(places % FIRM) is True

@@ -343,10 +343,17 @@ def test_accept_is_weighed(example: Service, accept: str, is_lines: bool) -> Non
     assert answer.headers["content-type"].startswith("application/x-ndjson") == is_lines
 
 
-def test_position_0_is_not_known(example: Service) -> None:
-    """As on the command line: before the first event nothing can be known."""
-    for path in ("/v1/caps", "/v1/balances/public/treasury", "/v1/events"):
-        problem(example.get(path, known_position=0), 404, "not_known")
+@pytest.mark.parametrize("position", [0, 2**53 - 1, 2**53, 2**63, 10**40])
+def test_where_the_log_does_not_reach_is_not_known(example: Service, position: int) -> None:
+    """As on the command line: before the first event nothing can be known, nor beyond the newest, however far."""
+    for path in (
+        "/v1/caps",
+        "/v1/balances/public/treasury",
+        "/v1/events",
+        "/v1/log/checkpoint",
+        "/v1/rounds/R1",
+    ):
+        problem(example.get(path, known_position=position), 404, "not_known")
 
 
 def test_a_cursor_pins_the_instant_that_was_asked_for(service: Service) -> None:

@@ -23,6 +23,7 @@ from api.service.schemas import sample
 from api.service.words import value_word, warning_word, word
 from ledger.catalogue import catalogue
 from ledger.commands import CommandSpec, InvalidCommand
+from ledger.money import format_yuan
 from ledger.parties import KINDS
 from ledger.redecide import ADOPTION, COMMAND_OF_EVENT, REFUSALS
 from ledger.refusals import CODES
@@ -347,6 +348,50 @@ def test_a_check_says_what_it_found(example: Service) -> None:
     shown = page(example, "/verification", check="caps").text
     assert "Everything holds." in shown
     assert found["root"] in shown
+
+
+def test_a_round_has_what_it_was_given_in_all(service: Service) -> None:
+    """The lists of rounds say what a round was given, adjustments too, on both clocks: it is what its money adds up
+    to."""
+    service.record(dict(LINES[0]))
+    opened_fen = int(LINES[0]["budget_fen"])
+    adjust = {"command": "adjust-budget", "round": "R1", "amount_fen": 12_345, "document": "d"}
+    service.record({**adjust, "effective_on": "2024-03-01"})
+    for path in ("/", "/rounds"):
+        for clocks, fen in (
+            ({}, opened_fen + 12_345),
+            ({"on": "2024-02-01"}, opened_fen),
+            ({"known_position": 2}, opened_fen),
+        ):
+            assert page(service, path, **clocks).text.count(format_yuan(fen)) == 2, (path, clocks)
+
+
+def test_every_kind_of_party_has_its_grants(service: Service) -> None:
+    """Whoever gets public money has a page that says what they got, what was refused, and where all of it stands."""
+    body = {
+        "command": "register-party",
+        "uscc": "91110000101623741K",
+        "kind": "service_body",
+        "name": "服务中心",
+    }
+    grant = {"command": "claim-service-grant", "round": "R1", "payee": body["uscc"], "document": "d"}
+    review = {"kind": "expert", "passed": True, "document": "d", "on": "2024-05-01"}
+    service.record(dict(LINES[0]), body)
+    service.run(
+        {**grant, "claim": "S1", "decided_fen": 765_432, "reviews": [review], "effective_on": "2024-06-01"},
+        {**grant, "claim": "S2", "decided_fen": 10**15, "reviews": [review], "effective_on": "2024-06-01"},
+    )
+    shown = page(service, f"/parties/{body['uscc']}")
+    assert "7,654.32" in shown.text
+    assert {"Grants", "Refused claims"} <= set(shown.names)
+    assert any("tag=service_body" in link for link in shown.links)
+
+
+def test_the_portfolio_says_which_money_is_net(example: Service) -> None:
+    """Paid is less what was recovered of it; recovered on loans is no public money."""
+    names = page(example, "/portfolio").names
+    assert {"paid, net of recoveries", "recovered on loans"} <= set(names)
+    assert not {"paid", "recovered"} & set(names)
 
 
 def test_what_is_not_known_is_a_page_that_says_so(example: Service) -> None:

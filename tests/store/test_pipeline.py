@@ -24,11 +24,23 @@ from ledger.outcomes import Outcome
 from ledger.pipeline import Pipeline
 from ledger.store import Store
 from ledger.writing import Writing
-from tests.cli.program import OPENING, Program, claim, draw
+from tests.cli.program import OPENING, Program, claim, draw, repay
 from tests.histories import TODAY, history, line_keys
 from tests.support import fresh_database
 
 KNOWN = catalogue()
+
+
+def test_a_column_of_somebody_else_stops_no_writer(database: str) -> None:
+    """Few events and many are recorded beside it; it stays empty, and verify names it."""
+    with psycopg.connect(database, autocommit=True) as owner, Store.open(database) as store:
+        owner.execute("alter table events add column note text")
+        with Pipeline(store, KNOWN, "me") as pipeline:
+            for count in (1, 100):
+                lines = [{**repay(number), "key": f"{count} {number}"} for number in range(1, count + 1)]
+                pipeline.submit(read([*OPENING, *lines] if count == 1 else lines))
+        owner.execute("alter table events drop column note")
+    assert Program(database).ask("verify", "all")["findings"] == []
 
 
 def read(lines: Sequence[dict[str, Any]], keys: Sequence[str] | None = None) -> list[Command]:

@@ -60,7 +60,6 @@ TEXTS = {
 
 
 def demand(holds, code, subject=""):
-    """Reject unless it holds."""
     if not holds:
         raise Rejected(": ".join(filter(None, (str(subject), say(*TEXTS[code])))))
 
@@ -140,7 +139,6 @@ class Key:
         demand(kind_and_key[0] == 1 and self.id.hex() == key_id, "malformed", "key")
 
     def signed(self, note):
-        """The text of a note (str) that this key signed, else None."""
         text, gap, tail = note.rpartition("\n\n")
         if not gap or not tail.endswith("\n"):
             return None
@@ -154,8 +152,6 @@ class Key:
 
 
 class Checkpoint:
-    """Origin, size, root of the log, root of the index of parties."""
-
     def __init__(self, text):
         lines = text.split("\n")
         shaped = len(lines) == 5 and lines[3].startswith("parties ") and re.fullmatch("0|[1-9][0-9]{0,17}", lines[1])
@@ -165,7 +161,6 @@ class Checkpoint:
 
 
 def unhex(nodes):
-    """A path's nodes as bytes, each 32 long."""
     path = [bytes.fromhex(node) for node in nodes]
     demand(all(len(node) == 32 for node in path), "malformed", "path")
     return path
@@ -228,7 +223,6 @@ def zip_of(entries):
 
 
 def entries_of(archive):
-    """The entries of a pack, in order. Rejected unless the file is exactly the one zip of these entries."""
     entries, at = [], 0
     while archive[at : at + 4] == b"PK\x03\x04":
         size, name_size = struct.unpack("<I4xH", archive[at + 18 : at + 28])
@@ -256,17 +250,19 @@ class Event:
         self.postings = list(zip(texts[::3], map(int, texts[1::3]), texts[2::3]))
         self.leaf = sha256(b"\x00" + entry)
         again = [*words[:8], str(tag_count), *self.tags, str(len(self.postings))]
-        again += [part for account, fen, day in self.postings for part in (account, str(fen), day)]
-        numbers = [str(self.position), str(self.recorded_us), str(self.span)]
+        again += [str(part) for account, fen, day in self.postings for part in (account, fen, date.fromisoformat(day))]
+        read = [self.position, self.recorded_us, date.fromisoformat(self.effective_on), self.span]
         canonical = "\0".join(["kejin-event-1", *again]).encode() + b"\0" + self.data
-        demand(canonical == entry and numbers == [words[0], words[1], words[7]], "malformed", "event")
+        demand(canonical == entry and [*map(str, read)] == [*words[:3], words[7]], "malformed", "event")
         self.json = strict_json(self.data) if self.span else {}  # span 0: bytes that no command recorded
-        self.is_grant = "legs" in self.json and self.type not in ("ClaimRefused", "CommandRefused")
+        moved = {name.rpartition("/")[2]: fen > 0 for name, fen, _ in self.postings if name.startswith("public/round/")}
+        # Whatever commits available money is one, whether or not it says by which rule.
+        self.is_grant = moved == {"available": False, "committed": True} or (
+            "legs" in self.json and not self.type.endswith("Refused")
+        )
 
 
 def strict_json(data):
-    """A JSON object with each key once and no fractions."""
-
     def pairs(items):
         demand(len(dict(items)) == len(items), "malformed", "JSON")
         return dict(items)
@@ -278,8 +274,6 @@ def strict_json(data):
 
 
 class DaySums:
-    """An account's sums by business date."""
-
     def __init__(self):
         self.by_day, self.days, self.total = {}, [], 0
 
@@ -290,7 +284,6 @@ class DaySums:
         self.total += fen
 
     def at(self, day):
-        """Everything effective on or before the day."""
         return self.total - sum(self.by_day[d] for d in self.days[bisect_right(self.days, day) :])
 
 
@@ -330,7 +323,6 @@ def clause_of(measure, call, instrument):
 
 
 def shape_value(parameters, basis):
-    """The exact value, in fen, of a rule's shape."""
     shape = parameters["shape"]
     if shape == "fixed":
         return Fraction(parameters["amount_fen"])
@@ -470,11 +462,15 @@ def check_trust(own, links, checkpoint, pack, given_key, given_note):
         text = next((text for text in (key.signed(given_note) for key in trusted.values()) if text), None)
         demand(text, "other_key" if "\n— " in given_note else "malformed", "--checkpoint")
         held = Checkpoint(text)
+        # Where the log's name has signed with a newer key than the pack's own, the pack's was handed over.
+        names = [line.split(" ")[1:] for line in given_note[len(text) + 1 : -1].split("\n")]
+        ids = {base64.b64decode(signature)[:4] for name, signature in names if name == own.name}
+        demand(ids <= {key.id for key in trusted.values()}, "other_key", "--checkpoint")
         demand(held.size <= checkpoint.size, "older", f"{checkpoint.size} < {held.size}")
         paths = {0: [], checkpoint.size: [], **{one["size"]: one["path"] for one in pack["consistency"]}}
         demand(held.size in paths, "no_proof", held.size)
-        path = unhex(paths[held.size])
-        same = is_consistent(held.size, held.root, checkpoint.size, checkpoint.root, path)
+        same = is_consistent(held.size, held.root, checkpoint.size, checkpoint.root, unhex(paths[held.size]))
+        same = same and held.origin == checkpoint.origin
         demand(same and (held.size != checkpoint.size or held.parties == checkpoint.parties), "other_log")
 
 
@@ -487,7 +483,9 @@ def check_manifest(files):
     demand(text and files["MANIFEST"].count("— ".encode()) == 1, "signature", "MANIFEST")
     lines = [f"{own.name}/pack", "kejin-pack-1"]
     lines += [f"{sha256(d).hex()} {len(d)} {n}" for n, d in files.items() if n != "MANIFEST"]
-    demand(next(iter(files)) == "MANIFEST" and text == "\n".join(lines) + "\n", "changed")
+    named = ["MANIFEST", "checkpoint", "pack.json", "events", "page.html", "kejin-verify.py"]
+    demand([name for name in files if not name.startswith("rules/")] == named, "changed", "names")
+    demand(text == "\n".join(lines) + "\n", "changed")
     return pack, own
 
 
@@ -504,7 +502,7 @@ def read_events(pack, files, checkpoint):
         last = (event.position, event.recorded_us)
         for book in ("public/", "private/"):
             total = sum(fen for account, fen, _ in event.postings if account.startswith(book))
-            demand(total == 0 or not event.span, "books", f"@{event.position}")
+            demand(total == 0, "books", f"@{event.position}")
         events.append(event)
     demand(at == len(kept), "changed", "events")
     return events
@@ -524,15 +522,19 @@ def check_rules(events, files):
     return rules
 
 
-def check_subject(pack, by_position):
+def check_subject(pack, by_position, size):
     """The pack is about what it says: the event, the claim, or all events of a party."""
-    subject, tags = pack["subject"], {proof["tag"] for proof in pack["complete"]}
-    if subject["kind"] == "event":
-        holds = subject["position"] in by_position
-    elif subject["kind"] == "claim":
-        holds = any(f"claim:{subject['claim']}" in event.tags for event in by_position.values())
+    until, kind, tags = pack["until"], pack["subject"]["kind"], [proof["tag"] for proof in pack["complete"]]
+    name = str(pack["subject"][{"event": "position", "claim": "claim"}.get(kind, "uscc")])
+    if kind == "event":
+        holds = name == str(until) and until in by_position and not tags
+    elif kind == "claim":
+        holds = any(f"claim:{name}" in event.tags for event in by_position.values()) and not tags
     else:
-        holds = tags == {f"{subject['kind']}:{subject['uscc']}", f"party:{subject['uscc']}"}
+        holds = kind in ["firm", "research_institute", "bank", "guarantor", "service_body", "investor", "insurer"]
+        holds = holds and re.fullmatch("[0-9A-Z]{18}", name) and tags == [f"{kind}:{name}", f"party:{name}"]
+    later = [at for at, event in by_position.items() if at > until and event.type != "SigningKeyAdopted"]
+    holds = holds and len(pack["subject"]) == 2 and type(until) is int and 0 < until <= size and not later
     demand(holds, "subject")
 
 
@@ -547,8 +549,7 @@ def verify(archive, given_key=None, given_note=None):
     events = read_events(pack, files, checkpoint)
     by_position = {event.position: event for event in events}
     check_trust(own, list(handovers(events)), checkpoint, pack, given_key, given_note)
-    demand(pack["until"] <= checkpoint.size, "subject")
-    check_subject(pack, by_position)
+    check_subject(pack, by_position, checkpoint.size)
     for proof in pack["complete"]:
         check_complete(proof, pack, by_position, checkpoint)
     check_states(pack, events, check_rules(events, files))
@@ -590,7 +591,6 @@ def main():
 
 
 def stop(line):
-    """Say what does not hold, and leave."""
     print(line)
     sys.exit(1)
 
