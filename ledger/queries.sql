@@ -37,8 +37,12 @@ begin
     revoke all on kejin_work.tokens from kejin_reader;
 end $$
 
+-- name: take_append_lock
+-- Whoever takes it appends: the notification, sent at commit, costs no round trip of its own here.
+select pg_advisory_xact_lock(%(lock)s), pg_notify('kejin_appended', '')
+
 -- name: begin_turn
--- Three statements, one round trip. Whoever takes the lock appends: the notification, sent at commit, costs none here.
+-- Three statements, one round trip.
 begin; select pg_advisory_xact_lock(%(lock)d), pg_notify('kejin_appended', ''); execute kejin_head
 
 -- name: hold_append_lock

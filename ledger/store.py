@@ -15,6 +15,7 @@ from typing import Any, Final, Self
 
 import psycopg
 from psycopg import sql
+from psycopg.pq import TransactionStatus
 from psycopg.rows import tuple_row
 
 from ledger.bilingual import Bilingual
@@ -160,18 +161,30 @@ class Store:
         """The one place that appends: a transaction under the append lock. Commits at the end."""
         if len(self._ids) > _CACHE_MAX:
             self._ids = {}
-        try:
-            turn = Turn(self, self._begun())
+        with self._locked() as head:
+            turn = Turn(self, head)
             yield turn
-            self.connection.commit()
-        except BaseException:
-            self._roll_back()
-            raise
         # Only now: ids of accounts that a failed transaction made may be given to others.
         self._ids.update(turn.ids)
         follower = self.follower
         if follower is not None and turn.appended is not None:
             follower(turn.appended)
+
+    @contextlib.contextmanager
+    def _locked(self) -> Iterator[Head]:
+        """A transaction that holds the append lock; within another one a part of it."""
+        if self.connection.info.transaction_status != TransactionStatus.IDLE:
+            with self.connection.transaction():
+                self._wait("take_append_lock")
+                yield self.head()
+            return
+        try:
+            yield self._begun()
+            self.connection.commit()
+        except BaseException:
+            with contextlib.suppress(psycopg.Error):  # a connection that is lost has rolled back by itself
+                self.connection.rollback()
+            raise
 
     def _begun(self) -> Head:
         """Begin a transaction, take the append lock and look at the end of the log."""
@@ -180,7 +193,7 @@ class Store:
         try:
             return self._begin()
         except psycopg.errors.InvalidSqlStatementName:  # after a rollback psycopg drops all that was prepared
-            self._roll_back()
+            self.connection.rollback()
             self._prepare()
             return self._begin()
 
@@ -197,10 +210,6 @@ class Store:
             row = cursor.fetchone()
         assert row is not None
         return Head(*row)
-
-    def _roll_back(self) -> None:
-        with contextlib.suppress(psycopg.Error):  # a connection that is lost has rolled back by itself
-            self.connection.rollback()
 
     def inserting(self) -> Inserting:
         """What inserts few events over this connection."""

@@ -621,3 +621,12 @@ where position in (select position from event_tags where tag = %(tag)s and posit
       and reversal.type = 'FactReversed' and reversal.span > 0
   )
 order by position
+
+-- The index of parties.
+
+-- name: party_tags
+select e.position, e.leaf, t.tag
+from events e, lateral (select distinct tag from unnest(e.tags) as tag) as t
+where e.position > %(after)s and e.position <= %(until)s
+  and split_part(t.tag, ':', 1) = any (%(kinds)s)
+order by e.position

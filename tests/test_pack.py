@@ -15,10 +15,12 @@ from typing import Any
 import pytest
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-from ledger import codec
+from ledger import codec, merkle
 from ledger.events import Posting
-from ledger.notes import SigningKey, signed
+from ledger.notes import SigningKey, read_checkpoint, signed
+from ledger.party_index import bucket_of
 from ledger.pending import PendingEvent
+from ledger.signer import Contradiction
 from ledger.store import Store
 from projections.evidence import subjects
 from projections.evidence.archive import archive
@@ -180,7 +182,7 @@ def test_packs_of_random_histories_hold(seed: int, embedded_server: str, tmp_pat
 def test_up_to_a_position(told: Told, until: int) -> None:
     """All events of a firm up to a position: those and no later ones are there, and that is proved."""
     ledger, folder = told
-    pack, events, _ = check.verify(prove(ledger, folder, "firm", FIRM, until), TRUSTED)
+    pack, events, *_ = check.verify(prove(ledger, folder, "firm", FIRM, until), TRUSTED)
     tag = f"firm:{FIRM}"
     all_of_it = [event.position for event in ledger.store.stored_events(0, until, tag=tag)]
     assert [event.position for event in events if tag in event.tags] == all_of_it
@@ -452,7 +454,7 @@ def test_older_checkpoint(told: Told, tmp_path: Path) -> None:
     unknown = signed(f"{KEY.name}\n{state.size - 1}\n{'A' * 43}=\nparties {'A' * 43}=\n", [KEY])
     assert "no proof" in rejects(new, None, unknown)
     assert "another log" in rejects(
-        prove(ledger, folder, "claim", "C1", sizes=[state.size - 1]), None, unknown
+        prove(ledger, folder, "claim", "C1", held=[read_checkpoint(unknown)]), None, unknown
     )
 
 
@@ -687,3 +689,91 @@ def test_days_are_of_the_calendar(sound: bytes) -> None:
     for other in (b"not-a-date", b"9999-99-99", b"20240101", b"2024-W01-1"):
         with pytest.raises(Exception, match=r"malformed|isoformat|month"):
             check.Event(entry.replace(day, other))
+
+
+def test_who_holds_a_checkpoint_need_not_believe_a_newer_index(told: Told) -> None:
+    """Whoever has the key can sign an index that leaves an event out, over the true log; but not under a checkpoint
+    that somebody else holds: a pack for its reader shows what the index was then, and no other pack says that it does.
+    """
+    ledger, folder = told
+    held = files_of(prove(ledger, folder, "firm", FIRM))["checkpoint"].decode()
+    brought = [read_checkpoint(held)]
+    ledger.submit(repay(103, effective_on="2023-06-02"))
+    assert check.verify(prove(ledger, folder, "firm", FIRM), None, held)[-1] is False
+    honest = prove(ledger, folder, "firm", FIRM, held=brought)
+    assert check.verify(honest, None, held)[-1] is True
+    assert check.verify(honest, TRUSTED)[-1] is True
+    assert (
+        check.verify(prove(ledger, folder, "claim", "C1"), None, held)[-1] is True
+    )  # nothing is said to be complete
+    assert (
+        check.verify(prove(ledger, folder, "firm", FIRM), None, files_of(honest)["checkpoint"].decode())[-1]
+        is True
+    )
+    forged = without_an_event(honest)
+    check.verify(forged, TRUSTED)
+    assert "left out" in rejects(forged, None, held)
+    # Nor can it be said of another size, of nothing, or by the newer index.
+
+    def of_another_size(document: dict[str, Any]) -> None:
+        for one in document["complete"]:
+            one["earlier"][0]["size"] -= 1
+
+    def of_nothing(document: dict[str, Any]) -> None:
+        for one in document["complete"]:
+            one["earlier"] = []
+
+    def by_the_newer(document: dict[str, Any]) -> None:
+        for one in document["complete"]:
+            one["earlier"][0].update(bucket=one["bucket"], path=one["path"])
+
+    for change in (of_another_size, of_nothing):
+        assert check.verify(made(edited(files_of(honest), change)), None, held)[-1] is False
+    rejects(made(edited(files_of(honest), by_the_newer)), None, held)
+    other = read_checkpoint(
+        signed(f"{KEY.name}\n{brought[0].size}\n{b64(brought[0].root)}\nparties {'A' * 43}=\n", [KEY])
+    )
+    with pytest.raises(Contradiction):
+        prove(ledger, folder, "firm", FIRM, held=[other])
+
+
+def document_of(pack: bytes) -> dict[str, Any]:
+    """What a pack says of itself."""
+    found: dict[str, Any] = json.loads(files_of(pack)["pack.json"])
+    return found
+
+
+def without_an_event(pack: bytes) -> bytes:
+    """What the holder of the key can make of a firm's pack: one repayment is gone, from an index of their own making
+    that their checkpoint signs over the true log."""
+    files, document = files_of(pack), document_of(pack)
+    entries = frames(files)
+    gone = next(i for i, entry in enumerate(entries) if check.Event(entry).type == "LoanRepaid")
+    kept = entries[:gone] + entries[gone + 1 :]
+    del document["events"][gone]
+    hashes = [check.sha256(b"\x00")] * 1024
+    for proof in document["complete"]:
+        events = [check.Event(entry) for entry in kept]
+        chain = [(one.position, one.leaf) for one in events if proof["tag"] in one.tags]
+        chain += [(position, bytes.fromhex(leaf)) for position, leaf in proof["later"]]
+        head = bytes(32)
+        for position, leaf in chain:
+            head = check.sha256(b"\x02" + head + position.to_bytes(8, "big") + leaf)
+        name = proof["tag"].encode()
+        whole = check.sha256(name) + check.sha256(b"\x03" + len(chain).to_bytes(8, "big") + head + name)
+        proof["bucket"] = whole.hex()
+        hashes[bucket_of(proof["tag"])] = check.sha256(b"\x00" + whole)
+    root = merkle.root_of(b"".join(hashes))
+    for proof in document["complete"]:
+        path = merkle.inclusion_proof(
+            bucket_of(proof["tag"]), 1024, lambda start, end: merkle.root_of(b"".join(hashes[start:end]))
+        )
+        proof["path"] = [node.hex() for node in path]
+    state = read_checkpoint(files["checkpoint"].decode())
+    note = signed(f"{KEY.name}\n{state.size}\n{b64(state.root)}\nparties {b64(root)}\n", [KEY])
+    document["states"] = [
+        s for s in document["states"] if s["position"] != check.Event(entries[gone]).position
+    ]
+    return made(
+        {**files, "checkpoint": note.encode(), "pack.json": codec.canonical(document), "events": framed(kept)}
+    )

@@ -40,7 +40,8 @@ def command(
         typer.Option(
             "--checkpoint",
             metavar="FILE",
-            help="Also prove that the log goes on from this one. 并证明延续自此检查点。",
+            help="Its reader holds this one: show that the log goes on from it, and of a firm or bank that "
+            "nothing before it is left out. 读者所持检查点。",
         ),
     ] = None,
     with_verifier: Annotated[
@@ -94,7 +95,7 @@ def command(
                 note = signer.checkpoint()
                 _check_held(store, held, read_checkpoint(note))
                 subject = _subject(store, until, position, claim, firm, bank)
-                proof = pack(store, subject, note, signer.key, [state.size for _, state in held])
+                proof = pack(store, subject, note, signer.key, [state for _, state in held])
         except NotKnown as error:
             raise Problem(say(f"not_known: {error}", f"not_known：{error.zh}")) from None
     output.write_bytes(proof)

@@ -14,6 +14,7 @@ from pathlib import Path
 import psutil
 from psycopg.pq import PGconn, Ping
 
+from ledger.patience import telling
 from ledger.server.errors import ServerError
 from ledger.server.folder import Folder, name_of
 from ledger.server.locks import is_locked
@@ -98,6 +99,26 @@ def sits_in(pid: int, folder: os.stat_result) -> bool | None:
 
 def settled(folder: Folder) -> Postmaster | None:
     """Wait out a start or a stop that is under way: the server that is ready, or None when none is alive."""
+    with telling(lambda: _waited_for(folder)):
+        return _settled(folder)
+
+
+def _waited_for(folder: Folder) -> tuple[str, str] | None:
+    server = find(folder.cluster)
+    if server is None:
+        return None
+    doing, path = server.status or "starting", folder.path
+    if doing == "stopping":  # it was asked to wait for all who use it
+        en = f"waiting for the server of {path} ({server.pid}), which stops when its last user leaves; "
+        zh = f"正在等待 {path} 的服务器（{server.pid}）停止：须待其最后一个使用者离开；"
+        return en + "kejin database --stop ends it now", zh + "kejin database --stop 可立即停止"
+    return (
+        f"waiting for the server of {path} ({server.pid}), which is {doing}",
+        f"正在等待 {path} 的服务器（{server.pid}）：{doing}",
+    )
+
+
+def _settled(folder: Folder) -> Postmaster | None:
     deadline = time.monotonic() + PATIENCE_SECONDS
     alone_since: float | None = None
     while folder.cluster.exists():
@@ -117,6 +138,13 @@ def settled(folder: Folder) -> Postmaster | None:
             )
         time.sleep(POLL_SECONDS)
     return None
+
+
+def hasten(server: Postmaster) -> None:
+    """One that waits for its last user to leave stops now, and they are cut off. Without the gate: whoever waits for it
+    to end holds that."""
+    if server.status == "stopping":
+        _signal(server.pid, signal.SIGINT)
 
 
 def end(folder: Folder, server: Postmaster) -> None:
@@ -157,6 +185,8 @@ def _shut_down(folder: Folder, server: Postmaster, alive: Callable[[], bool]) ->
 
 def _wait_out_recovery(server: Postmaster, alive: Callable[[], bool]) -> None:
     """Until the server takes connections, or is gone, or has had its time."""
+    if server.status == "stopping":
+        return
     deadline = time.monotonic() + RECOVERY_SECONDS
     address = f"host='{server.sockets}' connect_timeout=2".encode()
     while server.sockets and PGconn.ping(address) == Ping.REJECT and alive() and time.monotonic() < deadline:

@@ -14,7 +14,16 @@ from urllib.parse import quote
 from ledger.server.errors import ServerError, clear_errors
 from ledger.server.folder import Folder, entered, found, gate, open_lock, write_file
 from ledger.server.locks import close, try_lock, unlock
-from ledger.server.processes import Postmaster, end, end_deleted, find, named, read_pid_file, settled
+from ledger.server.processes import (
+    Postmaster,
+    end,
+    end_deleted,
+    find,
+    hasten,
+    named,
+    read_pid_file,
+    settled,
+)
 from ledger.server.signals import undisturbed
 from ledger.server.sockets import PORT, forget_environment
 from ledger.server.starting import start
@@ -125,12 +134,16 @@ def stop(data_dir: Path) -> bool:
         folder = found(data_dir)
         if folder is None:
             return False
+        asked = find(folder.cluster)
+        if asked:
+            hasten(asked)
         with gate(folder):
             server = find(folder.cluster)
-            if server:
+            # Whoever waited for it to end may have started another one: nobody asked to stop that.
+            if server and (asked is None or asked.status != "stopping" or server.mark == asked.mark):
                 end(folder, server)
             folder.stay.unlink(missing_ok=True)
-            return server is not None
+            return asked is not None or server is not None
 
 
 def _found_or_started(folder: Folder, binaries: Path | None, alone: bool) -> Postmaster:

@@ -4,17 +4,17 @@ after, the signed checkpoint, a page to read, and the program that checks it all
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any, Final
 
 from ledger import codec
 from ledger.events import StoredEvent
-from ledger.notes import SigningKey, read_checkpoint, signed
+from ledger.notes import Checkpoint, SigningKey, read_checkpoint, signed
 from ledger.store import Store
 from projections.evidence.archive import archive
 from projections.evidence.page import page
-from projections.evidence.proofs import LogProofs
+from projections.evidence.proofs import EarlierProofs, LogProofs
 from projections.evidence.reading import rows
 from projections.evidence.states import states
 from projections.evidence.subjects import Subject
@@ -27,9 +27,12 @@ def verifier() -> bytes:
     return resources.files("projections.evidence").joinpath("verifier/kejin-verify.py").read_bytes()
 
 
-def pack(store: Store, subject: Subject, note: str, key: SigningKey, sizes: Iterable[int] = ()) -> bytes:
-    """The zip file of a pack about a subject, on the checkpoint of `note`, signed with `key`. `sizes`: of checkpoints
-    that a reader may hold, beside those known here. Raises Contradiction where the log is not what was signed."""
+def pack(
+    store: Store, subject: Subject, note: str, key: SigningKey, held: Sequence[Checkpoint] = ()
+) -> bytes:
+    """The zip file of a pack about a subject, on the checkpoint of `note`, signed with `key`. `held`: checkpoints that
+    its reader has, for whom completeness is proved against these as well; that the log goes on from them is proved of
+    those known here, too. Raises Contradiction where the log is not what was signed."""
     proofs = LogProofs(store, read_checkpoint(note))
     told, whole = states(store, subject)
     document = {
@@ -43,8 +46,8 @@ def pack(store: Store, subject: Subject, note: str, key: SigningKey, sizes: Iter
         ],
         "states": told,
         "whole": whole,
-        "complete": [_completeness(store, proofs, tag, subject.until) for tag in subject.complete],
-        "consistency": _consistency(store, proofs, sizes),
+        "complete": _completeness(store, proofs, subject, held),
+        "consistency": _consistency(store, proofs, [state.size for state in held]),
     }
     rules = {f"rules/{event.position}.json": text for event in subject.events if (text := _adopted(event))}
     files = {
@@ -75,9 +78,21 @@ def _adopted(event: StoredEvent) -> bytes | None:
     return codec.canonical(codec.parse_object(event.data)["content"])
 
 
-def _completeness(store: Store, proofs: LogProofs, tag: str, until: int) -> dict[str, Any]:
-    events = rows(store, "leaves_of_tag", tag=tag, until=proofs.state.size)
-    return proofs.completeness(tag, [(position, bytes(leaf)) for position, leaf in events], until)
+def _completeness(
+    store: Store, proofs: LogProofs, subject: Subject, held: Sequence[Checkpoint]
+) -> list[dict[str, Any]]:
+    newest = proofs.state.size
+    events = {
+        tag: [
+            (position, bytes(leaf)) for position, leaf in rows(store, "leaves_of_tag", tag=tag, until=newest)
+        ]
+        for tag in subject.complete
+    }
+    earlier = EarlierProofs(store, held, newest).completeness(events)
+    return [
+        {**proofs.completeness(tag, told, subject.until), "earlier": earlier[tag]}
+        for tag, told in events.items()
+    ]
 
 
 def _consistency(store: Store, proofs: LogProofs, sizes: Iterable[int]) -> list[dict[str, Any]]:

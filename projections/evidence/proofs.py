@@ -6,7 +6,7 @@ Whatever is read on the way (roots of blocks, leaves, buckets) must lead to the 
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any, Final
 
 from ledger import merkle
@@ -24,6 +24,7 @@ from ledger.party_index import (
 )
 from ledger.signer import BLOCK_LEAVES, Contradiction, kept_roots
 from ledger.store import Store
+from projections.party_index import FoldedIndex
 
 _BLOCKS_REMEMBERED: Final = 32
 
@@ -90,29 +91,58 @@ class LogProofs:
         hashes = [EMPTY_BUCKET] * BUCKET_COUNT
         for number, found in self._store.query("bucket_hashes"):
             hashes[number] = bytes(found)
-        number = bucket_of(tag)
-        rows = self._store.query("buckets", buckets=[number])
-        chains = unpacked(bytes(rows[0][1])) if rows else {}
-        kept = bucket(chains.items())
-        head = NO_EVENTS
-        for position, leaf in events:
-            head = lengthened(head, position, leaf)
-        told = entry(tag, (len(events), head)) if events else b""
-        if (
-            merkle.root_of(b"".join(hashes)) != self.state.parties
-            or leaf_hash(kept) != hashes[number]
-            or told not in kept
-        ):
-            raise _contradiction(self.state)
-        path = merkle.inclusion_proof(
-            number, BUCKET_COUNT, lambda start, end: merkle.root_of(b"".join(hashes[start:end]))
-        )
+        rows = self._store.query("buckets", buckets=[bucket_of(tag)])
+        kept = bucket(unpacked(bytes(rows[0][1])).items()) if rows else b""
         return {
             "tag": tag,
             "later": [[position, leaf.hex()] for position, leaf in events if position > until],
-            "bucket": kept.hex(),
-            "path": [node.hex() for node in path],
+            **_opened(self.state, tag, events, kept, hashes),
         }
+
+
+class EarlierProofs:
+    """Proofs of completeness against checkpoints that readers hold, older than the pack's own. The index as it was is
+    folded from the log for them. Raises Contradiction where it is not the one that was signed."""
+
+    def __init__(self, store: Store, held: Iterable[Checkpoint], newest: int) -> None:
+        by_size = {state.size: state for state in held if 0 < state.size < newest}
+        self._store = store
+        self._held = [state for _, state in sorted(by_size.items())]
+
+    def completeness(
+        self, events: Mapping[str, Sequence[tuple[int, bytes]]]
+    ) -> dict[str, list[dict[str, Any]]]:
+        """By tag, of which all events are told (position, leaf): for each checkpoint that those up to it were all that
+        carried the tag then."""
+        found: dict[str, list[dict[str, Any]]] = {tag: [] for tag in events}
+        if not (found and self._held):
+            return found
+        folded = FoldedIndex(self._store)
+        for state in self._held:
+            index = folded.reach(state.size)
+            index.root()  # the hashes of what was added
+            for tag, told in events.items():
+                then = [(position, leaf) for position, leaf in told if position <= state.size]
+                kept = bucket(index.chains_of(bucket_of(tag)))
+                found[tag].append({"size": state.size, **_opened(state, tag, then, kept, index.hashes)})
+        return found
+
+
+def _opened(
+    state: Checkpoint, tag: str, events: Sequence[tuple[int, bytes]], kept: bytes, hashes: Sequence[bytes]
+) -> dict[str, Any]:
+    """A tag's bucket, and the path from it to the root of the index that was signed. Raises Contradiction."""
+    number, head = bucket_of(tag), NO_EVENTS
+    for position, leaf in events:
+        head = lengthened(head, position, leaf)
+    told = entry(tag, (len(events), head)) if events else b""
+    is_signed = merkle.root_of(b"".join(hashes)) == state.parties and leaf_hash(kept) == hashes[number]
+    if not is_signed or told not in kept:
+        raise _contradiction(state)
+    path = merkle.inclusion_proof(
+        number, BUCKET_COUNT, lambda start, end: merkle.root_of(b"".join(hashes[start:end]))
+    )
+    return {"bucket": kept.hex(), "path": [node.hex() for node in path]}
 
 
 def _contradiction(state: Checkpoint) -> Contradiction:

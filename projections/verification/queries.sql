@@ -193,13 +193,6 @@ select tag, position from kejin_work.kept_day_sums
 -- As texts, which say all that is to be known of an array.
 select tag, position, accounts::text, days::text, amounts_fen::text from day_sums order by tag, position
 
--- name: party_tags
-select e.position, e.leaf, t.tag
-from events e, lateral (select distinct tag from unnest(e.tags) as tag) as t
-where e.position > %(after)s and e.position <= %(until)s
-  and split_part(t.tag, ':', 1) = any (%(kinds)s)
-order by e.position
-
 -- name: newest_position
 select coalesce(max(position), 0) from events
 

@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from typing import Final
 
 from ledger.accounts import owner_of
-from ledger.party_index import BUCKET_COUNT, INDEXED_KINDS, PartyIndex
 from ledger.sql import load
 from ledger.store import Store
+from projections.party_index import FoldedIndex
 from projections.verification.checkpoints import Outside, signed
 from projections.verification.indexes import disagreeing
 from projections.verification.kept_accounts import changed_accounts
@@ -132,19 +132,8 @@ def _parties(store: Store, until: int, outside: Outside) -> Iterator[Finding]:
     wanted = sorted(
         (c.size, name, c.parties) for name, c in signed(store, outside, until).compared() if c.size <= until
     )
-    index, done = PartyIndex(), 0
-    for number in range(BUCKET_COUNT):
-        index.load(number, {})
+    folded = FoldedIndex(store)
     for size, name, parties in wanted:
-        for first in range(done, size, _EVENTS_AT_ONCE):
-            span = {
-                "after": first,
-                "until": min(first + _EVENTS_AT_ONCE, size),
-                "kinds": sorted(INDEXED_KINDS),
-            }
-            for position, leaf, tag in store.connection.execute(_QUERIES["party_tags"], span, binary=True):
-                index.add(position, leaf, [tag])
-        done = max(done, size)
-        if index.root() != parties:
+        if folded.reach(size).root() != parties:
             what = f"the events of parties are not those that {name} was signed over, up to position {size}"
             yield Finding("tables", what, "events", size)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import signal
 import subprocess
 import threading
 from pathlib import Path
@@ -12,7 +13,8 @@ import psycopg
 import pytest
 
 from ledger.store import APPEND_LOCK
-from tests.cli.program import OPENING, PATIENCE_SECONDS, Program, data_folder, ndjson
+from tests.cli.program import OPENING, PATIENCE_SECONDS, Program, data_folder, ndjson, next_line, repay
+from tests.faults.test_kills import until
 
 
 def said(process: subprocess.Popen[bytes]) -> str:
@@ -59,3 +61,25 @@ def test_who_holds_a_folders_lock_is_named(tmp_path: Path) -> None:
             assert said(process) == f"kejin: waiting for process {os.getpid()}, which holds {lock}\n"
         answer = kejin.finish(process)
         assert (answer.code, answer.err, len(answer.lines)) == (0, "", 5)
+
+
+def test_a_server_that_waits_for_its_users_is_named_and_can_be_ended(tmp_path: Path) -> None:
+    """Asked to stop once everybody has left, as a system does that goes down: who comes is told what they wait for, and
+    the command that ends it now does so, whoever waits; who waited goes on with a server of their own."""
+    with data_folder(tmp_path / "data") as kejin:
+        kejin.record(*OPENING)
+        first = kejin.start("run", "-", "--json")
+        assert first.stdin
+        first.stdin.write(ndjson(repay(1)))
+        first.stdin.flush()
+        assert next_line(first)["outcome"] == "accepted"
+        pid = int((tmp_path / "data" / "postgres" / "postmaster.pid").read_text().split()[0])
+        os.kill(pid, signal.SIGTERM)
+        until(lambda: "stopping" in (tmp_path / "data" / "postgres" / "postmaster.pid").read_text())
+        second = kejin.start("balance", "public/treasury", "--json")
+        waits = "which stops when its last user leaves; kejin database --stop ends it now"
+        assert said(second) == f"kejin: waiting for the server of {tmp_path / 'data'} ({pid}), {waits}\n"
+        assert kejin("database", "--stop").code == 0
+        assert kejin.finish(second).code == 0
+        assert kejin.finish(first, ndjson(repay(2))).code == 2
+        assert kejin.run(repay(3)).code == 0

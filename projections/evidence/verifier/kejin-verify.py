@@ -11,8 +11,6 @@ that FILE's log is the beginning of the pack's (RFC 6962); each event's place in
 the use of caps before and after; for a firm or a bank that these are all its events.
 """
 
-from __future__ import annotations
-
 import argparse
 import base64
 import hashlib
@@ -76,7 +74,6 @@ ROOT_OF_MINUS_1 = pow(2, (P - 1) // 4, P)
 
 
 def recover(encoded):
-    """The point (x, y, z, t) that 32 bytes encode, or None."""
     y = int.from_bytes(encoded, "little")
     sign, y = y >> 255, y & ((1 << 255) - 1)
     if y >= P:
@@ -167,7 +164,6 @@ def unhex(nodes):
 
 
 def root_from(leaf, index, size, path):
-    """The root that an audit path leads to, or None."""
     if not 0 <= index < size:
         return None
     node, last, found = index, size - 1, leaf
@@ -185,7 +181,6 @@ def root_from(leaf, index, size, path):
 
 
 def is_consistent(old, old_root, size, root, path):
-    """Whether the tree of `old` leaves is the beginning of the tree of `size` leaves."""
     if old == size or not 0 < old < size or not path:
         return old_root == (root if old == size else sha256(b"") if old == 0 else None) and not path
     path = list(path) if old & (old - 1) else [old_root, *path]
@@ -211,9 +206,8 @@ def zip_of(entries):
     body, directory, at = [], [], 0
     for name, data in entries:
         title = name.encode()
-        shared = struct.pack(
-            "<HHHHHIIIHH", 20, 0x800, 0, 0, 0x21, zlib.crc32(data), len(data), len(data), len(title), 0
-        )
+        sizes = (zlib.crc32(data), len(data), len(data), len(title), 0)
+        shared = struct.pack("<HHHHHIIIHH", 20, 0x800, 0, 0, 0x21, *sizes)
         directory.append(b"PK\x01\x02\x14\x03" + shared + struct.pack("<HHHII", 0, 0, 0, 0o100644 << 16, at) + title)
         body += [b"PK\x03\x04" + shared + title, data]
         at += 30 + len(title) + len(data)
@@ -354,11 +348,11 @@ def check_grant(event, rules):
     legs = [(leg["part"], Fraction(leg.get("exact_fen", leg["value_fen"]))) for leg in data["legs"]]
     least = min(value for _, value in legs)
     binding = next(i for i, (_, value) in enumerate(legs) if value == least)
+    told = [(i == binding, value // 1) for i, (_, value) in enumerate(legs)]
     holds = (
         legs[: len(expected)] == expected
         and [part for part, _ in legs[len(expected) :]] == [cap["part"] for cap, _ in clause["caps"]]
-        and [leg["binding"] for leg in data["legs"]] == [i == binding for i in range(len(legs))]
-        and [leg["value_fen"] for leg in data["legs"]] == [value // 1 for _, value in legs]
+        and [(leg["binding"], leg["value_fen"]) for leg in data["legs"]] == told
         and data["amount_fen"] == int(least // 1) // clause["unit"] * clause["unit"] > 0
         and (data["clause"], data["reading"]) == (clause["id"], clause["reading"])
     )
@@ -374,8 +368,7 @@ def check_grant(event, rules):
 
 
 def check_states(pack, events, rules):
-    """The use of each cap and each mark before and after each event of the subject's own, and that a cap's leg is the
-    room that was left. Where the pack has every event of a key it is computed again; else the difference must agree."""
+    """Caps and marks before and after the subject's own events, computed again where all events of a key are here."""
     whole, sums, stated = {*pack["whole"], *(proof["tag"] for proof in pack["complete"])}, {}, {}
     tag = "{kind}:{claim}".format(**{"claim": pack["subject"].get("uscc"), **pack["subject"]})
     for state in pack["states"]:
@@ -403,7 +396,6 @@ def check_states(pack, events, rules):
 
 
 def figures(sums, account, event):
-    """What stands on an account on the event's date, as far as the pack's events say."""
     tail, day = account[account.index("/") :], event.effective_on
     limit, used, settled, mark = (sums.get(b + tail) or DaySums() for b in ("limit", "quota", "settled", "milestone"))
     if account.startswith("milestone/"):
@@ -419,24 +411,31 @@ def owner_of(account):
     return f"{kind}:{parts[2]}/{parts[3]}" if kind == "product" else f"{kind}:{parts[2]}"
 
 
-def check_complete(proof, pack, by_position, checkpoint):
-    """All events of a tag up to the checkpoint are here: the chain over them is the one in the signed index. Of those
-    after the pack's position only place and hash are told."""
+def check_complete(proof, pack, by_position, checkpoint, held):
+    """All events of a tag up to the checkpoint are here. Whether the reader's own checkpoint shows it for its part."""
     tag, until, later = proof["tag"], pack["until"], [(at, bytes.fromhex(leaf)) for at, leaf in proof["later"]]
     told = [(event.position, event.leaf) for event in by_position.values() if tag in event.tags] + later
-    head, places = bytes(32), [position for position, _ in told]
+    places = [position for position, _ in told]
+    demand(places == sorted(set(places)) and all(until < at <= checkpoint.size for at, _ in later), "order", tag)
+    check_index(tag, told, proof, checkpoint.parties)
+    earlier = [one for one in proof.get("earlier", ()) if held and one["size"] == held.size]
+    for one in earlier:
+        check_index(tag, [(position, leaf) for position, leaf in told if position <= held.size], one, held.parties)
+    return held is None or held.size in (0, checkpoint.size) or bool(earlier)
+
+
+def check_index(tag, told, proof, parties):
+    """The chain over all events of a tag (position, leaf) is the one in the index with this root."""
+    name, head = tag.encode(), bytes(32)
     for position, leaf in told:
         head = sha256(b"\x02" + head + position.to_bytes(8, "big") + leaf)
-    demand(places == sorted(set(places)) and all(until < at <= checkpoint.size for at, _ in later), "order", tag)
-    name = tag.encode()
     entry = sha256(name) + sha256(b"\x03" + len(told).to_bytes(8, "big") + head + name)
     bucket = bytes.fromhex(proof["bucket"])
     entries = {bucket[i : i + 32]: bucket[i : i + 64] for i in range(0, len(bucket), 64)}
     demand(b"".join(entries[key] for key in sorted(entries)) == bucket, "index", tag)
     demand(entries.get(sha256(name)) == (entry if told else None), "left_out", tag)
     number = int.from_bytes(sha256(name)[:2], "big") >> 6
-    root = root_from(sha256(b"\x00" + bucket), number, 1024, unhex(proof["path"]))
-    demand(root == checkpoint.parties, "index", tag)
+    demand(root_from(sha256(b"\x00" + bucket), number, 1024, unhex(proof["path"])) == parties, "index", tag)
 
 
 def handovers(events):
@@ -445,26 +444,24 @@ def handovers(events):
         if event.type == "SigningKeyAdopted" and event.json.get("replaces"):
             old, new = Key(event.json["replaces"]), Key(event.json["key"])
             signature = base64.b64decode(event.json["signature"], validate=True)
-            text = f"kejin-key-handover-1\n{old.text}\n{new.text}\n".encode()
-            demand(verifies(old.public, signature, text), "handover", f"@{event.position}")
+            text = f"kejin-key-handover-1\n{old.text}\n{new.text}\n"
+            demand(verifies(old.public, signature, text.encode()), "handover", f"@{event.position}")
             yield old, new
 
 
 def check_trust(own, links, checkpoint, pack, given_key, given_note):
-    """Tie the pack's key to what the reader brought; say whether anything was."""
+    """Tie the pack's key to what the reader brought. The checkpoint that they brought, if they did."""
     trusted = {own.text: own}
     for old, new in reversed(links):  # the keys before the pack's own
         if new.text in trusted:
             trusted[old.text] = old
-    if given_key is not None:
-        demand(given_key in trusted, "other_key")
+    demand(given_key is None or given_key in trusted, "other_key")
     if given_note is not None:
         text = next((text for text in (key.signed(given_note) for key in trusted.values()) if text), None)
         demand(text, "other_key" if "\n— " in given_note else "malformed", "--checkpoint")
         held = Checkpoint(text)
-        # Where the log's name has signed with a newer key than the pack's own, the pack's was handed over.
-        names = [line.split(" ")[1:] for line in given_note[len(text) + 1 : -1].split("\n")]
-        ids = {base64.b64decode(signature)[:4] for name, signature in names if name == own.name}
+        lines = [line.split(" ") for line in given_note[len(text) + 1 : -1].split("\n")]
+        ids = {base64.b64decode(line[2])[:4] for line in lines if line[1] == own.name}  # a newer key's among them?
         demand(ids <= {key.id for key in trusted.values()}, "other_key", "--checkpoint")
         demand(held.size <= checkpoint.size, "older", f"{checkpoint.size} < {held.size}")
         paths = {0: [], checkpoint.size: [], **{one["size"]: one["path"] for one in pack["consistency"]}}
@@ -472,6 +469,8 @@ def check_trust(own, links, checkpoint, pack, given_key, given_note):
         same = is_consistent(held.size, held.root, checkpoint.size, checkpoint.root, unhex(paths[held.size]))
         same = same and held.origin == checkpoint.origin
         demand(same and (held.size != checkpoint.size or held.parties == checkpoint.parties), "other_log")
+        return held
+    return None
 
 
 def check_manifest(files):
@@ -501,8 +500,7 @@ def read_events(pack, files, checkpoint):
         demand(last[0] < event.position and last[1] <= event.recorded_us, "order")
         last = (event.position, event.recorded_us)
         for book in ("public/", "private/"):
-            total = sum(fen for account, fen, _ in event.postings if account.startswith(book))
-            demand(total == 0, "books", f"@{event.position}")
+            demand(sum(f for name, f, _ in event.postings if name.startswith(book)) == 0, "books", f"@{event.position}")
         events.append(event)
     demand(at == len(kept), "changed", "events")
     return events
@@ -539,7 +537,7 @@ def check_subject(pack, by_position, size):
 
 
 def verify(archive, given_key=None, given_note=None):
-    """Check a pack; returns (pack, events, checkpoint). Raises Rejected, or some other error for what is no pack."""
+    """Check a pack: (pack, events, checkpoint, what check_complete says). Raises Rejected; some other for no pack."""
     files = entries_of(archive)
     pack, own = check_manifest(files)
     text = own.signed(files["checkpoint"].decode())
@@ -548,12 +546,11 @@ def verify(archive, given_key=None, given_note=None):
     demand(checkpoint.origin == own.name, "other_log")
     events = read_events(pack, files, checkpoint)
     by_position = {event.position: event for event in events}
-    check_trust(own, list(handovers(events)), checkpoint, pack, given_key, given_note)
+    held = check_trust(own, list(handovers(events)), checkpoint, pack, given_key, given_note)
     check_subject(pack, by_position, checkpoint.size)
-    for proof in pack["complete"]:
-        check_complete(proof, pack, by_position, checkpoint)
+    shown = [check_complete(proof, pack, by_position, checkpoint, held) for proof in pack["complete"]]
     check_states(pack, events, check_rules(events, files))
-    return pack, events, checkpoint
+    return pack, events, checkpoint, all(shown)
 
 
 def main():
@@ -569,7 +566,7 @@ def main():
         key, note = arguments.key, arguments.checkpoint
         key = None if key is None else Key(Path(key).read_text("utf-8") if Path(key).is_file() else key).text
         note = None if note is None else Path(note).read_text("utf-8")
-        pack, events, checkpoint = verify(Path(arguments.pack).read_bytes(), key, note)
+        pack, events, checkpoint, shown = verify(Path(arguments.pack).read_bytes(), key, note)
     except Rejected as problem:
         stop(say(f"REJECTED: {problem}", f"不成立：{problem}"))
     except OSError as error:
@@ -583,6 +580,9 @@ def main():
     whole = say("complete: these are all its events up to there", "完整：截至该处的全部事件均在其中，无遗漏")
     some = say("others of its events may be missing: ask for the firm's or bank's", "未证明完整：请索取企业或银行的包")
     print(whole if pack["complete"] else some)
+    if not shown:
+        en = "(for the events before your checkpoint take the key's word, or ask for kejin prove --checkpoint)"
+        print(say(en, "（您所持检查点之前的完整性仅凭密钥；请索取 kejin prove --checkpoint 开具的包）"))
     en, zh = f"HOLDS: signed by {pack['key']}", f"成立：签名密钥 {pack['key']}"
     if key is None and note is None:
         en = "HOLDS, but the pack is only consistent with itself: bring a --key or --checkpoint from elsewhere"
