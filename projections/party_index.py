@@ -1,5 +1,5 @@
 """The index of parties that a checkpoint signs (ledger/party_index.py), folded anew from the tags of the log: what
-nobody has to be believed for. About 2 s per 100,000 events."""
+nobody has to be believed for. About a second per 100,000 events."""
 
 from __future__ import annotations
 
