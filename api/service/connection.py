@@ -8,6 +8,7 @@ work; what comes after a body is no header; what is no HTTP is answered as a pro
 from __future__ import annotations
 
 import asyncio
+import weakref
 from asyncio.events import TimerHandle
 from functools import partial
 from typing import Any, Final, cast
@@ -133,9 +134,12 @@ class Connection(HttpToolsProtocol):
             return None
         return True
 
-    def _end_is_leaving(self, cycle: RequestResponseCycle) -> None:
+    def _end_is_leaving(self, one: weakref.ReferenceType[RequestResponseCycle]) -> None:
         """From now on, for one request: who sends nothing more is taken to be gone. A client that closed its half only
         and one that closed all look the same; long work for nobody would keep others waiting."""
+        cycle = one()
+        if cycle is None:
+            return
         self._leaves = cycle
         if self._has_sent_all:
             self._leave(cycle)
@@ -176,7 +180,9 @@ class Connection(HttpToolsProtocol):
             self._refuse_head()
         elif not self.parser.should_upgrade():
             super().on_headers_complete()
-            self.cycle.scope[END_IS_LEAVING] = partial(self._end_is_leaving, self.cycle)  # type: ignore[typeddict-unknown-key]
+            # Weakly: else each request would be a ring that only a search for cycles takes apart, long pauses of all.
+            leaving = partial(self._end_is_leaving, weakref.ref(self.cycle))
+            self.cycle.scope[END_IS_LEAVING] = leaving  # type: ignore[typeddict-unknown-key]
 
     def on_body(self, body: bytes) -> None:
         """A piece of the body."""

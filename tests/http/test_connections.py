@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import json
 import socket
 import threading
@@ -11,6 +12,7 @@ import pytest
 import uvloop
 from starlette.types import Receive, Scope, Send
 from uvicorn import Config
+from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
 from uvicorn.server import ServerState
 
 from api.service.connection import Connection, _InOnePiece
@@ -247,6 +249,35 @@ def test_who_ends_what_they_send_leaves_long_work(how: str, behind: bytes) -> No
                     assert await reader.read() == b""
 
     uvloop.run(run())
+
+
+def test_a_request_is_forgotten_once_it_is_answered() -> None:
+    """Without a search for cycles, which would stop everybody for as long as it takes: of many requests over one
+    connection only the newest is remembered."""
+
+    async def run() -> int:
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            await receive()
+            assert scope[END_IS_LEAVING]
+            await send({"type": "http.response.start", "status": 200, "headers": [(b"content-length", b"0")]})
+            await send({"type": "http.response.body"})
+
+        config, state = Config(answer, loop="uvloop", log_config=None), ServerState()
+        loop = asyncio.get_running_loop()
+        server = await loop.create_server(lambda: Connection(config, state, {}), "127.0.0.1", 0)
+        async with server:
+            reader, writer = await asyncio.open_connection(*server.sockets[0].getsockname())
+            gc.collect()
+            gc.disable()
+            for _ in range(20):
+                writer.write(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+                assert b"200" in await reader.readuntil(b"\r\n\r\n")
+            return sum(isinstance(one, RequestResponseCycle) for one in gc.get_objects())
+
+    try:
+        assert uvloop.run(run()) <= 2
+    finally:
+        gc.enable()
 
 
 def test_a_stream_ends_with_what_its_reader_sends(example: Service) -> None:
