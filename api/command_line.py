@@ -84,7 +84,8 @@ def answered(arguments: Sequence[str]) -> tuple[int, str]:
     except BrokenPipeError:
         return 1, ""  # nobody is left to be told
     except OSError as error:
-        return EXIT_UNUSABLE, f"{error.filename or ''} {error.strerror or error}".strip()
+        where = error.filename or say("the output or a temporary file:", "输出或临时文件：")
+        return EXIT_UNUSABLE, f"{where} {error.strerror or error}"
 
 
 def _told(error: Bilingual) -> str:

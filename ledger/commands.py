@@ -157,10 +157,12 @@ SIGNED_AMOUNT = FieldType(
 COUNT = FieldType(
     "count",
     lambda value: is_amount(value, least=0),
-    "an integer from 0",
-    "不小于 0 的整数",
+    f"an integer from 0 to {MAX_FEN}",
+    f"整数，0 至 {MAX_FEN}",
 )
-POSITION = FieldType("position", is_amount, "a position of the log, from 1", "日志序号，从 1 起")
+POSITION = FieldType(
+    "position", is_amount, f"a position of the log, 1 to {MAX_FEN}", f"日志序号，1 至 {MAX_FEN}"
+)
 KEY = FieldType(
     "key",
     lambda value: _is_text(value) and len(value) <= KEY_LENGTH_MAX,

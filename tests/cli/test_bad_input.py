@@ -437,7 +437,8 @@ def test_an_output_that_is_full_is_one_line(kejin: Program, words: str) -> None:
             cwd=Path(__file__).resolve().parents[2],
             check=False,
         )
-    assert "No space left" in Answer(done.returncode, b"", done.stderr.decode()).complaint
+    complaint = Answer(done.returncode, b"", done.stderr.decode()).complaint
+    assert complaint == "the output or a temporary file: No space left on device"
     assert done.returncode == 2
 
 
