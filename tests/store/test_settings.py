@@ -19,7 +19,7 @@ THEIRS_AND_OURS = {
     "idle_in_transaction_session_timeout": ("1", "0"),
     "statement_timeout": ("1", "0"),
     "lock_timeout": ("1", "0"),
-    "transaction_timeout": ("1", "0"),
+    "transaction_timeout": ("10s", "0"),  # set once there is a connection: that much must be possible
     "quote_all_identifiers": ("on", "off"),
     "standard_conforming_strings": ("off", "on"),
     "datestyle": ("SQL, MDY", "ISO, MDY"),
