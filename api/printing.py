@@ -55,7 +55,7 @@ def print_table(headings: Sequence[str], rows: Iterable[Sequence[str]], right: I
     wanted = Measurement.get(console, console.options.update(max_width=_WIDTH_MAX), table)
     # A pipe has no width: no line is folded there.
     console.width = max(console.width, wanted.minimum) if sys.stdout.isatty() else wanted.maximum
-    console.print(table)
+    console.print(table, crop=False)
 
 
 def visible(text: str) -> str:

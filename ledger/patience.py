@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -39,12 +40,12 @@ class _Watch:
     def __init__(self) -> None:
         self._waits: dict[int, tuple[float, Who]] = {}  # since when, for whom
         self._begun = 0
-        self._lock = threading.Lock()
+        self._changed = threading.Condition()
         self._thread: threading.Thread | None = None
 
     def begin(self, who: Who) -> int:
         """Somebody waits from now on: a number to end it by."""
-        with self._lock:
+        with self._changed:
             self._begun += 1
             self._waits[self._begun] = time.monotonic(), who
             if self._thread is None:
@@ -54,31 +55,54 @@ class _Watch:
 
     def end(self, wait: int) -> None:
         """It is over."""
-        with self._lock:
+        with self._changed:
             self._waits.pop(wait, None)
 
+    def rest(self) -> None:
+        """End the thread, unless somebody waits. The next wait begins another one."""
+        with self._changed:
+            thread = self._thread
+            if thread is None or self._waits:
+                return
+            self._thread = None
+            self._changed.notify()
+        thread.join()
+
     def _look(self) -> None:
+        own = threading.current_thread()
         while True:
-            # Whoever begins meanwhile has not waited long before this ends.
-            time.sleep(self._seconds_left())
-            for who in self._long():
-                line = who()
-                if line is not None and tell is not None:
-                    tell(*line)
+            with self._changed:
+                # Whoever begins meanwhile has not waited long before this ends.
+                if self._thread is own:
+                    self._changed.wait(self._seconds_left())
+                if self._thread is not own:
+                    return
+                long = self._long()
+            for who in long:
+                _say(who)
 
     def _seconds_left(self) -> float:
         """Until somebody who waits now, or begins to, has waited long."""
         now = time.monotonic()
-        with self._lock:
-            since = min([since for since, _ in self._waits.values()], default=now)
+        since = min([since for since, _ in self._waits.values()], default=now)
         return max(0.0, since + PATIENCE_SECONDS - now)
 
     def _long(self) -> list[Who]:
         """Those who have waited long, each once."""
         until = time.monotonic() - PATIENCE_SECONDS
-        with self._lock:
-            long = [wait for wait, (since, _) in self._waits.items() if since <= until]
-            return [self._waits.pop(wait)[1] for wait in long]
+        long = [wait for wait, (since, _) in self._waits.items() if since <= until]
+        return [self._waits.pop(wait)[1] for wait in long]
+
+
+def _say(who: Who) -> None:
+    """Tell for whom one waits. What goes wrong in that is shown, and keeps nobody else from being told."""
+    try:
+        line = who()
+        if line is not None and tell is not None:
+            tell(*line)
+    except Exception:
+        threading.excepthook(threading.ExceptHookArgs((*sys.exc_info(), threading.current_thread())))
 
 
 _watch: Final = _Watch()
+rest = _watch.rest

@@ -182,6 +182,7 @@ class Store:
             yield self._begun()
             self.connection.commit()
         except BaseException:
+            self._inserting = None  # perhaps the table has other columns by now
             with contextlib.suppress(psycopg.Error):  # a connection that is lost has rolled back by itself
                 self.connection.rollback()
             raise
@@ -198,7 +199,8 @@ class Store:
             return self._begin()
 
     def _prepare(self) -> None:
-        self.connection.execute(b"prepare kejin_head as " + _QUERIES["head"])
+        with contextlib.suppress(psycopg.errors.DuplicatePreparedStatement):  # interrupted, and done before
+            self.connection.execute(b"prepare kejin_head as " + _QUERIES["head"])
         self._has_prepared = True
 
     def _begin(self) -> Head:

@@ -10,11 +10,14 @@ import threading
 from collections.abc import Callable
 from typing import Generic, Self, TypeVar
 
+from ledger import patience
+
 T = TypeVar("T")
 
 
 def is_possible() -> bool:
     """Whether a call can be made in a child: other threads would be left behind in the middle of their work."""
+    patience.rest()
     return hasattr(os, "fork") and threading.active_count() == 1
 
 

@@ -622,6 +622,7 @@ def test_a_pack_has_the_files_of_a_pack(sound: bytes) -> None:
         {"kind": "claim", "claim": "C1"},
         {"kind": "event", "position": 10},
         {"kind": "firm"},
+        {"kind": "event", "position": "10"},
     ],
 )
 def test_a_pack_is_about_what_it_says(told: Told, subject: dict[str, Any]) -> None:
@@ -655,31 +656,66 @@ def test_an_old_key_proves_nothing_to_who_holds_the_handover(embedded_server: st
         # Somebody else's signature below is a witness, and says nothing of keys.
         check.verify(after, None, signed(text, [KEY, SigningKey("witness.example", b"w" * 32)]))
         assert "another log" in rejects(after, None, signed(text.replace(KEY.name, "other", 1), [KEY]))
+        newest = files_of(after)["checkpoint"].decode().rpartition("\n\n")[0] + "\n"
+        assert "older" in rejects(before, None, signed(newest, [KEY, other]))
         ledger.store.close()
 
 
-def test_what_no_command_gave_is_not_taken_for_a_grant(embedded_server: str, tmp_path: Path) -> None:
-    """Whoever can write to the database, and has it signed: money that is bound without a word of the rule, books that
-    do not balance in an event of no command."""
+@pytest.mark.parametrize(
+    ("span", "moved"),
+    [
+        (1, {"available": [-5], "committed": [5]}),
+        (1, {"available": [-6], "committed": [5], "elsewhere": [1]}),
+        (1, {"available": [-5], "committed": [10, -5]}),
+        (1, {"available": [-10, 5], "committed": [5]}),
+        (0, {"committed": [5]}),
+        (1, {"committed": [-1]}),
+    ],
+)
+def test_what_no_command_gave_is_not_taken_for_a_grant(
+    embedded_server: str, tmp_path: Path, span: int, moved: dict[str, list[int]]
+) -> None:
+    """Whoever can write to the database, and has it signed: money that is bound without a word of the rule, by however
+    many lines; books that do not balance, also in an event of no command."""
     lines = [
-        (
-            Posting("public/round/R1/available", -5, "2026-01-01"),
-            Posting("public/round/R1/committed", 5, "2026-01-01"),
-        ),
-        (Posting("public/paid/loan_interest/X/R1", 5, "2026-01-01"),),
+        Posting(f"public/round/R1/{name}", fen, "2026-01-01")
+        for name, amounts in moved.items()
+        for fen in amounts
     ]
     with fresh_database(embedded_server) as address:
         ledger = Ledger(address)
         for line in HISTORY:
             ledger.submit(line)
-        for span, postings in enumerate(reversed(lines)):
-            with ledger.store.turn() as turn:
-                pending = PendingEvent(
-                    "LoanInterestGranted", "2026-01-01", (f"firm:{FIRM}",), b"{}", postings, span=span
-                )
-                position = turn.append([pending], "tester")
-            rejects(prove(ledger, tmp_path, "event", position))
+        with ledger.store.turn() as turn:
+            tags = (f"firm:{FIRM}",)
+            pending = PendingEvent("LoanInterestGranted", "2026-01-01", tags, b"{}", tuple(lines), span=span)
+            position = turn.append([pending], "tester")
+        rejects(prove(ledger, tmp_path, "event", position))
         ledger.store.close()
+
+
+def test_money_that_goes_back_is_no_grant(embedded_server: str, tmp_path: Path) -> None:
+    """A budget that is cut, a void, what is returned to the treasury: packs of them hold."""
+    with fresh_database(embedded_server) as address:
+        ledger = Ledger(address)
+        for line in HISTORY:
+            ledger.submit(line)
+        cut = {"command": "adjust-budget", "round": "R1", "amount_fen": -1_000, "document": "d"}
+        back = {"command": "return-to-treasury", "round": "R1", "amount_fen": 1_000, "document": "d"}
+        for line in (cut, back):
+            (outcome,) = ledger.submit({**line, "effective_on": "2025-12-31"})
+            assert outcome["outcome"] == "accepted", outcome
+            check.verify(prove(ledger, tmp_path, "event", outcome["positions"][0]), TRUSTED)
+        ledger.store.close()
+
+
+def test_a_position_is_a_number(told: Told) -> None:
+    """Also signed anew: as a text it would be the position of no event, whose states nobody tells."""
+
+    def as_text(document: dict[str, Any]) -> None:
+        document.update(subject={"kind": "event", "position": "10"}, states=[], whole=[])
+
+    rejects(made(edited(files_of(prove(*told, "event", 10)), as_text)))
 
 
 def test_days_are_of_the_calendar(sound: bytes) -> None:
@@ -733,7 +769,7 @@ def test_who_holds_a_checkpoint_need_not_believe_a_newer_index(told: Told) -> No
     other = read_checkpoint(
         signed(f"{KEY.name}\n{brought[0].size}\n{b64(brought[0].root)}\nparties {'A' * 43}=\n", [KEY])
     )
-    with pytest.raises(Contradiction):
+    with pytest.raises(Contradiction, match="verify tables"):
         prove(ledger, folder, "firm", FIRM, held=[other])
 
 

@@ -120,7 +120,12 @@ class EarlierProofs:
         folded = FoldedIndex(self._store)
         for state in self._held:
             index = folded.reach(state.size)
-            index.root()  # the hashes of what was added
+            if index.root() != state.parties:
+                raise Contradiction(
+                    f"the index of parties that was signed over the first {state.size} events is not that of this log; "
+                    "run kejin verify tables --checkpoint",
+                    f"对前 {state.size} 条签署的主体索引与此日志不符；请运行 kejin verify tables --checkpoint",
+                )
             for tag, told in events.items():
                 then = [(position, leaf) for position, leaf in told if position <= state.size]
                 kept = bucket(index.chains_of(bucket_of(tag)))

@@ -7,11 +7,13 @@ import os
 import re
 import subprocess
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import pytest
 
 from api.cli.commands import example
+from api.printing import print_table
 from api.service.words import word
 from ledger import commands
 from ledger.catalogue import catalogue
@@ -181,6 +183,28 @@ def test_no_figure_is_folded_in_a_narrow_terminal(kejin: Program, words: tuple[s
         os.close(ours)
     assert process.wait() == 0
     assert amounts <= set(re.findall(r"[0-9][0-9,.]* 万?元", shown.decode()))
+
+
+def test_nothing_of_a_table_is_cut_off(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Random tables in a terminal of 80 columns: every amount is there whole, any other cell in pieces at most."""
+    monkeypatch.setattr("sys.stdout.isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "80")
+    chance = Random(7)
+    for _ in range(200):
+        columns = chance.randrange(4, 14)
+        right = {n for n in range(columns) if chance.random() < 0.7}
+        row = [
+            f"{chance.randrange(10 ** chance.randrange(1, 16)):,}.{number:02d} 元"
+            if number in right
+            else "甲公司" * chance.randrange(6)
+            for number in range(columns)
+        ]
+        print_table([f"heading {n}" for n in range(columns)], [row], right)
+        shown = capsys.readouterr().out
+        assert all(row[number] in shown for number in right), (row, shown)
+        assert shown.count("司") == sum(cell.count("司") for cell in row)
 
 
 def _read(terminal: int) -> bytes:

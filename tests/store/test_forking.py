@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from pathlib import Path
 
 import psutil
 import pytest
@@ -22,6 +23,7 @@ from projections.forking import Fork
 from projections.rebuilding import Differs
 from projections.shelves import NotProjected
 from projections.what_if import NotDecidable
+from tests.cli.program import data_folder
 
 ERRORS: tuple[type[Bilingual], ...] = (
     StoreError,
@@ -86,3 +88,28 @@ def test_it_ends_with_its_parent() -> None:
         os.kill(parent.pid, signal.SIGKILL)
         psutil.wait_procs([child], timeout=60)
         assert not child.is_running() or child.status() == psutil.STATUS_ZOMBIE
+
+
+def test_who_uses_a_data_folder_can_fork(tmp_path: Path) -> None:
+    """Whoever waits for a server or a lock is looked after by a thread; it does not stay when the wait is over."""
+    code = """
+import sys
+from pathlib import Path
+from api.session import ledger
+from datetime import UTC, datetime
+from ledger.store import NotKnown
+from projections.forking import is_possible
+with ledger(Path(sys.argv[1])) as store:
+    print(is_possible())
+    with store.turn():
+        pass
+    try:
+        store.known_position(instant=datetime(2020, 1, 1, tzinfo=UTC))
+    except NotKnown:
+        print(is_possible())
+"""
+    with data_folder(tmp_path / "data"):
+        done = subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path / "data")], capture_output=True, text=True, check=True
+        )
+    assert done.stdout.split() == ["True", "True"]

@@ -249,11 +249,11 @@ class Event:
         canonical = "\0".join(["kejin-event-1", *again]).encode() + b"\0" + self.data
         demand(canonical == entry and [*map(str, read)] == [*words[:3], words[7]], "malformed", "event")
         self.json = strict_json(self.data) if self.span else {}  # span 0: bytes that no command recorded
-        moved = {name.rpartition("/")[2]: fen > 0 for name, fen, _ in self.postings if name.startswith("public/round/")}
-        # Whatever commits available money is one, whether or not it says by which rule.
-        self.is_grant = moved == {"available": False, "committed": True} or (
-            "legs" in self.json and not self.type.endswith("Refused")
-        )
+        spent = sum(f for n, f, _ in self.postings if n.startswith("public/round/") and n.endswith("/available"))
+        public = [(n, f) for n, f, _ in self.postings if n.startswith("public/") and n != "public/treasury"]
+        grown = sum(f for n, f in public if not n.endswith("/available"))  # by whatever rule, or by none
+        refused = self.type.endswith("Refused")
+        self.is_grant = spent < 0 < grown or ("legs" in self.json and not refused)
 
 
 def strict_json(data):
@@ -460,10 +460,10 @@ def check_trust(own, links, checkpoint, pack, given_key, given_note):
         text = next((text for text in (key.signed(given_note) for key in trusted.values()) if text), None)
         demand(text, "other_key" if "\n— " in given_note else "malformed", "--checkpoint")
         held = Checkpoint(text)
+        demand(held.size <= checkpoint.size, "older", f"{checkpoint.size} < {held.size}")
         lines = [line.split(" ") for line in given_note[len(text) + 1 : -1].split("\n")]
         ids = {base64.b64decode(line[2])[:4] for line in lines if line[1] == own.name}  # a newer key's among them?
         demand(ids <= {key.id for key in trusted.values()}, "other_key", "--checkpoint")
-        demand(held.size <= checkpoint.size, "older", f"{checkpoint.size} < {held.size}")
         paths = {0: [], checkpoint.size: [], **{one["size"]: one["path"] for one in pack["consistency"]}}
         demand(held.size in paths, "no_proof", held.size)
         same = is_consistent(held.size, held.root, checkpoint.size, checkpoint.root, unhex(paths[held.size]))
@@ -525,7 +525,7 @@ def check_subject(pack, by_position, size):
     until, kind, tags = pack["until"], pack["subject"]["kind"], [proof["tag"] for proof in pack["complete"]]
     name = str(pack["subject"][{"event": "position", "claim": "claim"}.get(kind, "uscc")])
     if kind == "event":
-        holds = name == str(until) and until in by_position and not tags
+        holds = type(pack["subject"]["position"]) is int and name == str(until) and until in by_position and not tags
     elif kind == "claim":
         holds = any(f"claim:{name}" in event.tags for event in by_position.values()) and not tags
     else:
