@@ -40,11 +40,7 @@ def step_for_each(
 
 
 def _id(text: bytes) -> str:
-    try:
-        return text.decode()
-    except UnicodeDecodeError as error:
-        at = error.start + 1
-        raise InvalidCommand(
-            f"the line's byte {at} is not UTF-8; save the file as UTF-8",
-            f"该行第 {at} 字节不是 UTF-8；请将文件另存为 UTF-8",
-        ) from None
+    other = codec.not_utf_8(text)
+    if other is not None:
+        raise InvalidCommand(str(other), other.zh)
+    return text.decode()

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from api.language import say
 from api.problems import Problem
-from api.signing import own_key, read_key
-from ledger.notes import NotANote, read_checkpoint
+from api.signing import own_key, read_held, read_key
 from projections.verification.checkpoints import Held, Outside
 
 
@@ -18,7 +17,8 @@ def outside_of(data: Path | None, files: Sequence[Path] = (), key: str | None = 
     own = own_key(data, make=False)
     keys = [own[1].verifier] if own else []
     beside = [own[0].note_path] if own and own[0].note_path.exists() else []
-    held = [*map(_brought, files), *map(_held, beside)]
+    # What the caller names is a checkpoint, or no question was asked; of our own that it is none is a finding.
+    held = [*(Held(str(path), read_held(path)[0]) for path in files), *map(_own_note, beside)]
     if key is not None:
         keys = [read_key(key)]
     elif held and not keys:
@@ -26,17 +26,7 @@ def outside_of(data: Path | None, files: Sequence[Path] = (), key: str | None = 
     return Outside(keys, held)
 
 
-def _brought(path: Path) -> Held:
-    """One that the caller names: where it is none at all, no question was asked. (Of our own that is a finding.)"""
-    held = _held(path)
-    try:
-        read_checkpoint(held.note)
-    except NotANote:
-        raise Problem(say(f"{path} is not a checkpoint", f"{path} 不是检查点")) from None
-    return held
-
-
-def _held(path: Path) -> Held:
+def _own_note(path: Path) -> Held:
     try:
         return Held(str(path), path.read_text(encoding="utf-8", errors="replace"))
     except OSError as error:

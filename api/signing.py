@@ -13,7 +13,7 @@ from api.language import say
 from api.problems import Problem
 from api.session import database_address
 from ledger.keyring import KEY_FILE, Keyring, KeyringError
-from ledger.notes import NotANote, SigningKey, VerifierKey
+from ledger.notes import Checkpoint, NotANote, SigningKey, VerifierKey, read_checkpoint
 from ledger.server import default_data_dir
 from ledger.signer import Contradiction, Signer
 from ledger.store import Store
@@ -70,6 +70,16 @@ def read_key(text: str) -> VerifierKey:
         return VerifierKey.read(file.read_text(encoding="utf-8") if file.is_file() else text)
     except (NotANote, OSError, ValueError):
         raise Problem(say(f"--key {text!r} is no public key", f"--key {text!r} 不是公钥")) from None
+
+
+def read_held(path: Path) -> tuple[str, Checkpoint]:
+    """A checkpoint that somebody holds, whoever signed it: its note, and what that says. Raises Problem for a file that
+    is none, OSError."""
+    try:
+        note = path.read_text(encoding="utf-8")
+        return note, read_checkpoint(note)
+    except (NotANote, UnicodeError):
+        raise Problem(say(f"{path} is not a checkpoint", f"{path} 不是检查点")) from None
 
 
 class Signing:

@@ -49,7 +49,7 @@ def parse_object(line: bytes) -> dict[str, Any]:
     try:
         value = orjson.loads(line)
     except orjson.JSONDecodeError as error:
-        raise _not_utf_8(line) or NotStrictJson(str(error), str(error)) from None
+        raise not_utf_8(line) or NotStrictJson(str(error), str(error)) from None
     if type(value) is not dict:
         raise NotStrictJson("not an object", "不是对象")
     # JSON parsers keep the last of two equal keys in silence. Each key and each string value has two quotes, so
@@ -62,8 +62,8 @@ def parse_object(line: bytes) -> dict[str, Any]:
     return value
 
 
-def _not_utf_8(text: bytes) -> NotStrictJson | None:
-    """What is told of a text in another encoding."""
+def not_utf_8(text: bytes) -> NotStrictJson | None:
+    """What is told of a text in another encoding; None for one in ours."""
     try:
         text.decode()
     except UnicodeDecodeError as error:

@@ -17,7 +17,7 @@ T = TypeVar("T")
 
 def is_possible() -> bool:
     """Whether a call can be made in a child: other threads would be left behind in the middle of their work."""
-    patience.rest()
+    patience.rest()  # whoever looks after waits that are over has no work
     return hasattr(os, "fork") and threading.active_count() == 1
 
 

@@ -12,8 +12,8 @@ from api.language import say
 from api.printing import print_json
 from api.problems import Problem
 from api.session import Data, Json, KnownPosition, ledger, read_uscc
-from api.signing import needed_key
-from ledger.notes import Checkpoint, NotANote, read_checkpoint
+from api.signing import needed_key, read_held
+from ledger.notes import Checkpoint, read_checkpoint
 from ledger.signer import Signer, root_at
 from ledger.store import NotKnown, Store
 from projections.evidence import subjects
@@ -84,7 +84,7 @@ def command(
         raise Problem(say("POSITION needs no --known-position", "POSITION 无需 --known-position"))
     read_uscc("--firm", firm)
     read_uscc("--bank", bank)
-    held = [(path, _read(path)) for path in checkpoint or ()]
+    held = [(path, read_held(path)[1]) for path in checkpoint or ()]
     with ledger(data) as store:
         own = needed_key(data)
         try:
@@ -132,14 +132,6 @@ def _check_held(store: Store, held: Sequence[tuple[Path, Checkpoint]], newest: C
                     "若应相符，请运行 kejin verify log --checkpoint",
                 )
             )
-
-
-def _read(path: Path) -> Checkpoint:
-    """A checkpoint that the reader of the pack holds. Raises Problem."""
-    try:
-        return read_checkpoint(path.read_text(encoding="utf-8"))
-    except (NotANote, UnicodeError):
-        raise Problem(say(f"{path} is not a checkpoint", f"{path} 不是检查点")) from None
 
 
 def _tell(output: Path, as_json: bool, document: dict[str, object]) -> None:

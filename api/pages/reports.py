@@ -16,6 +16,7 @@ from projections.clocks import AsOf
 
 _AFTER: Final = position("after", "Claims decided after this position. 此序号之后的决定。", least=0)
 
+#: Of the portfolio: public money less what came back of it; what borrowers paid is no public money.
 _CALLED: Final[Mapping[str, str]] = {"paid_fen": "paid_net_fen", "recovered_fen": "recovered_on_loans_fen"}
 
 

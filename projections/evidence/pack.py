@@ -14,7 +14,7 @@ from ledger.notes import Checkpoint, SigningKey, read_checkpoint, signed
 from ledger.store import Store
 from projections.evidence.archive import archive
 from projections.evidence.page import page
-from projections.evidence.proofs import EarlierProofs, LogProofs
+from projections.evidence.proofs import LogProofs, earlier_completeness
 from projections.evidence.reading import rows
 from projections.evidence.states import states
 from projections.evidence.subjects import Subject
@@ -88,7 +88,7 @@ def _completeness(
         ]
         for tag in subject.complete
     }
-    earlier = EarlierProofs(store, held, newest).completeness(events)
+    earlier = earlier_completeness(store, held, newest, events)
     return [
         {**proofs.completeness(tag, told, subject.until), "earlier": earlier[tag]}
         for tag, told in events.items()

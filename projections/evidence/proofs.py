@@ -91,6 +91,8 @@ class LogProofs:
         hashes = [EMPTY_BUCKET] * BUCKET_COUNT
         for number, found in self._store.query("bucket_hashes"):
             hashes[number] = bytes(found)
+        if merkle.root_of(b"".join(hashes)) != self.state.parties:
+            raise _contradiction(self.state)
         rows = self._store.query("buckets", buckets=[bucket_of(tag)])
         kept = bucket(unpacked(bytes(rows[0][1])).items()) if rows else b""
         return {
@@ -100,49 +102,41 @@ class LogProofs:
         }
 
 
-class EarlierProofs:
-    """Proofs of completeness against checkpoints that readers hold, older than the pack's own. The index as it was is
-    folded from the log for them. Raises Contradiction where it is not the one that was signed."""
-
-    def __init__(self, store: Store, held: Iterable[Checkpoint], newest: int) -> None:
-        by_size = {state.size: state for state in held if 0 < state.size < newest}
-        self._store = store
-        self._held = [state for _, state in sorted(by_size.items())]
-
-    def completeness(
-        self, events: Mapping[str, Sequence[tuple[int, bytes]]]
-    ) -> dict[str, list[dict[str, Any]]]:
-        """By tag, of which all events are told (position, leaf): for each checkpoint that those up to it were all that
-        carried the tag then."""
-        found: dict[str, list[dict[str, Any]]] = {tag: [] for tag in events}
-        if not (found and self._held):
-            return found
-        folded = FoldedIndex(self._store)
-        for state in self._held:
-            index = folded.reach(state.size)
-            if index.root() != state.parties:
-                raise Contradiction(
-                    f"the index of parties that was signed over the first {state.size} events is not that of this log; "
-                    "run kejin verify tables --checkpoint",
-                    f"对前 {state.size} 条签署的主体索引与此日志不符；请运行 kejin verify tables --checkpoint",
-                )
-            for tag, told in events.items():
-                then = [(position, leaf) for position, leaf in told if position <= state.size]
-                kept = bucket(index.chains_of(bucket_of(tag)))
-                found[tag].append({"size": state.size, **_opened(state, tag, then, kept, index.hashes)})
+def earlier_completeness(
+    store: Store, held: Iterable[Checkpoint], newest: int, events: Mapping[str, Sequence[tuple[int, bytes]]]
+) -> dict[str, list[dict[str, Any]]]:
+    """By tag, of which all events are told (position, leaf): for each checkpoint that a reader holds, older than the
+    newest, that those up to it were all that carried the tag then. The index as it was is folded from the log. Raises
+    Contradiction where it is not the one that was signed."""
+    found: dict[str, list[dict[str, Any]]] = {tag: [] for tag in events}
+    by_size = {state.size: state for state in held if 0 < state.size < newest}
+    if not (found and by_size):
         return found
+    folded = FoldedIndex(store)
+    for size, state in sorted(by_size.items()):
+        index = folded.reach(size)
+        if index.root() != state.parties:
+            raise Contradiction(
+                f"the index of parties that was signed over the first {size} events is not that of this log; "
+                "run kejin verify tables --checkpoint",
+                f"对前 {size} 条签署的主体索引与此日志不符；请运行 kejin verify tables --checkpoint",
+            )
+        for tag, told in events.items():
+            then = [(position, leaf) for position, leaf in told if position <= size]
+            kept = bucket(index.chains_of(bucket_of(tag)))
+            found[tag].append({"size": size, **_opened(state, tag, then, kept, index.hashes)})
+    return found
 
 
 def _opened(
     state: Checkpoint, tag: str, events: Sequence[tuple[int, bytes]], kept: bytes, hashes: Sequence[bytes]
 ) -> dict[str, Any]:
-    """A tag's bucket, and the path from it to the root of the index that was signed. Raises Contradiction."""
+    """A tag's bucket, and the path from it to the root of the index, which was signed. Raises Contradiction."""
     number, head = bucket_of(tag), NO_EVENTS
     for position, leaf in events:
         head = lengthened(head, position, leaf)
     told = entry(tag, (len(events), head)) if events else b""
-    is_signed = merkle.root_of(b"".join(hashes)) == state.parties and leaf_hash(kept) == hashes[number]
-    if not is_signed or told not in kept:
+    if leaf_hash(kept) != hashes[number] or told not in kept:
         raise _contradiction(state)
     path = merkle.inclusion_proof(
         number, BUCKET_COUNT, lambda start, end: merkle.root_of(b"".join(hashes[start:end]))
