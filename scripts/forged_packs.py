@@ -26,7 +26,19 @@ from projections.evidence.archive import archive
 from tests.cli.program import FIRM, repay
 from tests.evidence import KEY, load_verifier, prove, signer_of
 from tests.support import Ledger, fresh_database
-from tests.test_pack import HISTORY, THIEF, edited, files_of, framed, frames, made
+from tests.test_pack import (
+    FIRM_LIMIT,
+    HISTORY,
+    THIEF,
+    edited,
+    files_of,
+    framed,
+    frames,
+    larger_principal,
+    made,
+    raised_limit,
+    rewritten,
+)
 
 check = load_verifier()
 Files = dict[str, bytes]
@@ -51,6 +63,13 @@ def main() -> None:
         repeated_grant(ledger.store)
         passed = invented(files_of(prove(ledger, Path(work), "firm", FIRM)))
         ledger.store.close()
+        keys = (Path(work) / name for name in ("limit", "input"))
+        limit, principal = (
+            rewritten(server.address(), made_folder(at), change)
+            for at, change in zip(
+                keys, (raised_limit("firm_cap", FIRM_LIMIT, 1), larger_principal), strict=True
+            )
+        )
     (folder / "key.txt").write_text(f"{KEY.verifier}\n", encoding="utf-8")
     (folder / "held.checkpoint").write_text(held, encoding="utf-8")
     verdicts: dict[str, dict[str, Any]] = {}
@@ -75,8 +94,20 @@ def main() -> None:
     for name, what, pack in forgeries(files_of(slim(firm)), files_of(slim(claim))):
         write(name, pack, what)
     write("room-invented", slim(passed), "a grant beyond a cap, with the room that it would have wanted")
+    write("limit-raised", slim(limit), "a signed log in which a cap's limit is above its clause's")
+    write(
+        "input-invented",
+        slim(principal),
+        "a signed log in which a grant rests on another principal than the draw's",
+    )
     text = json.dumps(verdicts, indent=1, ensure_ascii=False) + "\n"
     (folder / "verdicts.json").write_text(text, encoding="utf-8")
+
+
+def made_folder(folder: Path) -> Path:
+    """A folder that was not there."""
+    folder.mkdir()
+    return folder
 
 
 def slim(pack: bytes) -> bytes:

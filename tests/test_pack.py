@@ -435,6 +435,103 @@ def test_a_leg_is_the_room_that_was_left(told: Told, monkeypatch: pytest.MonkeyP
         rejects(made(edited(files, lambda d, i=i: d["states"][i]["after"].update(room_fen=1))))  # type: ignore[misc]
 
 
+#: Lines of an event: account, fen, day.
+Lines = list[tuple[str, int, str]]
+#: Two grants to one firm.
+GRANTS = (
+    open_round(),
+    register(),
+    register(BANK, "bank"),
+    draw(),
+    claim("C1", 4_000_000),
+    claim("C2", 2_000_000, "2023-03-02"),
+)
+
+
+def rewritten(
+    server: str,
+    folder: Path,
+    change: Callable[[dict[str, Any], Lines], None],
+    history: Any = GRANTS,
+) -> bytes:
+    """A firm's pack of a ledger whose events are those of a history with each grant changed: what somebody who writes
+    to the database could have had signed."""
+    with fresh_database(server) as address, fresh_database(server) as other:
+        sound, forged = Ledger(address), Ledger(other)
+        for line in history:
+            assert sound.submit(line)[0]["outcome"] == "accepted"
+        pending = []
+        for event in sound.store.stored_events_at(range(1, sound.store.head().position + 1)):
+            data, lines = (
+                json.loads(event.data),
+                [(p.account, p.amount_fen, p.effective_on) for p in event.postings],
+            )
+            if "legs" in data:
+                change(data, lines)
+            postings = tuple(Posting(*line) for line in lines)
+            said = codec.canonical(data)
+            pending.append(
+                PendingEvent(
+                    event.type, event.effective_on, event.tags, said, postings, event.key, event.fingerprint
+                )
+            )
+        with forged.store.turn() as turn:
+            turn.append(pending, "tester")
+        pack = prove(forged, folder, "firm", FIRM)
+        sound.store.close()
+        forged.store.close()
+        return pack
+
+
+def raised_limit(part: str, limit: str, fen: int) -> Callable[[dict[str, Any], Lines], None]:
+    """A cap's limit is posted higher than its clause has it, and every leg of it says so."""
+
+    def change(data: dict[str, Any], lines: Lines) -> None:
+        for leg in data["legs"]:
+            leg["value_fen"] += fen if leg["part"] == part else 0
+        lines[:] = [(a, f + (fen if a.startswith(limit) else 0), day) for a, f, day in lines]
+
+    return change
+
+
+def larger_principal(data: dict[str, Any], lines: Lines) -> None:
+    """The inputs say another principal than the draw, and the cap on it follows them."""
+    data["inputs"]["principal_fen"] += 100
+    raised_limit("principal_cap", "limit/shanxi.loan_interest.loan/", 3)(data, lines)
+
+
+def more_interest(data: dict[str, Any], lines: Lines) -> None:
+    """The inputs say more interest than the claim, and the amount follows them."""
+    data["inputs"]["interest_paid_fen"] += 2
+    data["legs"][0]["value_fen"] += 1
+    data["amount_fen"] += 1
+    moved = {"available": -1, "committed": 1}
+    lines[:] = [(a, f + (1 if a[0] == "q" else moved.get(a.split("/")[-1], 0)), day) for a, f, day in lines]
+
+
+FIRM_LIMIT, LOAN_LIMIT = "limit/shanxi.loan_interest.firm/", "limit/shanxi.loan_interest.loan/"
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (raised_limit("firm_cap", FIRM_LIMIT, 1_000_000), "before and after"),
+        (raised_limit("principal_cap", LOAN_LIMIT, 1), "before and after"),
+        (larger_principal, "amount"),
+        (more_interest, "amount"),
+    ],
+)
+def test_what_was_signed_must_follow_from_the_rules_and_the_facts(
+    embedded_server: str,
+    tmp_path_factory: pytest.TempPathFactory,
+    change: Callable[[dict[str, Any], Lines], None],
+    said: str,
+) -> None:
+    """In a log that was signed, limits above those of the clauses, and inputs that the facts beside them do not say."""
+    check.verify(rewritten(embedded_server, tmp_path_factory.mktemp("keys"), lambda *_: None), TRUSTED)
+    assert said in rejects(rewritten(embedded_server, tmp_path_factory.mktemp("keys"), change))
+
+
 def test_older_checkpoint(told: Told, tmp_path: Path) -> None:
     """A pack on an older checkpoint is rejected by who holds a newer one; one of a forked log by who holds any."""
     ledger, folder = told

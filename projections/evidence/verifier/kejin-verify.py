@@ -32,8 +32,7 @@ class Rejected(Exception):
 
 def say(en, zh):
     asked = next((os.environ[n] for n in ("KEJIN_LANG", "LC_ALL", "LC_MESSAGES", "LANG") if os.environ.get(n)), "en")
-    line = zh if asked.lower().startswith("zh") else en
-    return "".join(c if c.isprintable() else "?" for c in line)  # nothing from a pack moves a terminal's cursor
+    return "".join(c if c.isprintable() else "?" for c in (zh if asked.lower().startswith("zh") else en))  # no escapes
 
 
 TEXTS = {
@@ -76,13 +75,10 @@ ROOT_OF_MINUS_1 = pow(2, (P - 1) // 4, P)
 def recover(encoded):
     y = int.from_bytes(encoded, "little")
     sign, y = y >> 255, y & ((1 << 255) - 1)
-    if y >= P:
-        return None
     square = (y * y - 1) * pow(D * y * y + 1, P - 2, P) % P
     x = pow(square, (P + 3) // 8, P)
-    if (x * x - square) % P:
-        x = x * ROOT_OF_MINUS_1 % P
-    if (x * x - square) % P or (x == 0 and sign):
+    x = x * ROOT_OF_MINUS_1 % P if (x * x - square) % P else x
+    if y >= P or (x * x - square) % P or (x == 0 and sign):
         return None
     x = P - x if x & 1 != sign else x
     return (x, y, 1, x * y % P)
@@ -98,8 +94,7 @@ def add(p, q):
 def multiply(scalar, point):
     total = (0, 1, 1, 0)
     while scalar:
-        if scalar & 1:
-            total = add(total, point)
+        total = add(total, point) if scalar & 1 else total
         point, scalar = add(point, point), scalar >> 1
     return total
 
@@ -163,42 +158,36 @@ def unhex(nodes):
     return path
 
 
+def turns(index, size):
+    """The way from a leaf to the root of a tree: of each sibling whether it stands on the left (RFC 9162 §2.1.3.2)."""
+    last = size - 1
+    while last:
+        yield index & 1 == 1 or index == last
+        while index and index == last and not index & 1:
+            index, last = index >> 1, last >> 1
+        index, last = index >> 1, last >> 1
+
+
 def root_from(leaf, index, size, path):
-    if not 0 <= index < size:
+    sides = list(turns(index, size)) if 0 <= index < size else []
+    if not 0 <= index < size or len(sides) != len(path):
         return None
-    node, last, found = index, size - 1, leaf
-    for sibling in path:
-        if last == 0:
-            return None
-        if node & 1 or node == last:
-            found = sha256(b"\x01" + sibling + found)
-            while node and not node & 1:
-                node, last = node >> 1, last >> 1
-        else:
-            found = sha256(b"\x01" + found + sibling)
-        node, last = node >> 1, last >> 1
-    return found if last == 0 else None
+    for left, sibling in zip(sides, path):
+        leaf = sha256(b"\x01" + (sibling + leaf if left else leaf + sibling))
+    return leaf
 
 
 def is_consistent(old, old_root, size, root, path):
     if old == size or not 0 < old < size or not path:
         return old_root == (root if old == size else sha256(b"") if old == 0 else None) and not path
     path = list(path) if old & (old - 1) else [old_root, *path]
-    node, last = old - 1, size - 1
-    while node & 1:
-        node, last = node >> 1, last >> 1
+    up = (old & -old).bit_length() - 1  # so many levels above the old tree's last leaf the way begins
+    sides = list(turns((old - 1) >> up, ((size - 1) >> up) + 1))
     of_old = of_new = path[0]
-    for sibling in path[1:]:
-        if last == 0:
-            return False
-        if node & 1 or node == last:
-            of_old, of_new = sha256(b"\x01" + sibling + of_old), sha256(b"\x01" + sibling + of_new)
-            while node and not node & 1:
-                node, last = node >> 1, last >> 1
-        else:
-            of_new = sha256(b"\x01" + of_new + sibling)
-        node, last = node >> 1, last >> 1
-    return last == 0 and of_old == old_root and of_new == root
+    for left, sibling in zip(sides, path[1:]):
+        of_old = sha256(b"\x01" + sibling + of_old) if left else of_old
+        of_new = sha256(b"\x01" + (sibling + of_new if left else of_new + sibling))
+    return len(sides) == len(path) - 1 and of_old == old_root and of_new == root
 
 
 def zip_of(entries):
@@ -252,8 +241,7 @@ class Event:
         spent = sum(f for n, f, _ in self.postings if n.startswith("public/round/") and n.endswith("/available"))
         public = [(n, f) for n, f, _ in self.postings if n.startswith("public/") and n != "public/treasury"]
         grown = sum(f for n, f in public if not n.endswith("/available"))  # by whatever rule, or by none
-        refused = self.type.endswith("Refused")
-        self.is_grant = spent < 0 < grown or ("legs" in self.json and not refused)
+        self.is_grant = spent < 0 < grown or ("legs" in self.json and not self.type.endswith("Refused"))
 
 
 def strict_json(data):
@@ -294,7 +282,7 @@ def room(limit, used, day):
 def clause_of(measure, call, instrument):
     """The clause of an instrument: the measure's, narrowed by the call; codes of readings replaced by what they say."""
     base = next(clause for clause in measure["clauses"] if clause["instrument"] == instrument)
-    over = next((clause for clause in (call or {}).get("clauses", ()) if clause["id"] == base["id"]), {})
+    over = next((clause for clause in call.get("clauses", ()) if clause["id"] == base["id"]), {})
     reading = {**base.get("reading", {}), **over.get("reading", {})}
 
     def read(parameters):
@@ -302,17 +290,19 @@ def clause_of(measure, call, instrument):
 
     def merged(name):
         parts = {}
-        for one in (*base.get(name, ()), *over.get(name, ())):
-            parts[one["part"]] = {**parts.get(one["part"], {}), **one}
+        for book, one in [(b, one) for b, clause in ((measure, base), (call, over)) for one in clause.get(name, ())]:
+            was, limit = parts.get(one["part"], {}), one.get("limit", {})
+            dated = {} if was and "shape" not in limit else {"effective_from": book["effective_from"]}  # else: narrows
+            limit = limit if dated else {**was.get("limit", {}), **limit}
+            parts[one["part"]] = {**was, **dated, **one, "limit": limit}
         return [read(one) for one in parts.values()]
 
-    terms = read({**base.get("terms", {}), **over.get("terms", {})})
+    unit = read({**base.get("terms", {}), **over.get("terms", {})}).get("rounding_unit_fen", 1)
     caps = []
     for cap in merged("caps"):
         window = cap.get("window", "lifetime")
         kinds = [*cap["key"], *([] if window == "lifetime" else [window])]
         caps.append((cap, f"{measure['programme']}.{cap.get('name', instrument)}.{'+'.join(kinds)}"))
-    unit = terms.get("rounding_unit_fen", 1)
     return {"id": base["id"], "legs": merged("legs"), "caps": caps, "unit": unit, "reading": reading}
 
 
@@ -332,17 +322,20 @@ def shape_value(parameters, basis):
     return Fraction(parameters["first_fen"] + more * parameters["further_fen"])
 
 
-def check_grant(event, rules):
+def check_grant(event, rules, facts):
     """The amount follows from the rules: each figure computed again, the least taken, rounded down once; the postings
-    move it. Returns the room that each cap left, by the cap's name."""
+    move it. By each cap's name: the room that was left, the limit by the rules, the date from which on it holds."""
     data, where = event.json, f"@{event.position}"
+    if not event.is_grant:
+        return {}
     hashes = [data["rulebook"].get("measure_sha256"), data["rulebook"].get("call_sha256")]
     demand(rules.keys() | {None} >= {*hashes} and hashes[0], "rules", where)
-    clause = clause_of(rules[hashes[0]], rules.get(hashes[1]), data["instrument"])
-    basis = {**data["inputs"], "mark": data["inputs"].get("mark_before", 0)}
-    if "period_from" in data:
-        first, last = date.fromisoformat(data["period_from"]), date.fromisoformat(data["period_to"])
-        basis["period_days"] = (last - first).days + 1
+    clause = clause_of(rules[hashes[0]], rules.get(hashes[1], {}), data["instrument"])
+    first, last = (date.fromisoformat(data.get(name, "2000-01-01")) for name in ("period_from", "period_to"))
+    basis = {**data["inputs"], "mark": data["inputs"].get("mark_before", 0), "period_days": (last - first).days + 1}
+    for name, value in data["inputs"].items():  # facts that are here, if any, and what was claimed, say the same
+        said = [fact[name] for fact in facts if name in fact]
+        demand(data.get(name, value) == value and (not said or value in said), "amount", where)
     expected = [("decided", Fraction(data["decided_fen"]))] if "decided_fen" in data else []
     expected += [(leg["part"], shape_value(leg, basis)) for leg in clause["legs"]]
     legs = [(leg["part"], Fraction(leg.get("exact_fen", leg["value_fen"]))) for leg in data["legs"]]
@@ -364,17 +357,22 @@ def check_grant(event, rules):
     available, committed = (f"public/round/{data['round']}/{part}" for part in ("available", "committed"))
     holds = moved.get(available) == -amount and moved.get(committed) == amount
     demand(holds and quotas == sorted(name for _, name in clause["caps"]), "amount", where)
-    return {name: int(legs[len(expected) + i][1]) for i, (_, name) in enumerate(clause["caps"])}
+    rooms = zip(clause["caps"], legs[len(expected) :])
+    since = {name: "9999-12-31" if "dated_by" in cap else cap["effective_from"] for cap, name in clause["caps"]}
+    return {n: (int(left), shape_value(cap["limit"], basis) // 1, since[n]) for (cap, n), (_, left) in rooms}
 
 
 def check_states(pack, events, rules):
     """Caps and marks before and after the subject's own events, computed again where all events of a key are here."""
-    whole, sums, stated = {*pack["whole"], *(proof["tag"] for proof in pack["complete"])}, {}, {}
+    whole, sums, stated, facts = {*pack["whole"], *(proof["tag"] for proof in pack["complete"])}, {}, {}, {}
     tag = "{kind}:{claim}".format(**{"claim": pack["subject"].get("uscc"), **pack["subject"]})
     for state in pack["states"]:
         stated.setdefault(state["position"], []).append(state)
     for event in events:
-        legs = check_grant(event, rules) if event.is_grant else {}
+        shared = [tag for tag in event.tags if tag.startswith(("loan:", "payout:", "product:"))]
+        for name in shared if event.type in ("LoanDrawn", "GuaranteePaidOut", "CreditCertified") else ():
+            facts.setdefault(name, []).append(event.json)
+        legs = check_grant(event, rules, [fact for name in shared for fact in facts.get(name, ())])
         states = stated.pop(event.position, [])
         accounts = dict.fromkeys(name for name, _, _ in event.postings if name.startswith(("quota/", "milestone/")))
         told = list(accounts) if tag in event.tags or event.position == pack["subject"].get("position") else []
@@ -389,8 +387,11 @@ def check_states(pack, events, rules):
             else:  # the room hangs on events that are not here
                 names = after.keys() - {"room_fen"}
                 holds = all(state["after"][n] - state["before"][n] == after[n] - then[n] for n in names)
-            leg = legs.get(state["account"].split("/")[1])
-            holds = holds and (leg is None or leg == state["after"]["room_fen"] + event.json["amount_fen"])
+            left_fen, limit_fen, since = legs.get(state["account"].split("/")[1], (None, None, ""))
+            if left_fen is not None:
+                limit = sums.get("limit" + state["account"][len("quota") :]) or DaySums()
+                holds = holds and left_fen == state["after"]["room_fen"] + event.json["amount_fen"]
+                holds = holds and (state["owner"] not in whole or limit.at(since) == limit_fen)
             demand(holds and owner_of(state["account"]) == state["owner"], "states", f"@{event.position}")
     demand(not stated, "states")
 
@@ -456,21 +457,21 @@ def check_trust(own, links, checkpoint, pack, given_key, given_note):
         if new.text in trusted:
             trusted[old.text] = old
     demand(given_key is None or given_key in trusted, "other_key")
-    if given_note is not None:
-        text = next((text for text in (key.signed(given_note) for key in trusted.values()) if text), None)
-        demand(text, "other_key" if "\n— " in given_note else "malformed", "--checkpoint")
-        held = Checkpoint(text)
-        demand(held.size <= checkpoint.size, "older", f"{checkpoint.size} < {held.size}")
-        lines = [line.split(" ") for line in given_note[len(text) + 1 : -1].split("\n")]
-        ids = {base64.b64decode(line[2])[:4] for line in lines if line[1] == own.name}  # a newer key's among them?
-        demand(ids <= {key.id for key in trusted.values()}, "other_key", "--checkpoint")
-        paths = {0: [], checkpoint.size: [], **{one["size"]: one["path"] for one in pack["consistency"]}}
-        demand(held.size in paths, "no_proof", held.size)
-        same = is_consistent(held.size, held.root, checkpoint.size, checkpoint.root, unhex(paths[held.size]))
-        same = same and held.origin == checkpoint.origin
-        demand(same and (held.size != checkpoint.size or held.parties == checkpoint.parties), "other_log")
-        return held
-    return None
+    if given_note is None:
+        return None
+    text = next((text for text in (key.signed(given_note) for key in trusted.values()) if text), None)
+    demand(text, "other_key" if "\n— " in given_note else "malformed", "--checkpoint")
+    held = Checkpoint(text)
+    demand(held.size <= checkpoint.size, "older", f"{checkpoint.size} < {held.size}")
+    lines = [line.split(" ") for line in given_note[len(text) + 1 : -1].split("\n")]
+    ids = {base64.b64decode(line[2])[:4] for line in lines if line[1] == own.name}  # a newer key's among them?
+    demand(ids <= {key.id for key in trusted.values()}, "other_key", "--checkpoint")
+    paths = {0: [], checkpoint.size: [], **{one["size"]: one["path"] for one in pack["consistency"]}}
+    demand(held.size in paths, "no_proof", held.size)
+    same = is_consistent(held.size, held.root, checkpoint.size, checkpoint.root, unhex(paths[held.size]))
+    same = same and held.origin == checkpoint.origin
+    demand(same and (held.size != checkpoint.size or held.parties == checkpoint.parties), "other_log")
+    return held
 
 
 def check_manifest(files):
@@ -508,15 +509,14 @@ def read_events(pack, files, checkpoint):
 
 def check_rules(events, files):
     """The rulebooks that the log adopted, by hash; the files beside them are the same."""
-    rules, names = {}, set()
+    rules, named = {}, {}
     for event in events:
         if event.type == "RulebookAdopted" and event.span:
-            content, name = event.json["content"], f"rules/{event.position}.json"
+            content = rules[event.json["sha256"]] = event.json["content"]
             canonical = json.dumps(content, sort_keys=True, separators=(",", ":"), ensure_ascii=False).encode()
-            demand(sha256(canonical).hex() == event.json["sha256"] and files.get(name) == canonical, "rules", name)
-            rules[event.json["sha256"]] = content
-            names.add(name)
-    demand(names == {name for name in files if name.startswith("rules/")}, "rules")
+            demand(sha256(canonical).hex() == event.json["sha256"], "rules", f"@{event.position}")
+            named[f"rules/{event.position}.json"] = canonical
+    demand(named == {name: data for name, data in files.items() if name.startswith("rules/")}, "rules")
     return rules
 
 
