@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from ledger.catalogue import catalogue
 from ledger.rulebook import clauses
 from ledger.rulebook.library import Library, read_toml, shipped
+from tests.evidence import KEY, load_verifier, prove
 from tests.support import Ledger
 
 FIRM, BANK = "91350100M000100Y43", "91110108551385082Q"
@@ -158,6 +160,15 @@ def test_a_ladder_with_yearly_reset_pays_the_same_credit_every_year(other: Ledge
         outcome = other.submit({**award, "product": "P", "year": year, "effective_on": "2025-01-01"})[0]
         paid_fen += outcome["amount_fen"]
     assert paid_fen == 160 * 10_000 * 100
+
+
+def test_a_measure_without_title_or_texts_has_packs_too(other: Ledger, tmp_path: Path) -> None:
+    """Words are no part of what decides: a claim's pack holds, and its page names the measure by its id."""
+    other.submit(_claim("C1", "R1", "2024-03-01", "2024-06-08"))
+    pack = prove(other, tmp_path, "claim", "C1")
+    verifier = load_verifier()
+    verifier.verify(pack, str(KEY.verifier))
+    assert "Rules: example-2025<" in verifier.entries_of(pack)["page.html"].decode()
 
 
 def test_a_rulebook_that_asks_for_what_is_not_built_is_not_accepted() -> None:

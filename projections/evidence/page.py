@@ -187,7 +187,8 @@ def _rules(events: Iterable[StoredEvent]) -> Iterator[str]:
             continue
         data = _data(event)
         content = data["content"]
-        yield f"<h2>规则 Rules: {_text(content['title']['zh'])} {_text(content['title']['en'])}</h2>"
+        title = content.get("title", {"zh": content["id"]})
+        yield f"<h2>规则 Rules: {' '.join(_text(title[name]) for name in ('zh', 'en') if name in title)}</h2>"
         sha256 = f"SHA-256 <span class=hash>{_text(data['sha256'])}</span>"
         yield f"<p>@{event.position}, {_text(data['rulebook'])}, {sha256}</p>"
         for clause in content.get("clauses", ()):
