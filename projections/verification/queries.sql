@@ -43,7 +43,11 @@ select c.relname, array_agg(fact.says)
 from pg_class c join pg_namespace s on s.oid = c.relnamespace and s.nspname = %(schema)s
 cross join lateral (
     select 'column ' || a.attname || ' ' || format_type(a.atttypid, a.atttypmod)
-           || coalesce((select ' ' || l.collname from pg_collation l where l.oid = a.attcollation), '')
+           || coalesce((
+               select ' ' || case l.collnamespace when 'pg_catalog'::regnamespace then '' else l.collnamespace::regnamespace || '.' end
+                      || l.collname
+               from pg_collation l where l.oid = a.attcollation
+           ), '')
            || case when a.attnotnull then ' not null' else '' end
     from pg_attribute a where a.attrelid = c.oid and a.attnum > 0 and not a.attisdropped
     union all
@@ -52,6 +56,12 @@ cross join lateral (
         from unnest(i.indkey::int2[]) with ordinality as k (attnum, n)
         left join pg_attribute a on a.attrelid = i.indrelid and a.attnum = k.attnum
     ) || coalesce(' where ' || pg_get_expr(i.indpred, i.indrelid), '')
+    || coalesce((
+        select ' in the order of ' || string_agg(o.opcnamespace::regnamespace || '.' || o.opcname, ', ')
+        from pg_opclass o where o.oid = any (i.indclass)
+          and not (o.opcdefault and o.opcnamespace = 'pg_catalog'::regnamespace and o.oid < 16384)
+    ), '')
+    || case when i.indimmediate then '' else ' at the end of a transaction' end
     from pg_index i where i.indrelid = c.oid and i.indisunique and i.indisvalid and i.indisready
 ) as fact (says)
 where c.relkind = 'r'
@@ -82,21 +92,26 @@ where c.relkind in ('r', 'v', 'm', 'f', 'p')
   and s.nspname ~ %(schemas)s and (%(tables)s::text[] is null or c.relname = any (%(tables)s))
 
 -- name: in_front
--- What stands in public under a name that PostgreSQL's own functions or operators have: a call with the very types would
--- go there. And which extension it belongs to, if to any.
-select f.says, (
+-- What stands in public, or was added to pg_catalog (what PostgreSQL is delivered with has numbers below 16384), under a
+-- name that PostgreSQL's own functions or operators have: a call with the very types would go there. And which extension
+-- it belongs to, if it is in public and belongs to any.
+select f.says || ' in ' || f.schema, (
     select e.extname from pg_depend d join pg_extension e on e.oid = d.refobjid
-    where d.classid = f.class and d.objid = f.oid and d.deptype = 'e' limit 1
+    where d.classid = f.class and d.objid = f.oid and d.deptype = 'e' and f.schema = 'public' limit 1
 )
 from (
-    select 'function ' || p.proname, 'pg_proc'::regclass, p.oid from pg_proc p
-    where p.pronamespace = 'public'::regnamespace
-      and p.proname in (select proname from pg_proc where pronamespace = 'pg_catalog'::regnamespace)
+    select 'function ' || p.proname, p.pronamespace::regnamespace::text, 'pg_proc'::regclass, p.oid from pg_proc p
+    where p.proname in (
+        select proname from pg_proc where pronamespace = 'pg_catalog'::regnamespace and oid < 16384
+    )
     union all
-    select 'operator ' || o.oprname, 'pg_operator'::regclass, o.oid from pg_operator o
-    where o.oprnamespace = 'public'::regnamespace
-      and o.oprname in (select oprname from pg_operator where oprnamespace = 'pg_catalog'::regnamespace)
-) as f (says, class, oid)
+    select 'operator ' || o.oprname, o.oprnamespace::regnamespace::text, 'pg_operator'::regclass, o.oid
+    from pg_operator o
+    where o.oprname in (
+        select oprname from pg_operator where oprnamespace = 'pg_catalog'::regnamespace and oid < 16384
+    )
+) as f (says, schema, class, oid)
+where f.schema = 'public' or f.schema = 'pg_catalog' and f.oid >= 16384
 order by 1
 
 -- name: guards
@@ -181,10 +196,11 @@ where a.id > (
 order by a.id limit 100
 
 -- name: accounts_repeated
-select id, path from accounts
-where id in (select id from accounts group by id having count(*) > 1)
-   or path in (select path from accounts group by path having count(*) > 1)
-order by id limit 100
+-- Not one query with "or", which would group all accounts anew for each of them.
+select id, path from accounts where id in (select id from accounts group by id having count(*) > 1)
+union
+select id, path from accounts where path in (select path from accounts group by path having count(*) > 1)
+order by 1 limit 100
 
 -- name: kept_day_sums
 select tag, position from kejin_work.kept_day_sums

@@ -33,16 +33,22 @@ def replaced(store: Store, check: str, tables: Sequence[str]) -> list[Finding]:
 
 
 def in_front(store: Store, check: str) -> Report:
-    """Functions and operators in `public` that would be called instead of PostgreSQL's own; as notices those that came
-    with an extension, which somebody wanted there."""
+    """Functions and operators in `public`, or added to `pg_catalog`, that would be called instead of PostgreSQL's own;
+    as notices those in `public` that came with an extension, which somebody wanted there."""
     report = Report()
-    what = "stands in the schema public before PostgreSQL's own: it may hide what it is called for"
+    what = "stands before PostgreSQL's own: it may hide what it is called for"
     for name, extension in store.connection.execute(_QUERIES["in_front"]):
         if extension is None:
             report.findings.append(Finding(check, f"the {name} {what}"))
         else:
             report.notices.append(Finding(check, f"the {name} of the extension {extension} {what}"))
     return report
+
+
+def replaced_beside(store: Store, check: str) -> list[Finding]:
+    """What is no ordinary table in the schema that no figure rests on: a check reads there what it is to look at."""
+    rows = _relations(store, "^kejin_work$", None)
+    return [Finding(check, what, f"{schema}.{name}") for schema, name, what in rows if what]
 
 
 def replaced_in_projections(store: Store, check: str) -> list[Finding]:

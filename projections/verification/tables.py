@@ -15,7 +15,7 @@ from projections.verification.checkpoints import Outside, signed
 from projections.verification.indexes import disagreeing
 from projections.verification.kept_accounts import changed_accounts
 from projections.verification.reading import Reading, one_moment
-from projections.verification.relations import TABLES, in_front, replaced, unguarded
+from projections.verification.relations import TABLES, in_front, replaced, replaced_beside, unguarded
 from projections.verification.report import Finding, Report
 from projections.verification.structure import STORE, differing, structure
 
@@ -27,7 +27,7 @@ _EVENTS_AT_ONCE: Final = 50_000
 def check(reading: Reading) -> Report:
     """Every row of the tables beside the log, recomputed from it."""
     store = reading.store
-    gone = replaced(store, "tables", TABLES)
+    gone = replaced(store, "tables", TABLES) + replaced_beside(store, "tables")
     if gone:
         return Report(findings=gone)
     report = unguarded(store, "tables")
