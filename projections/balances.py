@@ -51,7 +51,7 @@ class Balances:
     """Every line of the log in the folio of its account's subject, and summed in those of the subtrees above it."""
 
     name = "balances"
-    version = 2
+    version = 3
 
     def create(self, shelf: Shelf) -> None:
         """The table of folios."""

@@ -73,7 +73,7 @@ class Caps:
     """Whose each key is, its use by day, the highest that it ever was."""
 
     name = "caps"
-    version = 2
+    version = 3
 
     def create(self, shelf: Shelf) -> None:
         """The table of keys."""

@@ -124,6 +124,8 @@ def all_pages(shelf: Shelf) -> tuple[Pages, Sequence[int]]:
     place = {name: i for i, name in enumerate(names)}
     numbers = [np.frombuffer(b"".join(columns[i]), kind).astype(np.int64) for i, kind in _SENT]
     page, first_positions, opening_bytes, line_bytes = numbers
+    if len(folio_of) != len(page):
+        raise Damaged(f"{shelf.schema}.folios", "the name of a folio has a line end")
     pages = Pages(
         names=names,
         folio=np.array([place[name] for name in folio_of], np.int64),

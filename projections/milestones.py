@@ -68,7 +68,7 @@ class Milestones:
     """A document per bank's product (`<bank>/<product>`) and change."""
 
     name = "milestones"
-    version = 1
+    version = 2
 
     def create(self, shelf: Shelf) -> None:
         """The table of documents."""

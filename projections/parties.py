@@ -62,7 +62,7 @@ class Parties:
     """A document per party and change."""
 
     name = "parties"
-    version = 1
+    version = 2
 
     def create(self, shelf: Shelf) -> None:
         """The table of documents."""

@@ -85,7 +85,7 @@ class Portfolio:
     """A folio of measures per bank."""
 
     name = "portfolio"
-    version = 2
+    version = 3
 
     def create(self, shelf: Shelf) -> None:
         """The table of folios."""

@@ -69,14 +69,23 @@ lock table kejin_work.projections in share row exclusive mode
 
 -- name: begin_generation
 insert into kejin_work.projections (name, generation, version, live)
-select %(name)s, coalesce(max(generation), 0) + 1, %(version)s, false
-from kejin_work.projections where name = %(name)s
+-- Beyond those of schemas, too, that are there although nobody knows of them.
+select %(name)s, coalesce(max(number), 0) + 1, %(version)s, false
+from (
+    select generation from kejin_work.projections where name = %(name)s
+    union all
+    select substring(nspname from '[0-9]+$')::integer from pg_namespace
+    where nspname ~ ('^kejin_' || %(name)s || '_[0-9]{1,9}$')
+) as taken (number)
 returning generation
 
 -- name: create_shelf
 create schema {schema};
-create table {schema}.progress (position bigint not null);
-insert into {schema}.progress values (0)
+create table {schema}.progress (
+    position bigint not null,          -- the rows hold the log up to here
+    leaf bytea not null                -- of the event there: neither can be changed by itself
+);
+insert into {schema}.progress values (0, '')
 
 -- name: grant_shelf
 do $$
@@ -95,11 +104,19 @@ end $$
 -- name: projected_position
 select position from {schema}.progress
 
+-- name: progress_as_written
+select p.position, p.leaf = coalesce((select e.leaf from events e where e.position = p.position), '')
+from {schema}.progress p
+
 -- name: lock_progress
 select position from {schema}.progress for update
 
 -- name: advance_shelf
-update {schema}.progress set position = %(position)s
+update {schema}.progress
+set position = %(position)s, leaf = coalesce((select e.leaf from events e where e.position = %(position)s), '')
+
+-- name: schemas_of_generations
+select nspname from pg_namespace where nspname ~ '^kejin_[a-z_]+_[0-9]+$' order by nspname
 
 -- name: retire
 update kejin_work.projections set live = false where name = %(name)s and live

@@ -59,7 +59,7 @@ class Rounds:
     """A folio of measures per round and instrument (`<round>/<instrument>`), a document per round and change."""
 
     name = "rounds"
-    version = 2
+    version = 3
 
     def create(self, shelf: Shelf) -> None:
         """The tables of folios and of documents."""

@@ -97,6 +97,12 @@ def generations(store: Store) -> list[tuple[str, int, int, bool, int | None, str
         return cursor.execute(_QUERIES["generations"]).fetchall()
 
 
+def schemas(store: Store) -> set[str]:
+    """The schemas of generations, known or not."""
+    with store.connection.cursor(row_factory=tuple_row) as cursor:
+        return {name for (name,) in cursor.execute(_QUERIES["schemas_of_generations"])}
+
+
 def reaching(store: Store, name: str, position: int) -> Shelf:
     """The generation that is read, once it reaches a position. Raises NotProjected.
 

@@ -14,6 +14,7 @@ from projections.progress import Progress, silent
 from projections.verification import books, caps, decisions, log, projections, tables
 from projections.verification.checkpoints import Outside
 from projections.verification.reading import Reading
+from projections.verification.relations import table_of
 from projections.verification.report import Finding, Report
 
 #: The checks by name, in the order in which `all` runs them.
@@ -63,7 +64,8 @@ def _checked(name: str, reading: Reading) -> Report:
     except (psycopg.Error, LookupError, ValueError, TypeError, AttributeError, ArithmeticError) as error:
         # Damage of a kind that nobody thought of: whatever it trips is told, and the other checks still run.
         what = " ".join(str(error).split()) or type(error).__name__
-        return Report(findings=[Finding(name, f"the log cannot be read: {what}", "events")])
+        place = table_of(reading.store, error, "events")
+        return Report(findings=[Finding(name, f"the log cannot be read: {what}", place)])
 
 
 def _broken(name: str, error: BrokenLog) -> Report:

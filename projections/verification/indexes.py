@@ -63,7 +63,7 @@ def _passes_by(store: Store, schema: str, index: _Index) -> str | None:
     condition = sql.SQL(index.condition or "true")
     asked = sql.SQL(
         "select count(*) from {table} as one where {condition} and not exists"
-        " (select from {table} as found where {found} and {condition})"
+        " (select from {table} as found where {found} and {condition} offset 0)"  # one by one, no join
     ).format(table=table, condition=condition, found=sql.SQL(" and ").join(found))
     connection = store.connection
     with connection.transaction(force_rollback=True):

@@ -16,7 +16,7 @@ from projections.runner import begun
 from projections.shelves import Shelf
 from projections.verification.indexes import disagreeing
 from projections.verification.reading import Reading, one_moment
-from projections.verification.relations import replaced_in_projections
+from projections.verification.relations import replaced_in_projections, table_of
 from projections.verification.report import Finding, Report
 from projections.verification.structure import differing, structure
 
@@ -40,9 +40,27 @@ def check(reading: Reading) -> Report:
             if live and stopped_at is not None:
                 what = f"{name} stopped before this event: {problem}; what is asked beyond it is refused"
                 report.notices.append(Finding("projections", what, "events", stopped_at))
+            shelf = Shelf(store, name, generation)
             if name in known and known[name].version == version:
-                report.findings += _check(Shelf(store, name, generation), known[name], log)
+                report.findings += _check(shelf, known[name], log)
+            elif name in known and live:
+                what = f"{shelf.schema} is of version {version}, not {known[name].version}: not looked at"
+                report.notices.append(Finding("projections", f"{what}; it is filled anew at the next start"))
+    report.findings += _unknown(store)
     return report
+
+
+def _unknown(store: Store) -> list[Finding]:
+    """Schemas of generations that nobody knows of: where such a one was read, it is read no more. What is dropped
+    meanwhile, or made, is none."""
+    there = shelves.schemas(store)
+    known = {Shelf(store, name, generation).schema for name, generation, *_ in shelves.generations(store)}
+    lost = sorted(there - known)
+    return [
+        Finding("projections", "no generation of this name is known: its rows are not looked at", schema)
+        for schema in lost
+        if schema in shelves.schemas(store)
+    ]
 
 
 def _check(shelf: Shelf, projection: Projection, log: Log) -> list[Finding]:
@@ -96,12 +114,15 @@ def _looked_at(shelf: Shelf, projection: Projection) -> tuple[list[Finding], int
     """What is wrong with a generation as such; else its position, and what it holds."""
     progress = f"{shelf.schema}.progress"
     with one_moment(shelf.store) as newest:
-        rows = shelf.rows("projected_position")
+        rows = shelf.rows("progress_as_written")
         if len(rows) != 1 or rows[0][0] is None:
             return [Finding("projections", f"it has {len(rows)} rows instead of one", progress)], 0, None
         position = int(rows[0][0])
         if not 0 <= position <= newest:
             return [Finding("projections", "it is beyond the log", progress, position)], 0, None
+        if not rows[0][1]:
+            what = "its position and its leaf are not of one event"
+            return [Finding("projections", what, progress, position)], 0, None
         return (
             disagreeing(shelf.store, "projections", shelf.schema),
             position,
@@ -111,7 +132,9 @@ def _looked_at(shelf: Shelf, projection: Projection) -> tuple[list[Finding], int
 
 def _unreadable(shelf: Shelf, error: Exception) -> list[Finding]:
     first = next(iter(str(error).splitlines()), type(error).__name__)
-    return [Finding("projections", f"it cannot be read: {first}", shelf.schema)]
+    table = table_of(shelf.store, error, "")
+    place = table if "." in table else f"{shelf.schema}.{table}".rstrip(".")
+    return [Finding("projections", f"it cannot be read: {first}", place)]
 
 
 def _differences(shelf: Shelf, stored: Content, right: Content, what: str) -> list[Finding]:

@@ -91,6 +91,13 @@ from pg_class c join pg_namespace s on s.oid = c.relnamespace
 where c.relkind in ('r', 'v', 'm', 'f', 'p')
   and s.nspname ~ %(schemas)s and (%(tables)s::text[] is null or c.relname = any (%(tables)s))
 
+-- name: table_of_file
+-- What stands in a file of the database, or what it is an index of.
+select case s.nspname when 'public' then '' else s.nspname || '.' end || c.relname
+from pg_class f left join pg_index i on i.indexrelid = f.oid
+join pg_class c on c.oid = coalesce(i.indrelid, f.oid) join pg_namespace s on s.oid = c.relnamespace
+where pg_relation_filepath(f.oid) = %(file)s
+
 -- name: in_front
 -- What stands in public, or was added to pg_catalog (what PostgreSQL is delivered with has numbers below 16384), under a
 -- name that PostgreSQL's own functions or operators have: a call with the very types would go there. And which extension

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Final
 
@@ -15,6 +16,9 @@ _QUERIES: Final = load("projections", "verification/queries.sql")
 TABLES: Final = ("events", "accounts", "event_tags", "day_sums")
 #: Those that refuse every change of a row.
 _GUARDED: Final = ("events", "accounts", "event_tags")
+#: How PostgreSQL names a table in an error, and a file of one.
+_NAMED: Final = re.compile(r'\b(?:table|relation) (?:"([\w.]+)"|([\w.]+)$)', re.M)
+_FILE: Final = re.compile(r'\brelation "(base/\d+/\d+)')
 _IS_NO_TABLE: Final = "what stands under this name is no ordinary table"
 _STANDS_BETWEEN: Final = "a rule, a policy or another table stands between its rows and who reads them"
 
@@ -64,6 +68,18 @@ def _relations(store: Store, schemas: str, tables: list[str] | None) -> list[tup
         (schema, name, _IS_NO_TABLE if kind != "r" else _STANDS_BETWEEN if is_changed else "")
         for schema, name, kind, is_changed in store.connection.execute(_QUERIES["relations"], asked)
     ]
+
+
+def table_of(store: Store, error: Exception, otherwise: str) -> str:
+    """The table that an error of PostgreSQL's names, by its own name, by its file or by that of an index; another one
+    where it names none."""
+    said = str(error)
+    file = _FILE.search(said)
+    if file is not None:
+        row = store.connection.execute(_QUERIES["table_of_file"], {"file": file[1]}).fetchone()
+        return otherwise if row is None else str(row[0])
+    named = _NAMED.search(said)
+    return otherwise if named is None else named[1] or named[2]
 
 
 def unguarded(store: Store, check: str) -> Report:

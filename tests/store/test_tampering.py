@@ -16,6 +16,7 @@ from ledger.codec import entry_of, leaf_hash
 from ledger.key_events import adoption
 from ledger.notes import SigningKey
 from ledger.store import Store
+from projections import shelves
 from projections.runner import ensure
 from projections.verification import CHECKS, run
 from projections.verification.checkpoints import Held, Outside
@@ -454,13 +455,18 @@ def test_disguises(told: Signed, table: str, change: str) -> None:
             "$$select one from pg_catalog.unnest($1) as one where one <> 'loan:L1'$$"
         ),
         (
+            "set local allow_system_table_mods = on; "
+            "create function pg_catalog.unnest(text[]) returns setof text language plpgsql immutable as $$declare r "
+            "text; begin foreach r in array $1 loop if r <> 'loan:L1' then return next r; end if; end loop; end$$"
+        ),
+        (
             "create function public.f(text[], text[]) returns bool language sql as 'select true'; "
             "create operator public.@> (leftarg = text[], rightarg = text[], function = public.f)"
         ),
     ],
 )
 def test_what_would_be_called_instead_of_postgresqls_own_is_found(told: Signed, change: str) -> None:
-    """A function or operator of `public` for the very types comes before one for any type."""
+    """A function or operator for the very types comes before one for any type, in `public` or beside the latter."""
     with told.changed(change, "delete from event_tags where tag = 'loan:L1'"):
         assert "before PostgreSQL's own" in told.verify(["tables"]).findings[0].detail
 
@@ -521,6 +527,131 @@ def test_what_an_index_does_not_lead_to_is_found(
     with told.changed(*hidden_from_the_index(table, index, condition)):
         found = told.verify(["tables", "projections"]).findings
         assert {finding.table for finding in found if "leads to other rows" in finding.detail} == {table}
+
+
+def in_another_order(table: str, index: str, columns: str, passed_by: str) -> list[str]:
+    """An index that has every row, in an order in which a search for one value passes it by."""
+    name = table.rpartition(".")[2]
+    compared = "{} function odd.compared(text, text) returns int language sql immutable as $${}$$"
+    return [
+        "create schema odd",
+        compared.format("create", "select pg_catalog.bttextcmp($1, $2)"),
+        (
+            "create operator class odd.order for type text using btree as operator 1 <, operator 2 <=, operator 3 =, "
+            "operator 4 >=, operator 5 >, function 1 odd.compared(text, text)"
+        ),
+        "grant usage on schema odd to public",
+        f"alter table {table} drop constraint if exists {name}_pkey",
+        f"drop index if exists {index}",
+        f"create unique index {index.rpartition('.')[2]} on {table} ({columns})",
+        compared.format(
+            "create or replace",
+            f"select case when '{passed_by}' in ($1, $2) then 1 else pg_catalog.bttextcmp($1, $2) end",
+        ),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("table", "index", "columns", "passed_by"),
+    [
+        ("event_tags", "event_tags_pkey", 'tag collate "C" odd.order, position', "loan:L1"),
+        ("events", "events_key", 'key collate "C" odd.order) where (key is not null', "draw-loan:L1"),
+        ("accounts", "accounts_path_key", 'path collate "C" odd.order', "public/treasury"),
+        (
+            "{balances}.folios",
+            "{balances}.folios_pkey",
+            'folio collate "C" odd.order, first_position, page',
+            "public/treasury",
+        ),
+    ],
+)
+def test_an_index_in_another_order_than_a_search_goes_by_is_found(
+    told: Signed, table: str, index: str, columns: str, passed_by: str
+) -> None:
+    """It has every row, and whoever looks for one does not find it: a loan is unknown, a key was never used."""
+    table, index = table.format(**schemas(told)), index.format(**schemas(told))
+    change = in_another_order(table, index, columns, passed_by)
+    if table == "accounts":
+        change[4] = "alter table accounts drop constraint accounts_path_key"
+    with told.changed(*change):
+        found = told.verify(["tables", "projections"]).findings
+        lost = [finding.table for finding in found if "a search by it does not find" in finding.detail]
+        assert lost == [table]
+
+
+def test_an_order_or_a_collation_of_somebodys_own_is_found(told: Signed) -> None:
+    """An index under an operator class that is not PostgreSQL's own keeps apart what that says; a collation of the same
+    name is another one; a key that is looked at only in the end is none meanwhile."""
+    changes = [
+        in_another_order("event_tags", "event_tags_pkey", 'tag collate "C" odd.order, position', "")[:-1],
+        [
+            "create collation public.\"C\" (provider = libc, locale = 'C.UTF-8')",
+            'alter table event_tags alter tag type text collate public."C"',
+        ],
+        [
+            "alter table event_tags drop constraint event_tags_pkey",
+            "alter table event_tags add primary key (tag, position) deferrable initially deferred",
+        ],
+    ]
+    for change in changes:
+        with told.changed(*change):
+            assert "event_tags" in named(told.verify(["tables"]))
+
+
+def test_a_view_where_a_check_reads_what_to_look_at(told: Signed) -> None:
+    """No figure rests on that schema, but a check reads there which generations there are."""
+    with told.changed(
+        "alter table kejin_work.projections rename to kept",
+        "create view kejin_work.projections as select * from kejin_work.kept",
+        "grant select on all tables in schema kejin_work to public",
+    ):
+        assert "projections" in named(told.verify(["tables"]))
+
+
+@pytest.mark.parametrize("name", ["balances", "caps", "milestones", "parties", "portfolio", "rounds"])
+@pytest.mark.parametrize("change", ["position = position - 1", "position = 0", "leaf = 'x'", "leaf = ''"])
+def test_where_a_projection_is_cannot_be_changed_by_itself(told: Signed, name: str, change: str) -> None:
+    """Also where the last event moved nothing there, so that its rows are those of the position before."""
+    schema = schemas(told)[name]
+    with told.changed(f"update {schema}.progress set {change}"):
+        found = told.verify(["projections"]).findings
+        assert [finding.table for finding in found] == [f"{schema}.progress"]
+
+
+def test_a_generation_that_nobody_knows_of_is_found_and_the_next_one_is_made(told: Signed) -> None:
+    """Its rows would not be looked at; a new generation has a name of its own."""
+    schema = schemas(told)["balances"]
+    forget = "delete from kejin_work.projections where name = 'balances'"
+    with told.changed(f"update {schema}.folios set lines = ''", forget):
+        assert [finding.table for finding in told.verify(["projections"]).findings] == [schema]
+        begun = shelves.begin(told.store, "balances", 1)
+        assert begun.schema == f"{schema.rpartition('_')[0]}_{int(schema.rpartition('_')[2]) + 1}"
+
+
+def test_a_generation_of_another_version_is_noticed(told: Signed) -> None:
+    """It is not looked at: that is said."""
+    with told.changed("update kejin_work.projections set version = 99 where name = 'balances'"):
+        report = told.verify(["projections"])
+    assert report.findings == []
+    assert ["of version 99" in notice.detail for notice in report.notices] == [True]
+
+
+@pytest.mark.parametrize("name", ["rounds", "portfolio", "balances"])
+def test_a_line_end_in_the_name_of_a_folio(told: Signed, name: str) -> None:
+    """However the names are read, the table is named."""
+    schema = schemas(told)[name]
+    first = f"(select min(folio) from {schema}.folios)"
+    with told.changed(f"update {schema}.folios set folio = folio || e'\\n' where folio = {first}"):
+        found = told.verify(["projections"]).findings
+        assert {finding.table for finding in found} == {f"{schema}.folios"}
+
+
+@pytest.mark.parametrize("table", ["accounts", "event_tags", "day_sums"])
+def test_a_table_that_nobody_may_read_is_named(told: Signed, table: str) -> None:
+    """Not the log as a whole."""
+    with told.changed(f"revoke select on {table} from public, kejin_worker, kejin_reader"):
+        told.store.connection.execute("set local role kejin_worker")
+        assert named(told.verify(["tables"])) == {table}
 
 
 def test_rows_of_caps_that_are_one_are_found(told: Signed) -> None:
