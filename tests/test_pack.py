@@ -509,6 +509,13 @@ def more_interest(data: dict[str, Any], lines: Lines) -> None:
     lines[:] = [(a, f + (1 if a[0] == "q" else moved.get(a.split("/")[-1], 0)), day) for a, f, day in lines]
 
 
+def other_quota(data: dict[str, Any], lines: Lines) -> None:
+    """What a grant uses of a cap is charged to another firm, whose cap it is that the leg says."""
+    lines[:] = [(a.replace(f"firm/{FIRM}", f"firm/{OTHER_FIRM}"), f, day) for a, f, day in lines]
+    leg = next(leg for leg in data["legs"] if leg["part"] == "firm_cap")
+    leg["value_fen"] = 20_000_000 - (2_000_000 if data["claim"] == "C2" else 0)
+
+
 FIRM_LIMIT, LOAN_LIMIT = "limit/shanxi.loan_interest.firm/", "limit/shanxi.loan_interest.loan/"
 
 
@@ -519,6 +526,7 @@ FIRM_LIMIT, LOAN_LIMIT = "limit/shanxi.loan_interest.firm/", "limit/shanxi.loan_
         (raised_limit("principal_cap", LOAN_LIMIT, 1), "before and after"),
         (larger_principal, "amount"),
         (more_interest, "amount"),
+        (other_quota, "amount"),
     ],
 )
 def test_what_was_signed_must_follow_from_the_rules_and_the_facts(
@@ -527,9 +535,37 @@ def test_what_was_signed_must_follow_from_the_rules_and_the_facts(
     change: Callable[[dict[str, Any], Lines], None],
     said: str,
 ) -> None:
-    """In a log that was signed, limits above those of the clauses, and inputs that the facts beside them do not say."""
+    """In a log that was signed: limits above those of the clauses, inputs that the facts beside them do not say, what
+    is charged to others' caps."""
     check.verify(rewritten(embedded_server, tmp_path_factory.mktemp("keys"), lambda *_: None), TRUSTED)
     assert said in rejects(rewritten(embedded_server, tmp_path_factory.mktemp("keys"), change))
+
+
+def test_a_refusal_moves_nothing(embedded_server: str, tmp_path: Path) -> None:
+    """An event that says that a claim was refused, and pays it nevertheless."""
+    with fresh_database(embedded_server) as address:
+        ledger = Ledger(address)
+        for line in GRANTS:
+            ledger.submit(line)
+        ledger.submit(claim("C9", 1_000, "2023-03-02"))
+        refused = next(
+            iter(ledger.store.stored_events(0, ledger.store.head().position, event_type="ClaimRefused"))
+        )
+        back = (
+            Posting("public/recovered/R1", -5, "2024-07-01"),
+            Posting("public/round/R1/committed", 5, "2024-07-01"),
+        )
+        with ledger.store.turn() as turn:
+            turn.append(
+                [
+                    PendingEvent(
+                        refused.type, refused.effective_on, refused.tags, refused.data, back, None, bytes(32)
+                    )
+                ],
+                "tester",
+            )
+        rejects(prove(ledger, tmp_path, "firm", FIRM))
+        ledger.store.close()
 
 
 def test_older_checkpoint(told: Told, tmp_path: Path) -> None:

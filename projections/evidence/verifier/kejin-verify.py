@@ -66,8 +66,7 @@ def sha256(data):
 
 
 # Ed25519 (RFC 8032 §5.1), verification only.
-P = 2**255 - 19
-L = 2**252 + 27742317777372353535851937790883648493
+P, L = 2**255 - 19, 2**252 + 27742317777372353535851937790883648493
 D = -121665 * pow(121666, P - 2, P) % P
 ROOT_OF_MINUS_1 = pow(2, (P - 1) // 4, P)
 
@@ -241,7 +240,7 @@ class Event:
         spent = sum(f for n, f, _ in self.postings if n.startswith("public/round/") and n.endswith("/available"))
         public = [(n, f) for n, f, _ in self.postings if n.startswith("public/") and n != "public/treasury"]
         grown = sum(f for n, f in public if not n.endswith("/available"))  # by whatever rule, or by none
-        self.is_grant = spent < 0 < grown or ("legs" in self.json and not self.type.endswith("Refused"))
+        self.is_grant = spent < 0 < grown or (self.postings if self.type.endswith("Refused") else "legs" in self.json)
 
 
 def strict_json(data):
@@ -326,8 +325,6 @@ def check_grant(event, rules, facts):
     """The amount follows from the rules: each figure computed again, the least taken, rounded down once; the postings
     move it. By each cap's name: the room that was left, the limit by the rules, the date from which on it holds."""
     data, where = event.json, f"@{event.position}"
-    if not event.is_grant:
-        return {}
     hashes = [data["rulebook"].get("measure_sha256"), data["rulebook"].get("call_sha256")]
     demand(rules.keys() | {None} >= {*hashes} and hashes[0], "rules", where)
     clause = clause_of(rules[hashes[0]], rules.get(hashes[1], {}), data["instrument"])
@@ -353,6 +350,9 @@ def check_grant(event, rules, facts):
     amount, moved = data["amount_fen"], {}
     for account, fen, _ in event.postings:
         moved[account] = moved.get(account, 0) + fen
+    mine = {"firm": data["payee"], "guarantor": data["payee"], "loan": data.get("loan", data["inputs"].get("loan"))}
+    used = [owner_of(name).partition(":") for name in moved if name.startswith("quota/")]
+    demand(all(mine.get(kind, key) == key for kind, _, key in used), "amount", where)
     quotas = sorted(name.split("/")[1] for name, fen in moved.items() if name.startswith("quota/") and fen == amount)
     available, committed = (f"public/round/{data['round']}/{part}" for part in ("available", "committed"))
     holds = moved.get(available) == -amount and moved.get(committed) == amount
@@ -372,7 +372,7 @@ def check_states(pack, events, rules):
         shared = [tag for tag in event.tags if tag.startswith(("loan:", "payout:", "product:"))]
         for name in shared if event.type in ("LoanDrawn", "GuaranteePaidOut", "CreditCertified") else ():
             facts.setdefault(name, []).append(event.json)
-        legs = check_grant(event, rules, [fact for name in shared for fact in facts.get(name, ())])
+        legs = check_grant(event, rules, [f for n in shared for f in facts.get(n, ())]) if event.is_grant else {}
         states = stated.pop(event.position, [])
         accounts = dict.fromkeys(name for name, _, _ in event.postings if name.startswith(("quota/", "milestone/")))
         told = list(accounts) if tag in event.tags or event.position == pack["subject"].get("position") else []
