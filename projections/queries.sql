@@ -34,6 +34,24 @@ where position in (select position from event_tags where tag = %(tag)s and posit
   and type = any(%(types)s) and span > 0
 order by position
 
+-- name: owed_on_loans
+-- What the books of some loans hold as outstanding, in default or not: the lines of all their events, whomever these
+-- concerned. Loan by loan along the indexes: nothing is planned from a guess how many there are.
+select loan.name, owed.fen
+from unnest(%(loans)b::text[]) as loan (name)
+cross join lateral (
+    select coalesce(sum(line.amount), 0) as fen
+    from event_tags t
+    join events e using (position)
+    cross join lateral unnest(e.posting_accounts, e.posting_amounts, e.posting_days) as line (account, amount, day)
+    where t.tag = 'loan:' || loan.name and t.position <= %(until)s and e.type = any(%(types)s) and e.span > 0
+      and coalesce(line.day, e.effective_on) <= %(last_day)s::date
+      and line.account = any(array(
+          select id from accounts
+          where path in ('private/loan/' || loan.name || '/outstanding', 'private/loan/' || loan.name || '/defaulted')
+      ))
+) as owed
+
 -- name: type_codes
 select name, hashtext(name) from unnest(%(names)b::text[] collate "C") as name
 

@@ -113,7 +113,8 @@ class Loan(Memory):
 
     @property
     def outstanding_fen(self) -> int:
-        """The principal outstanding: as reported at default, else the principal; less what was paid off since."""
+        """What decides: the principal outstanding as reported at default, else the principal; less what was paid off
+        since. The books, which reports show, also know losses and what a default left out."""
         _, owed_fen, since = self.default or ("", self.principal_fen, 0)
         return owed_fen - sum(fen for position, fen in self.paid_off.items() if position > since)
 

@@ -91,21 +91,28 @@ def _loans(store: Store, as_of: AsOf, tag: str) -> list[dict[str, Any]]:
     loans: dict[str, Loan] = {}
     for event in _events(store, as_of, tag):
         loans.setdefault(event.data["loan"], Loan()).apply(event, f"loan:{event.data['loan']}")
+    drawn = [(loan.id, loan) for loan in loans.values() if loan.id is not None]
+    owed_fen = _owed_fen(store, as_of, [name for name, _ in drawn])
     return [
         {
-            "loan": loan.id,
+            "loan": name,
             "firm": loan.firm,
             "bank": loan.bank,
             "principal_fen": loan.principal_fen,
-            "outstanding_fen": loan.outstanding_fen,
+            "outstanding_fen": owed_fen[name],
             "drawn_on": loan.drawn_on,
             "security": loan.security,
             "defaulted_on": loan.defaulted_on,
             "losses_fen": loan.losses_fen,
         }
-        for loan in loans.values()
-        if loan.drawn
+        for name, loan in drawn
     ]
+
+
+def _owed_fen(store: Store, as_of: AsOf, loans: list[str]) -> dict[str, int]:
+    """What the books of loans hold as outstanding; a payout is decided by what a default reported instead."""
+    asked = {"until": as_of.known_position, "last_day": as_of.last_day, "types": list(_LOAN_FACTS)}
+    return {loan: int(fen) for loan, fen in fold(store, "owed_on_loans", loans=loans, **asked)}
 
 
 def _payouts(store: Store, as_of: AsOf, tag: str) -> list[dict[str, Any]]:

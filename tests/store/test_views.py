@@ -14,6 +14,7 @@ import pytest
 from ledger import codec
 from ledger.money import YI
 from projections import measures, shelves
+from projections.balances import balances_fen
 from projections.caps import CapRow, caps
 from projections.clocks import AsOf
 from projections.existing import UnknownRound
@@ -23,6 +24,7 @@ from projections.parties import find, names, party
 from projections.portfolio import portfolio, total
 from projections.rebuilding import rebuild
 from projections.reports.duties import duties, duties_page
+from projections.reports.party import party_report
 from projections.reports.round import round_report
 from projections.rounds import life, payees, rounds
 from projections.runner import Runner, ensure, statuses
@@ -181,6 +183,68 @@ def test_the_portfolio_is_what_was_told_of_loans(ledger: Ledger, seed: int) -> N
             assert row.outstanding_fen == row.lent_fen - row.repaid_fen - row.lost_fen - row.recovered_fen
         for row in rows:
             assert portfolio(ledger.store, as_of, row.bank) == [row]
+
+
+#: The facts that move what is outstanding of a loan.
+LOAN_FACTS = ("LoanDrawn", "LoanRepaid", "RepaymentDefaulted", "LossReported", "GuaranteePaidOut")
+
+
+@pytest.mark.parametrize("seed", range(6))
+def test_what_is_outstanding_of_a_loan_is_what_its_books_hold(ledger: Ledger, seed: int) -> None:
+    """In the report of its bank and of its firm, on both clocks; where no draw was taken back and every loan was drawn
+    by then, the loans of a bank come to what the portfolio says of it."""
+    compared = 0
+    for as_of, naive in questions(ledger, seed):
+        lent = {row.bank: row.outstanding_fen for row in portfolio(ledger.store, as_of)}
+        drawn_by = {
+            role: {event.data[role] for event in naive.events if event.type == "LoanDrawn"}
+            for role in ("firm", "bank")
+        }
+        for role, usccs in drawn_by.items():
+            for uscc in usccs:
+                loans = party_report(ledger.store, as_of, uscc, role)["loans"]
+                for loan in loans:
+                    parts = [f"private/loan/{loan['loan']}/{part}" for part in ("outstanding", "defaulted")]
+                    owed_fen = sum(balances_fen(ledger.store, [(path, as_of) for path in parts]))
+                    assert loan["outstanding_fen"] == owed_fen, (loan, as_of)
+                if role == "bank" and told_of(naive, uscc) == {loan["loan"] for loan in loans}:
+                    assert sum(loan["outstanding_fen"] for loan in loans) == lent[uscc], (uscc, as_of)
+                    compared += 1
+    assert compared > 10
+
+
+def told_of(naive: Naive, bank: str) -> set[str] | None:
+    """The loans that facts of a bank concern; None where a draw of any of them, be it another bank's, was taken
+    back."""
+    told = [event for event in naive.events if event.type in (*LOAN_FACTS, "RecoveryReceived")]
+    loans = {event.data["loan"] for event in told if f"bank:{bank}" in event.tags and "loan" in event.data}
+    undrawn = {e.data["loan"] for e in naive.events if e.data.get("reversed_type") == "LoanDrawn"}
+    return None if loans & undrawn else loans
+
+
+def test_a_loss_a_rest_not_in_default_and_a_default_taken_back_leave_a_loan_what_it_is(
+    ledger: Ledger,
+) -> None:
+    """Of 200: 60 in default and 140 not, 10 lost; the default taken back once 30 more were repaid, 160 are left."""
+    loan = {"loan": "L1"}
+    dated = {"effective_on": "2024-02-01"}
+
+    def outstanding_fen() -> int:
+        (row,) = party_report(ledger.store, ledger.as_of(), BANK, "bank")["loans"]
+        return int(row["outstanding_fen"])
+
+    ledger.submit(*OPENING)
+    position = ledger.submit(
+        {"command": "report-default", **loan, "outstanding_fen": 60_000_000, "defaulted_on": "2024-01-01"}
+    )[0]["positions"][0]
+    assert outstanding_fen() == 200_000_000
+    ledger.submit({"command": "report-loss", **loan, "loss_fen": 10_000_000, "document": "D", **dated})
+    assert outstanding_fen() == 190_000_000
+    ledger.submit(
+        {"command": "repay-loan", **loan, "amount_fen": 30_000_000, **dated},
+        {"command": "reverse-fact", "position": position, "reason": "a mistake"},
+    )
+    assert outstanding_fen() == 160_000_000
 
 
 @pytest.mark.parametrize("seed", range(6))
