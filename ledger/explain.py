@@ -33,12 +33,14 @@ def explain(position: int, event_type: str, data: Mapping[str, Any]) -> dict[str
 
 
 def _computation(position: int, data: Mapping[str, Any]) -> dict[str, Any]:
+    # What rules decided names them beside their reading; a refused open-round keeps the rulebook that it asked for.
+    rules = data["rulebook"] if "reading" in data else {}
     return {
         "position": position,
         "amount_fen": data.get("amount_fen", 0),
         "legs": data.get("legs", []),
         "reading": data.get("reading", {}),
-        "rulebook": data.get("rulebook", {}),
+        "rulebook": rules,
         "inputs": data.get("inputs", {}),
     }
 

@@ -82,6 +82,19 @@ def test_explain_keeps_its_contract_beside_the_tree(told: Program) -> None:
     assert "1 use, the last @6" in shown
 
 
+def test_a_refusal_names_the_rules_that_decided_it_or_none(embedded_server: str) -> None:
+    """An object either way: empty where a round is there already, whatever rulebook the command itself asked for."""
+    with fresh_database(embedded_server) as address:
+        program = Program(address=address)
+        program.record(*OPENING, claim())
+        again, capped = program.run({**OPENING[0], "key": "again"}, claim("C2", day="2023-04-01")).lines
+        assert (again["code"], capped["code"]) == ("duplicate_round", "principal_cap_reached")
+        assert program.ask("explain", again["positions"][0])["rulebook"] == {}
+        assert program.ask("explain", capped["positions"][0])["rulebook"]["measure"] == OPENING[0]["rulebook"]
+        shown = program("explain", again["positions"][0])
+        assert (shown.code, "duplicate_round" in shown.out.decode()) == (0, True)
+
+
 def test_reviews_are_told_in_words_and_room_that_came_back_is_no_use(embedded_server: str) -> None:
     """What experts said is no list of Python; of a cap used twice and freed once both are told."""
     decided = {"decided_fen": 1_000_000, "document": "文-1", "reviews": [
