@@ -12,8 +12,8 @@ from projections.reports.grants import Grant, all_grants
 
 def duplicates(store: Store, as_of: AsOf) -> list[dict[str, Any]]:
     """Groups of paid grants, neither returned nor wholly recovered, that share a payee in one round and
-    instrument, a loan, a bank slip or a voucher. Sharing is often right; it is shown, with the sum, for people
-    to judge."""
+    instrument, a loan (also that of a compensated payout), a bank slip or the voucher of a payment that stands.
+    Sharing is often right; it is shown, with what was paid and not returned, for people to judge."""
     groups: dict[tuple[str, str], list[Grant]] = defaultdict(list)
     for grant in all_grants(store, as_of).values():
         if grant.paid_fen - grant.recovered_fen > 0:
@@ -31,10 +31,9 @@ def duplicates(store: Store, as_of: AsOf) -> list[dict[str, Any]]:
     ]
 
 
-def _shared_keys(grant: Grant) -> list[tuple[str, str]]:
-    keys = [("payee", f"{grant.payee} {grant.instrument} {grant.round}")]
+def _shared_keys(grant: Grant) -> set[tuple[str, str]]:
+    """What a grant may share with others, each once."""
+    keys = {("payee", f"{grant.payee} {grant.instrument} {grant.round}"), ("voucher", grant.voucher)}
     if grant.loan is not None:
-        keys.append(("loan", grant.loan))
-    keys += [("slip", f"{grant.bank} {number}") for number in grant.slips]
-    keys += [("voucher", step.voucher) for step in grant.steps if step.step == "paid"]
-    return keys
+        keys.add(("loan", grant.loan))
+    return keys | {("slip", f"{grant.bank} {number}") for number in grant.slips}

@@ -82,6 +82,12 @@ class Grant:
         return payments * self.amount_fen
 
     @property
+    def voucher(self) -> str:
+        """The voucher of the payment that stands; empty where none does."""
+        moves = [step for step in self.steps if step.step in ("paid", "returned")]
+        return moves[-1].voucher if moves and moves[-1].step == "paid" else ""
+
+    @property
     def recovered_fen(self) -> int:
         """What came back, for whatever cause."""
         return sum(step.amount_fen for step in self.steps if step.step == "recovered")
@@ -142,6 +148,7 @@ def collect(events: Iterable[GrantEvent]) -> dict[str, Grant]:
 
 
 def _grant(position: int, on: Day, principal: str, data: dict[str, Any]) -> Grant:
+    inputs = data.get("inputs", {})
     return Grant(
         data["claim"],
         data["instrument"],
@@ -151,7 +158,7 @@ def _grant(position: int, on: Day, principal: str, data: dict[str, Any]) -> Gran
         position,
         on,
         principal,
-        data.get("loan"),
-        data.get("inputs", {}).get("bank", ""),
+        data.get("loan") or inputs.get("loan"),  # of a compensation it is that of the payout
+        inputs.get("bank", ""),
         tuple(slip["number"] for slip in data.get("slips", ())),
     )
