@@ -14,7 +14,7 @@ from projections import folios, measures
 from projections.base import Content, Log, distinct, places
 from projections.clocks import AsOf
 from projections.columns import Columns
-from projections.documents import changes
+from projections.documents import changes, data_of
 from projections.fold import fold, fold_binary
 from projections.measures import Gathered, Index, Sum, events_of, lines_of
 from projections.pages import LINE, Records
@@ -38,6 +38,8 @@ _OF_ACCOUNTS: Final[Mapping[tuple[str, str], int]] = {
 _COUNTED: Final = {"LoanDrawn": LENT, "RepaymentDefaulted": DEFAULTED, "GuaranteePaidOut": PAID_OUT}
 #: What else moves private money.
 _MOVED: Final = ("LoanRepaid", "LossReported", "RecoveryReceived", "FactReversed")
+#: What may concern a payout whose bank it does not name.
+_ON_PAYOUTS: Final = ("RecoveryReceived", "FactReversed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -121,7 +123,19 @@ def _banks(log: Log, columns: Columns) -> tuple[list[str], Index]:
         if tag != _folio(""):
             names.append(tag)
             bank[np.frombuffer(positions, ">i8") - (columns.after + 1)] = len(names) - 1
+    _bring_to_payouts(log, columns, names, bank)
     return names, bank
+
+
+def _bring_to_payouts(log: Log, columns: Columns, names: list[str], bank: Index) -> None:
+    """A payout's recovery names no bank once the draw of the loan was taken back: it is with the bank of its payout."""
+    lacking = np.flatnonzero(log.is_type(columns, *_ON_PAYOUTS) & (bank == 0)) + (columns.after + 1)
+    if not len(lacking):
+        return
+    for position, tag in fold(log.store, "banks_of_payouts", positions=lacking.tolist()):
+        if tag not in names:
+            names.append(tag)
+        bank[position - (columns.after + 1)] = names.index(tag)
 
 
 def _folio(bank: str) -> str:
@@ -188,6 +202,7 @@ def _expected_lines(log: Log, until: int) -> tuple[list[str], Index, Records]:
     for tag, positions in reversed(fold_binary(log.store, "tags_of_banks", until=until)):
         names.append(tag)
         bank[np.frombuffer(positions, ">i8")] = len(names) - 1
+    _expect_at_payouts(log, columns, bank)
     measure = _measure_table(log, columns)[columns.account]
     line = np.flatnonzero(measure)
     moved = np.stack([measure[line], columns.position[line], columns.amount_fen[line]])
@@ -204,6 +219,21 @@ def _expected_lines(log: Log, until: int) -> tuple[list[str], Index, Records]:
     lines["position"], lines["account"] = position[order], measure[order]
     lines["amount_fen"], lines["day"] = amount_fen[order], columns.days[position[order] - 1]
     return names, bank[position[order]], lines
+
+
+def _expect_at_payouts(log: Log, columns: Columns, bank: Index) -> None:
+    """As `_bring_to_payouts`, from what JSON says; `bank` is by position."""
+    lacking = np.flatnonzero(log.is_type(columns, *_ON_PAYOUTS) & (bank[1:] == 0)) + 1
+    if not len(lacking):
+        return
+    paid = np.flatnonzero(log.is_type(columns, "GuaranteePaidOut")) + 1
+    paid_at: dict[str, list[int]] = {}
+    for position, data in zip(paid.tolist(), data_of(log, paid), strict=True):
+        paid_at.setdefault(data["payout"], []).append(position)
+    for position, data in zip(lacking.tolist(), data_of(log, lacking), strict=True):
+        recovered_at = data["position"] if "reversed_type" in data else position
+        before = [at for at in paid_at.get(data.get("payout", ""), ()) if at < recovered_at]
+        bank[position] = bank[before[-1]] if before else 0
 
 
 def _counted_facts(log: Log, columns: Columns) -> Index:
@@ -236,7 +266,7 @@ def _measure_table(log: Log, columns: Columns) -> NDArray[np.int8]:
 @begins_again
 def portfolio(store: Store, as_of: AsOf, bank: str | None = None) -> list[PortfolioRow]:
     """The loans of every bank that ever lent, or of one, on both clocks, in order of their codes; what is known of
-    no bank (a payout's recovery after the draw was taken back) has the code "". Raises NotProjected."""
+    no bank has the code "". Raises NotProjected."""
     shelf = reaching(store, PROJECTION.name, as_of.known_position)
     names = measures.names_of(shelf) if bank is None else [_folio(bank)]
     found = measures.sums(shelf, names, as_of)

@@ -478,6 +478,23 @@ select tag, string_agg(int8send(position), '') from event_tags
 where tag > 'bank:' and tag < 'bank;' and position <= %(until)s
 group by tag order by tag
 
+-- name: banks_of_payouts
+-- Of recoveries on payouts, and of what takes one back, the bank of the payout: of an id that was paid out again, since
+-- the first payout was taken back, the newest before the recovery.
+select e.position, paid.bank
+from events e
+cross join unnest(e.tags) as payout (tag)
+cross join lateral (
+    select bank.tag as bank
+    from event_tags t join events p using (position) cross join unnest(p.tags) as bank (tag)
+    where t.tag = payout.tag and p.type = 'GuaranteePaidOut' and p.span > 0 and starts_with(bank.tag, 'bank:')
+      and t.position < coalesce(
+          (select substr(tag, 10)::bigint from unnest(e.tags) as tag where starts_with(tag, 'position:')), e.position
+      )
+    order by t.position desc limit 1
+) as paid
+where e.position = any(%(positions)b) and starts_with(payout.tag, 'payout:')
+
 -- name: loan_facts_taken_back
 select position, convert_from(data, 'UTF8')::json ->> 'reversed_type'
 from events

@@ -97,7 +97,7 @@ class Naive:
     def _add(
         self, found: dict[str, dict[str, int]], event: Told, defaulted: set[str], *, counts: bool
     ) -> None:
-        data, row = event.data, found[_bank(event)]
+        data, row = event.data, found[self._bank(event)]
         if event.type == "FactReversed" and data["reversed_type"] == "RepaymentDefaulted":
             defaulted.discard(data["loan"])
         loan = next((t.removeprefix("loan:") for t in event.tags if t.startswith("loan:")), "")
@@ -128,6 +128,13 @@ class Naive:
         if name:
             row[name] += amount_fen
             row["in_default_fen"] -= amount_fen if in_default else 0
+
+    def _bank(self, event: Told) -> str:
+        """The bank that an event names, else that of the payout that it is about."""
+        bank = next((tag.removeprefix("bank:") for tag in event.tags if tag.startswith("bank:")), "")
+        payout, known = event.data.get("payout"), self.known[: event.position - 1]
+        paid = [e for e in known if e.type == "GuaranteePaidOut" and e.data["payout"] == payout]
+        return self._bank(paid[-1]) if paid and not bank else bank
 
     # --- parties --------------------------------------------------------------------------------------
 
@@ -189,7 +196,3 @@ class Naive:
                 key = event.data["bank"], event.data["product"]
                 found[key][event.data["year"]] = event.data["total_fen"]
         return found
-
-
-def _bank(event: Told) -> str:
-    return next((tag.removeprefix("bank:") for tag in event.tags if tag.startswith("bank:")), "")
