@@ -16,7 +16,7 @@ from projections.runner import begun
 from projections.shelves import Shelf
 from projections.verification.indexes import disagreeing
 from projections.verification.reading import Reading, one_moment
-from projections.verification.relations import replaced_in_projections, table_of
+from projections.verification.relations import TABLES, replaced_in_projections, table_of
 from projections.verification.report import Finding, Report
 from projections.verification.structure import differing, structure
 
@@ -133,7 +133,7 @@ def _looked_at(shelf: Shelf, projection: Projection) -> tuple[list[Finding], int
 def _unreadable(shelf: Shelf, error: Exception) -> list[Finding]:
     first = next(iter(str(error).splitlines()), type(error).__name__)
     table = table_of(shelf.store, error, "")
-    place = table if "." in table else f"{shelf.schema}.{table}".rstrip(".")
+    place = table if "." in table or table in TABLES else f"{shelf.schema}.{table}".rstrip(".")
     return [Finding("projections", f"it cannot be read: {first}", place)]
 
 
