@@ -161,7 +161,7 @@ class _Batch:
 
     async def _read(self) -> None:
         """Cut the body into lines, lines into pieces."""
-        cutter, number, size = Cutter(LINE_BYTES_MAX), 0, 0
+        cutter, number, size, taken = Cutter(LINE_BYTES_MAX), 0, 0, 0
         piece: list[Line] = []
         piece_bytes = 0
         more = True
@@ -180,16 +180,16 @@ class _Batch:
                 number += 1
                 if number == 1 and text is not None:
                     text = text.removeprefix(BYTE_ORDER_MARK)  # noqa: PLW2901
-                if number > self._limits.batch_lines_max:
+                if text is not None and (not text or text.isspace()):
+                    continue
+                taken += 1
+                if taken > self._limits.batch_lines_max:
                     break
-                if text is None:
-                    piece.append((number, None))
-                elif text and not text.isspace():
-                    piece.append((number, text.removesuffix(b"\r")))
-            over = self._over(size, number)
+                piece.append((number, text and text.removesuffix(b"\r")))
+            over = self._over(size, taken, more=more)
             if over is not None:
                 await self._put(piece)
-                first_unread = number if number > self._limits.batch_lines_max else number + 1
+                first_unread = number if taken > self._limits.batch_lines_max else number + 1
                 await self._stop(first_unread, over)
                 return
             full = len(piece) >= _PIECE_LINES or piece_bytes >= _PIECE_BYTES
@@ -200,9 +200,9 @@ class _Batch:
             await self._put(piece)
         await self._pieces.put(None)
 
-    def _over(self, size: int, lines: int) -> HttpProblem | None:
+    def _over(self, size: int, lines: int, *, more: bool) -> HttpProblem | None:
         limits = self._limits
-        if self._request.service.draining:
+        if more and self._request.service.draining:
             return HttpProblem(
                 "stopping",
                 "the server is stopping; what follows was not read: send it again",

@@ -132,7 +132,7 @@ async def _list(request: Request) -> Reply:
     last: int | None = found[-1]["position"] if len(found) == limit else None
     after = last if last is not None and last < _until(filters, as_of) else None
     document = page_document(request, as_of, found, filters, after)
-    if wants_lines(request.header(b"accept")):
+    if wants_lines(request.header_joined(b"accept")):
         return _lines(document, given["limit"], headers)
     return Reply(200, json_bytes(document), headers)
 

@@ -10,12 +10,10 @@ from api.service.operations import Operation, Try
 from api.service.parameters import account, day
 from api.service.reads import document
 from ledger.catalogue import Catalogue
-from ledger.dates import Day
 
 _ACCOUNT: Final = account(
     "account", "The account's path; with a trailing / its subtree. 账户路径；末尾加 / 为合计。", "path"
 )
-_BEGINNING: Final[Day] = "0001-01-01"
 _PATH: Final = {"account": "public/round/R1/available"}
 _INTEGER: Final = {"type": "integer"}
 
@@ -30,7 +28,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
             "对账单：期初余额、逐笔明细、期末余额。",
             schemas.read_of({"opening_fen": _INTEGER, "lines": {"type": "array"}, "closing_fen": _INTEGER}),
             lambda store, as_of, given: asking.statement_document(
-                store, as_of, given["account"], given["from"] or _BEGINNING
+                store, as_of, given["account"], given["from"]
             ),
             parameters=(
                 _ACCOUNT,

@@ -140,6 +140,7 @@ async def _send_all(request: Request, after: int) -> None:
         if found:
             await _send(request, b"".join(map(_shown, found)))
             sent_at, told = now(), found[-1].position
+            del found  # whoever waits for the next ones holds nothing
         elif now() - sent_at >= _HEARTBEAT_SECONDS:
             await _send(request, b": still here\n" + (b"id: %d\n\n" % seen if seen != told else b"\n"))
             sent_at, told = now(), seen

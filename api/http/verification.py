@@ -18,6 +18,7 @@ from api.service.parameters import CLOCKS, word
 from api.service.problems import HttpProblem
 from api.service.reads import clocks_of, echo
 from api.service.requests import Reply, Request, json_bytes
+from api.service.walking import Walk, walked
 from ledger.catalogue import Catalogue
 from ledger.signer import root_at
 from ledger.store import Store
@@ -70,12 +71,15 @@ async def verified(request: Request) -> tuple[AsOf, Mapping[str, Any]]:
     except Problem as problem:
         raise HttpProblem("database_unavailable", str(problem), str(problem)) from None
 
+    walk = Walk(request.service.limits.check_seconds_max)
+
     def question(store: Store) -> tuple[AsOf, Mapping[str, Any]]:
         as_of = resolve(store, clocks_of(request))
         request.service.projected.ensure(store, store.head().position)
-        return as_of, _known(store, as_of, run(store, names, outside=outside)).document()
+        report = run(store, names, lambda name: walk.look(), outside, lambda name, done, of: walk.look())
+        return as_of, _known(store, as_of, report).document()
 
-    return await request.service.checks.ask(question)
+    return await walked(request, walk, question, request.service.checks)
 
 
 def _known(store: Store, as_of: AsOf, report: Report) -> Report:

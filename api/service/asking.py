@@ -51,6 +51,7 @@ from projections.reports.round import round_report
 
 #: While another process fills the projections, look this often.
 _POLL_SECONDS: Final = 0.01
+_BEGINNING: Final[Day] = "0001-01-01"
 
 
 @dataclass(frozen=True, slots=True)
@@ -335,11 +336,11 @@ DUTIES = duties_page
 PORTFOLIO = portfolio_report
 
 
-def statement_document(store: Store, as_of: AsOf, account: str, first: Day) -> dict[str, Any]:
-    """An account between two business dates, the second that of the clocks. Raises HttpProblem `unknown_account`,
-    `invalid_parameter`."""
+def statement_document(store: Store, as_of: AsOf, account: str, first: Day | None) -> dict[str, Any]:
+    """An account between two business dates (None: from the beginning), the second that of the clocks. Raises
+    HttpProblem `unknown_account`, `invalid_parameter`."""
     try:
-        found = statement(store, account, first, as_of)
+        found = statement(store, account, first or _BEGINNING, as_of)
     except UnknownAccount:
         raise _unknown_account(account) from None
     except EndsBeforeItBegins:

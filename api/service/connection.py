@@ -17,7 +17,7 @@ import httptools
 from uvicorn.protocols.http.httptools_impl import STATUS_LINE, HttpToolsProtocol, RequestResponseCycle
 
 from api.service.problems import MEDIA_TYPE, HttpProblem
-from api.service.requests import END_IS_LEAVING, SECURITY, json_bytes
+from api.service.requests import BROKEN_OFF, END_IS_LEAVING, SECURITY, json_bytes
 
 HEAD_BYTES_MAX: Final = 64 * 2**10
 HEAD_SECONDS_MAX: Final = 30.0
@@ -220,6 +220,10 @@ class Connection(HttpToolsProtocol):
         cycle = self._exchange
         if cycle is not None and not cycle.response_complete:
             cycle.keep_alive = False
+            if cycle.more_body:  # whoever reads it must not wait for more
+                cycle.scope[BROKEN_OFF] = problem  # type: ignore[typeddict-unknown-key]
+                cycle.more_body = False
+                cycle.message_event.set()
             return
         body = json_bytes(problem.document("en"))
         headers = [

@@ -73,9 +73,7 @@ async def handle(
     service.in_flight += 1
     try:
         headers = _first_of_each(scope)
-        language = (
-            pages.page_language(scope["headers"]) if is_page else language_of(headers.get(b"accept-language"))
-        )
+        language = pages.page_language(scope["headers"]) if is_page else language_of(scope["headers"])
         sender = await _admitted(service, operation, scope, headers)
         request = Request(service, scope, receive, exchange.send, sender, language, exchange.request_id)
         _check_body(operation, headers)
@@ -106,9 +104,7 @@ async def refuse(service: Service, problem: HttpProblem, scope: Scope, send: Sen
     headers = _first_of_each(scope)
     is_page = not scope["path"].startswith("/v1/") and b"text/html" in headers.get(b"accept", b"")
     exchange = Exchange(send, pages.SECURITY if is_page else SECURITY)
-    language = (
-        pages.page_language(scope["headers"]) if is_page else language_of(headers.get(b"accept-language"))
-    )
+    language = pages.page_language(scope["headers"]) if is_page else language_of(scope["headers"])
     await _shown(service, problem, language, scope, is_page=is_page).send(exchange.send)
     _note(service, None, scope, exchange, None, problem.code)
 

@@ -15,13 +15,15 @@ from typing import TYPE_CHECKING, Final
 from api.service import asking
 from api.service.listening import Bell
 from api.service.problems import HttpProblem
+from api.service.reading import Lane
 from api.service.requests import json_bytes
 
 if TYPE_CHECKING:
     from api.service.service import Service
 
 RING_EVENTS: Final = 2_000
-_PAGE_EVENTS: Final = 500
+#: So many are read, and handed on, at once: a stream whose reader takes nothing keeps this many in memory.
+_PAGE_EVENTS: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,7 +84,7 @@ class Feed:
             after = max(after, 0)
             while after < head:
                 try:
-                    found = await self.page(after, head, None, None)
+                    found = await self._page(self._service.slow, after, head, None, None)
                 except HttpProblem:  # the database is away; the listener rings again when it is back
                     self._bell.ring()
                     return
@@ -92,9 +94,12 @@ class Feed:
             if self._head == head:
                 return
 
-    async def page(self, after: int, until: int, tag: str | None, event_type: str | None) -> list[FeedEvent]:
+    @staticmethod
+    async def _page(
+        lane: Lane, after: int, until: int, tag: str | None, event_type: str | None
+    ) -> list[FeedEvent]:
         """Events from the log. Raises HttpProblem."""
-        return await self._service.slow.ask(
+        return await lane.ask(
             lambda store: [
                 FeedEvent(e["position"], e["type"], frozenset(e["tags"]), json_bytes(e))
                 for e in asking.events(store, after, until, _PAGE_EVENTS, tag, event_type, None)
@@ -116,7 +121,7 @@ class Feed:
             chosen = [self._ring[i] for i in range(start, min(len(self._ring), start + _PAGE_EVENTS))]
             return chosen[-1].position, [e for e in chosen if _matches(e, tag, event_type)]
         until = self._ready
-        found = await self.page(after, until, tag, event_type)
+        found = await self._page(self._service.streams, after, until, tag, event_type)
         return (found[-1].position if len(found) == _PAGE_EVENTS else until), found
 
 

@@ -524,7 +524,7 @@ def page_language(headers: Headers) -> str:
     for chosen in cookies_of(headers, LANGUAGE_COOKIE):
         if chosen in ("en", "zh"):
             return chosen
-    return language_of(next((value for key, value in headers if key == b"accept-language"), None))
+    return language_of(headers)
 
 
 def cleaned(query: bytes) -> bytes:

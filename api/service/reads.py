@@ -60,7 +60,7 @@ def entity_tag(request: Request, as_of: AsOf, *more: object) -> bytes:
     it, since another release may say more; the question itself, so that who has a tag has had this answer; and
     whatever `more` the question leaves open."""
     scope = request.scope
-    form = b"\n" if wants_lines(request.header(b"accept")) else b""
+    form = b"\n" if wants_lines(request.header_joined(b"accept")) else b""
     question = sha256(scope["raw_path"] + b"?" + scope["query_string"] + form).hexdigest()[:12]
     parts = (request.service.version, as_of.known_position, question, *more)
     return f'"{".".join(map(str, parts))}"'.encode()

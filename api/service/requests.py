@@ -30,6 +30,8 @@ SECURITY: Final[Headers] = [
 
 #: Where the scope has what to call before long work: the end of what the client sends then counts as its leaving.
 END_IS_LEAVING: Final = "kejin.end_is_leaving"
+#: Where the scope has the problem of a body that was broken off: what came of it is no whole.
+BROKEN_OFF: Final = "kejin.broken_off"
 #: So much of a body that is too long is read before the answer.
 _DISCARDED_BYTES_MAX: Final = 16 * 2**20
 
@@ -66,9 +68,8 @@ class Request:
         return found[0] if found else None
 
     def header_joined(self, name: bytes) -> bytes | None:
-        """The value of a header that is a list, whose parts may stand apart (RFC 9110 §5.3)."""
-        headers: Headers = self.scope["headers"]
-        return b",".join([value for key, value in headers if key == name]) or None
+        """The value of a header that is a list, whose parts may stand apart."""
+        return joined(self.scope["headers"], name)
 
     async def body(self, bytes_max: int) -> bytes:
         """The whole body. One that is somewhat too long is read to its end and thrown away, since many clients
@@ -93,7 +94,7 @@ class Request:
             raise too_large(bytes_max)
 
     async def next_message(self) -> Message:
-        """The next piece of the body. Raises HttpProblem `timeout`, ClientLeft."""
+        """The next piece of the body. Raises HttpProblem `timeout`, `malformed_request`, ClientLeft."""
         if _has_come(self.receive):
             return await self._checked(self.receive())
         waiting = self.service.bodies
@@ -126,11 +127,12 @@ class Request:
         while (await self.receive())["type"] != "http.disconnect":
             pass
 
-    @staticmethod
-    async def _checked(received: Awaitable[Message]) -> Message:
+    async def _checked(self, received: Awaitable[Message]) -> Message:
         message = await received
         if message["type"] == "http.disconnect":
             raise ClientLeft
+        if (problem := self.scope.get(BROKEN_OFF)) is not None:
+            raise problem
         return message
 
 
@@ -184,22 +186,28 @@ def problem_reply(problem: HttpProblem, language: str, retry_seconds: int) -> Re
     return Reply(problem.status, json_bytes(problem.document(language)), headers, MEDIA_TYPE.encode())
 
 
-def language_of(accepted: bytes | None) -> str:
-    """`zh` or `en` by Accept-Language (RFC 9110 §12.5.4); English where neither is wanted."""
-    best, weight_of_best = "en", 0.0
-    for part in (accepted or b"").decode("latin-1").split(","):
+def joined(headers: Headers, name: bytes) -> bytes | None:
+    """The value of a header that is a list, whose parts may stand apart (RFC 9110 §5.3)."""
+    return b",".join([value for key, value in headers if key == name]) or None
+
+
+def language_of(headers: Headers) -> str:
+    """`zh` or `en` by Accept-Language (RFC 9110 §12.5.4); English where neither is wanted more."""
+    accepted = joined(headers, b"accept-language")
+    if accepted is None:
+        return "en"
+    weights: dict[str, float] = {}
+    for part in accepted.decode("latin-1").split(","):
         name, _, parameters = part.strip().partition(";")
         language = name.strip().lower().partition("-")[0]
-        if language in ("zh", "en"):
-            weight = _weight(parameters)
-            if weight > weight_of_best:
-                best, weight_of_best = language, weight
-    return best
+        weights[language] = max(_weight(parameters), weights.get(language, 0.0))
+    others = weights.get("*", 0.0)
+    return "zh" if weights.get("zh", others) > weights.get("en", others) else "en"
 
 
 def wants_lines(accepted: bytes | None) -> bool:
     """Whether Accept prefers NDJSON to JSON (RFC 9110 §12.5.1)."""
-    if accepted is None or b"ndjson" not in accepted:
+    if accepted is None or b"ndjson" not in accepted.lower():
         return False
     weights: dict[str, float] = {}
     for part in accepted.decode("latin-1").lower().split(","):

@@ -66,7 +66,9 @@ class Service:
         self.quick = Lane("quick", lambda: database.reader(limits.quick_seconds_max), _QUICK_THREADS, 16)
         self.slow = Lane("slow", lambda: database.reader(limits.slow_seconds_max), _SLOW_THREADS)
         # Its proof of the projections fills them anew in a transaction that is rolled back: no reader could.
-        self.checks = Lane("checks", lambda: database.checker(limits.check_seconds_max), 1)
+        self.checks = Lane(
+            "checks", lambda: database.checker(limits.check_seconds_max), 1, waiting_max=limits.walks_max
+        )
         self.rehearsals = Lane(
             "rehearsals", lambda: database.reader(limits.slow_seconds_max, by_index=True), 1
         )
@@ -74,10 +76,12 @@ class Service:
         self.walks = Lane(
             "walks", lambda: database.reader(limits.slow_seconds_max), 1, waiting_max=limits.walks_max
         )
+        # Streams that are far behind: many that catch up at once wait for each other, and nobody else for them.
+        self.streams = Lane("streams", lambda: database.reader(limits.slow_seconds_max), 1)
         # Who hears does nothing that may take long, so that a token is revoked at once.
         self.listener = Listener("listener", database.listener, self._heard, self._passed)
         self._keeper = Keeper(None if database.folder else database.address, database.folder)
-        self._lanes = (self.quick, self.slow, self.checks, self.rehearsals, self.walks)
+        self._lanes = (self.quick, self.slow, self.checks, self.rehearsals, self.walks, self.streams)
 
     def start(self) -> None:
         """Begin, in the running event loop."""

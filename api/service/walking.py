@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import TypeVar
 
 from api.service.problems import HttpProblem
-from api.service.reading import Question
+from api.service.reading import Lane, Question
 from api.service.requests import Request
 
 T = TypeVar("T")
@@ -34,8 +34,9 @@ class Walk:
             )
 
 
-async def walked(request: Request, walk: Walk, question: Question[T]) -> T:
-    """The answer to such a question, which looks at its walk now and then. Raises HttpProblem, ClientLeft."""
-    answer = request.service.walks.ask(question)
+async def walked(request: Request, walk: Walk, question: Question[T], lane: Lane | None = None) -> T:
+    """The answer to such a question, which looks at its walk now and then; in the lane of walks, or another one. Raises
+    HttpProblem, ClientLeft."""
+    answer = (lane or request.service.walks).ask(question)
     walk.is_wanted = lambda: not answer.cancelled()
     return await request.while_here(answer)
