@@ -16,6 +16,8 @@ _ACCOUNT: Final = account(
 )
 _PATH: Final = {"account": "public/round/R1/available"}
 _INTEGER: Final = {"type": "integer"}
+#: None: from the beginning, to the end.
+_DAY_OR_NULL: Final = {"type": ["string", "null"], "format": "date"}
 
 
 def operations(known: Catalogue, limits: Limits) -> list[Operation]:
@@ -26,7 +28,16 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
             "/v1/statements/{account:path}",
             "An account or subtree from a business date to another (`on`): opening balance, lines, closing balance.",
             "对账单：期初余额、逐笔明细、期末余额。",
-            schemas.read_of({"opening_fen": _INTEGER, "lines": {"type": "array"}, "closing_fen": _INTEGER}),
+            schemas.read_of(
+                {
+                    "account": {"type": "string"},
+                    "from": _DAY_OR_NULL,
+                    "to": _DAY_OR_NULL,
+                    "opening_fen": _INTEGER,
+                    "lines": {"type": "array"},
+                    "closing_fen": _INTEGER,
+                }
+            ),
             lambda store, as_of, given: asking.statement_document(
                 store, as_of, given["account"], given["from"]
             ),
@@ -37,6 +48,7 @@ def operations(known: Catalogue, limits: Limits) -> list[Operation]:
             codes=("unknown_account",),
             tries=(
                 Try(200, path=_PATH, query={"from": "2024-01-01"}),
+                Try(200, path=_PATH),
                 Try(404, "unknown_account", path={"account": "nowhere/at/all"}, query={"from": "2024-01-01"}),
                 Try(422, "invalid_parameter", path=_PATH, query={"from": "2024-02-30"}),
                 Try(422, "invalid_parameter", path=_PATH, query={"from": "2024-02-01", "on": "2024-01-31"}),

@@ -21,6 +21,9 @@ from api.service.requests import BROKEN_OFF, END_IS_LEAVING, SECURITY, json_byte
 
 HEAD_BYTES_MAX: Final = 64 * 2**10
 HEAD_SECONDS_MAX: Final = 30.0
+#: So long what a client goes on sending after it was refused is thrown away: a connection that is closed before what
+#: came was read is reset, and the answer lost with it (RFC 9112 §9.6).
+_LINGERING_SECONDS: Final = 5.0
 #: So much of an answer is not kept for the sake of one piece.
 _MUCH_BYTES: Final = 16 * 2**10
 #: What asks for another protocol; none of them is for the body.
@@ -31,13 +34,15 @@ class _InOnePiece:
     """A transport that sends the head of an answer and its body as one piece: uvicorn writes them one after the other,
     and each piece costs both sides as much as a small answer."""
 
-    __slots__ = ("_bytes", "_loop", "_pieces", "_transport")
+    __slots__ = ("_bytes", "_is_ended", "_loop", "_pieces", "_transport", "lingers")
 
     def __init__(self, transport: asyncio.Transport, loop: asyncio.AbstractEventLoop) -> None:
         self._transport = transport
         self._loop = loop
         self._pieces: list[bytes] = []
         self._bytes = 0
+        self._is_ended = False
+        self.lingers = False  # closed by us first as far as we write, then as soon as the client has closed
 
     def write(self, data: bytes) -> None:
         """Send with what is written next: when the answer is complete, or else as soon as the event loop is free. Much
@@ -55,10 +60,20 @@ class _InOnePiece:
         if pieces and not self._transport.is_closing():
             self._transport.write(b"".join(pieces))
 
+    def is_closing(self) -> bool:
+        """Whether nothing more can be sent."""
+        return self._is_ended or self._transport.is_closing()
+
     def close(self) -> None:
         """Send what was written, and close."""
         self.flush()
-        self._transport.close()
+        if self.lingers and self._transport.can_write_eof() and not self.is_closing():
+            self._is_ended = True
+            self._transport.write_eof()
+            self._transport.resume_reading()
+            self._loop.call_later(_LINGERING_SECONDS, self._transport.close)
+        else:
+            self._transport.close()
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._transport, name)
@@ -70,6 +85,7 @@ class Connection(HttpToolsProtocol):
     def __init__(self, *arguments: Any, **more: Any) -> None:
         super().__init__(*arguments, **more)
         self._in_head = False
+        self._in_body = False
         self._head_bytes = 0  # of the head at hand, but for the piece that it begins in
         self._head_timer: TimerHandle | None = None
         self._has_sent_all = False
@@ -101,7 +117,7 @@ class Connection(HttpToolsProtocol):
         except httptools.HttpParserUpgrade as wish:
             self._decline(data[wish.args[0] :])
         except httptools.HttpParserError:
-            self.refuse(HttpProblem("malformed_request", "this is not HTTP/1.1", "不是 HTTP/1.1 请求"))
+            self.refuse(_broken_body() if self._in_body else _no_http())
         self._watch_head(len(data) if was_in_head else 0)
 
     def _watch_head(self, head_bytes: int) -> None:
@@ -180,6 +196,7 @@ class Connection(HttpToolsProtocol):
             self._refuse_head()
         elif not self.parser.should_upgrade():
             super().on_headers_complete()
+            self._in_body = True
             # Weakly: else each request would be a ring that only a search for cycles takes apart, long pauses of all.
             leaving = partial(self._end_is_leaving, weakref.ref(self.cycle))
             self.cycle.scope[END_IS_LEAVING] = leaving  # type: ignore[typeddict-unknown-key]
@@ -191,6 +208,7 @@ class Connection(HttpToolsProtocol):
 
     def on_message_complete(self) -> None:
         """The request is here."""
+        self._in_body = False
         if not self._is_refused and not self.parser.should_upgrade():
             super().on_message_complete()
 
@@ -214,8 +232,10 @@ class Connection(HttpToolsProtocol):
         self.data_received(b"\r\n".join(lines) + b"\r\n\r\n" + rest)
 
     def refuse(self, problem: HttpProblem) -> None:
-        """Take nothing more. The problem is the answer, unless another one is under way."""
+        """Take nothing more. The problem is the answer, unless the request that it is about has one, or another one is
+        under way."""
         self._is_refused = True
+        self._answers.lingers = not self._has_sent_all
         self._head_is_here()
         cycle = self._exchange
         if cycle is not None and not cycle.response_complete:
@@ -224,6 +244,9 @@ class Connection(HttpToolsProtocol):
                 cycle.scope[BROKEN_OFF] = problem  # type: ignore[typeddict-unknown-key]
                 cycle.more_body = False
                 cycle.message_event.set()
+            return
+        if self._in_body:  # of a request that was answered without it
+            self.transport.close()
             return
         body = json_bytes(problem.document("en"))
         headers = [
@@ -256,3 +279,15 @@ class Connection(HttpToolsProtocol):
             self.refuse(HttpProblem("timeout", "the request did not come in time", "请求未及时到达"))
         elif not self.transport.is_closing():
             self.transport.close()
+
+
+def _no_http() -> HttpProblem:
+    return HttpProblem("malformed_request", "this is not HTTP/1.1", "不是 HTTP/1.1 请求")
+
+
+def _broken_body() -> HttpProblem:
+    return HttpProblem(
+        "malformed_request",
+        "the body breaks off: what came next is no chunk of HTTP/1.1; send it again",
+        "请求体中断：其后内容不合 HTTP/1.1 分块格式；请重新提交",
+    )

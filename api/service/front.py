@@ -23,7 +23,16 @@ from api.service.operations import Operation
 from api.service.parameters import read_parameters
 from api.service.problems import HttpProblem
 from api.service.reading import busy
-from api.service.requests import SECURITY, ClientLeft, Headers, Reply, Request, language_of, problem_reply
+from api.service.requests import (
+    SECURITY,
+    ClientLeft,
+    Headers,
+    Reply,
+    Request,
+    joined,
+    language_of,
+    problem_reply,
+)
 from api.service.service import Service
 from api.tokens import PREFIX
 
@@ -101,8 +110,10 @@ async def handle(
 
 async def refuse(service: Service, problem: HttpProblem, scope: Scope, send: Send) -> None:
     """Answer a request to no operation with a problem."""
-    headers = _first_of_each(scope)
-    is_page = not scope["path"].startswith("/v1/") and b"text/html" in headers.get(b"accept", b"")
+    is_page = (
+        not scope["path"].startswith("/v1/")
+        and b"text/html" in (joined(scope["headers"], b"accept") or b"").lower()
+    )
     exchange = Exchange(send, pages.SECURITY if is_page else SECURITY)
     language = pages.page_language(scope["headers"]) if is_page else language_of(scope["headers"])
     await _shown(service, problem, language, scope, is_page=is_page).send(exchange.send)

@@ -98,7 +98,10 @@ class Lane:
     def _put(self, asked: _Asked) -> asyncio.Future[Any]:
         with self._changed:
             if self._waiting_max is not None and len(self._waiting) >= self._waiting_max:
-                raise busy()
+                # Who has left holds no place.
+                self._waiting = deque([one for one in self._waiting if not one.answer.cancelled()])
+                if len(self._waiting) >= self._waiting_max:
+                    raise busy()
             self._waiting.append(asked)
             self._changed.notify()
         return asked.answer

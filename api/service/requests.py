@@ -73,8 +73,9 @@ class Request:
 
     async def body(self, bytes_max: int) -> bytes:
         """The whole body. One that is somewhat too long is read to its end and thrown away, since many clients
-        look for an answer only then. Raises HttpProblem `body_too_large`, `timeout`, ClientLeft."""
-        self.check_declared_length(_DISCARDED_BYTES_MAX)
+        look for an answer only then. Raises HttpProblem `body_too_large`, `timeout`, `malformed_request`,
+        ClientLeft."""
+        self.check_declared_length(bytes_max, _DISCARDED_BYTES_MAX)
         message = await self.next_message()
         pieces, size = bytearray(message.get("body", b"")), len(message.get("body", b""))
         while message.get("more_body") and size <= _DISCARDED_BYTES_MAX:
@@ -87,10 +88,15 @@ class Request:
             raise too_large(bytes_max)
         return bytes(pieces)
 
-    def check_declared_length(self, bytes_max: int) -> None:
-        """Whether what Content-Length announces is taken at all. Raises HttpProblem `body_too_large`."""
+    def check_declared_length(self, bytes_max: int, discarded_bytes_max: int = 0) -> None:
+        """Whether what Content-Length announces is taken, or at least read and thrown away. Raises HttpProblem
+        `body_too_large`."""
         declared = self.header(b"content-length")
-        if declared is not None and declared.isdigit() and int(declared) > bytes_max:
+        if (
+            declared is not None
+            and declared.isdigit()
+            and int(declared) > max(bytes_max, discarded_bytes_max)
+        ):
             raise too_large(bytes_max)
 
     async def next_message(self) -> Message:

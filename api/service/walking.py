@@ -28,9 +28,10 @@ class Walk:
             seconds = f"{self._seconds_max:g}"
             raise HttpProblem(
                 "too_slow",
-                f"the whole log could not be gone through within {seconds} seconds; ask at an earlier known_position, "
-                "again later, or on the command line, which has no such limit",
-                f"未能在 {seconds} 秒内遍历日志；请指定更早的 known_position、稍后再试，或使用无此限制的命令行",
+                f"the whole log could not be gone through within {seconds} seconds; ask for less (an earlier "
+                "known_position, a single check), again later, or on the command line, which has no such limit",
+                f"未能在 {seconds} 秒内遍历日志；请缩小范围（更早的 known_position 或单项校验）、稍后再试，"
+                "或使用无此限制的命令行",
             )
 
 

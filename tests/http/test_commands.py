@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import threading
+from contextlib import closing
 from itertools import pairwise
 from typing import Any
 
@@ -237,3 +238,66 @@ def test_what_is_no_object_is_told_in_chinese(example: Service, body: bytes, sai
     answer = example.ask("POST", "/v1/commands/repay-loan", body, {"Accept-Language": "zh"})
     assert answer.status == 422
     assert said in answer.document["detail"]
+
+
+@pytest.mark.parametrize(
+    ("sent", "language"),
+    [
+        (["en;q=0.5", "zh"], "zh"),
+        (["fr", "ZH-Hans-CN;q=0.2"], "zh"),
+        (["zh;q=0.5, en;q=0.5"], "en"),
+        (["*"], "en"),
+        (["en;q=0.1, *;q=0.5"], "zh"),
+        (["en;q=0, *"], "zh"),
+        (["zh;q=0, *"], "en"),
+        (["*;q=0.5", "zh;q=0.1"], "en"),
+        (["*;q=0, zh;q=0.1"], "zh"),
+        ([""], "en"),
+        ([], "en"),
+    ],
+)
+def test_the_language_is_the_one_that_is_wanted_more(
+    example: Service, sent: list[str], language: str
+) -> None:
+    """Accept-Language may stand in several headers, and `*` is every language that is not named (RFC 9110 §12.5.4); in
+    doubt English."""
+    answer = asked(example, "/v1/nowhere", *(("Accept-Language", one) for one in sent))
+    assert answer.headers["content-language"] == language
+
+
+@pytest.mark.parametrize(
+    ("sent", "media_type"),
+    [
+        (["application/json;q=0.5", "application/x-ndjson"], "application/x-ndjson"),
+        (["APPLICATION/X-NDJSON"], "application/x-ndjson"),
+        (["application/x-ndjson;q=0.1", "Application/JSON"], "application/json"),
+    ],
+)
+def test_the_form_is_the_one_that_is_wanted_more(example: Service, sent: list[str], media_type: str) -> None:
+    """Accept may stand in several headers, and in capitals; another form has another entity tag."""
+    answer = asked(example, "/v1/events", *(("Accept", one) for one in sent))
+    assert answer.headers["content-type"] == media_type
+    tag = ("If-None-Match", answer.headers["etag"])
+    again = [
+        asked(example, "/v1/events", tag, ("Accept", one))
+        for one in ("application/json", "application/x-ndjson")
+    ]
+    assert [one.status for one in again] == ([304, 200] if media_type == "application/json" else [200, 304])
+
+
+def test_a_browser_is_shown_a_page_however_it_asks(example: Service) -> None:
+    """Also where `text/html` stands in capitals or in a second Accept."""
+    for sent in (["TEXT/HTML"], ["application/xml;q=0.5", "text/html"]):
+        answer = asked(example, "/nowhere", *(("Accept", one) for one in sent))
+        assert (answer.status, answer.headers["content-type"]) == (404, "text/html; charset=utf-8")
+
+
+def asked(service: Service, path: str, *headers: tuple[str, str]) -> Answer:
+    """A GET with headers that may stand several times."""
+    with closing(service.connect()) as connection:
+        connection.putrequest("GET", path)
+        for name, value in headers:
+            connection.putheader(name, value)
+        connection.endheaders()
+        response = connection.getresponse()
+        return Answer(response.status, {k.lower(): v for k, v in response.getheaders()}, response.read())

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import http.client
+import io
 import json
 import socket
 import threading
 
 import pytest
 import uvloop
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from starlette.types import Receive, Scope, Send
 from uvicorn import Config
 from uvicorn.protocols.http.httptools_impl import RequestResponseCycle
@@ -315,3 +319,134 @@ def test_a_compressed_transfer_is_no_body(ready: Service) -> None:
     )
     answer = told(ready, head + b"\r\n%x\r\n%b\r\n0\r\n\r\n" % (len(BODY), BODY))
     assert (answer[:12], document(answer)["code"]) == (b"HTTP/1.1 415", "unsupported_encoding")
+
+
+CHUNKED = POST.replace(b"Content-Length: %d" % len(BODY), b"Transfer-Encoding: chunked")
+BATCH = CHUNKED.replace(b"/repay-loan", b"")
+BROKEN = b"this is no chunk\r\n"
+
+
+def chunk(data: bytes) -> bytes:
+    """A piece of a chunked body."""
+    return b"%x\r\n%b\r\n" % (len(data), data)
+
+
+def answers(told: bytes) -> list[tuple[int, bytes]]:
+    """The statuses and bodies of answers that came whole, one after the other, and nothing between them."""
+    found, stream = [], io.BytesIO(told)
+    while line := stream.readline():
+        assert line.startswith(b"HTTP/1.1 "), told
+        headers = http.client.parse_headers(stream)
+        body = stream.read(int(headers["content-length"]))
+        assert len(body) == int(headers["content-length"])
+        found.append((int(line[9:12]), body))
+    return found
+
+
+@pytest.mark.parametrize("language, said", [(b"zh", "请求体中断"), (b"en", "the body breaks off")])
+def test_a_body_that_breaks_off_is_answered_at_once(ready: Service, language: bytes, said: str) -> None:
+    """400 in the reader's language, not 408 a minute later, whether what came before had been read or not; the
+    connection ends, and nothing is recorded."""
+    head = CHUNKED + b"Accept-Language: " + language + b"\r\n\r\n"
+    for pieces in (
+        [head, chunk(BODY[:9]), BROKEN],
+        [head + chunk(BODY[:9]) + BROKEN],
+        [head + chunk(BODY), BROKEN],
+    ):
+        ((status, body),) = answers(told(ready, *pieces))
+        problem = json.loads(body)
+        assert (status, problem["code"]) == (400, "malformed_request")
+        assert said in problem["detail"]
+    assert ready.read("/v1/events")["known_position"] == 5
+
+
+def test_a_batch_that_breaks_off_says_where(ready: Service) -> None:
+    """The lines before have their outcomes, the last line says what broke and from which line on nothing was read; the
+    connection ends."""
+    lines = [json.dumps(repay(number)).encode() + b"\n" for number in (1, 2)]
+    with socket.create_connection((ready.host, ready.port), PATIENCE_SECONDS) as connection:
+        connection.sendall(BATCH + b"Accept-Language: zh\r\n\r\n" + chunk(b"".join(lines)))
+        with connection.makefile("rb") as answer:
+            outcomes = [json.loads(next(line for line in answer if line.startswith(b"{"))) for _ in lines]
+            connection.sendall(chunk(lines[0][:9]) + BROKEN + lines[0])
+            rest = answer.read()
+    assert [(one["line"], one["outcome"]) for one in outcomes] == [(1, "accepted"), (2, "accepted")]
+    (last,) = [json.loads(line) for line in rest.splitlines() if line.startswith(b"{")]
+    assert (last["line"], last["outcome"], last["code"]) == (3, "unknown", "malformed_request")
+    assert "请求体中断" in last["detail"]
+    assert rest.endswith(b"\r\n0\r\n\r\n")
+    assert ready.read("/v1/events")["known_position"] == 7
+
+
+@pytest.mark.parametrize("behind", [b"", b"GET /health HTTP/1.1\r\nHost: localhost\r\n\r\n"])
+def test_a_body_that_breaks_off_harms_no_answer_before_it(ready: Service, behind: bytes) -> None:
+    """Of several requests at once, while the first is still being answered: its answer comes whole, then that of the
+    broken one, then the end, whatever follows."""
+    whole = POST + b"\r\n" + BODY
+    found = answers(told(ready, whole + CHUNKED + b"\r\n" + chunk(BODY) + BROKEN + behind))
+    assert [status for status, _ in found] == [201, 400]
+    assert json.loads(found[1][1])["code"] == "malformed_request"
+
+
+@pytest.mark.parametrize(
+    "head, status",
+    [
+        (CHUNKED.replace(b"repay-loan", b"fly-to-the-moon"), 404),
+        (CHUNKED.replace(b"repay-loan", b"repay-loan?colour=red"), 422),
+        (CHUNKED.replace(b"POST /v1/commands/repay-loan", b"GET /v1/caps"), 200),
+    ],
+)
+def test_a_body_that_breaks_off_after_the_answer_gets_no_second_one(
+    ready: Service, head: bytes, status: int
+) -> None:
+    """What nobody needed to read for the answer ends the connection, and is no other request."""
+    with socket.create_connection((ready.host, ready.port), PATIENCE_SECONDS) as connection:
+        connection.sendall(head + b"\r\n" + chunk(b"x"))
+        with connection.makefile("rb") as answer:
+            assert int(answer.readline()[9:12]) == status
+            length = int(http.client.parse_headers(answer)["content-length"])
+            assert len(answer.read(length)) == length
+            connection.sendall(BROKEN)
+            assert answer.read() == b""
+
+
+def test_who_goes_on_sending_is_answered_too(ready: Service) -> None:
+    """The answer to what was broken is not lost where more comes behind it, in a batch the last line neither."""
+    for head, last in ((CHUNKED, b"}"), (BATCH, b"0\r\n\r\n"), (b"no HTTP\r\n", b"}")):
+        answer = told(ready, head + b"\r\n" + BROKEN, *[b"x" * 60_000] * 50, half=True)
+        assert b"malformed_request" in answer
+        assert answer.endswith(last)
+
+
+#: What may come in the place of a chunk, and behind it.
+_CHUNKS = [
+    *(b"\r\n", b"g\r\n", b"-1\r\nx\r\n", b"0x1\r\nx\r\n", b" 1\r\nx\r\n", b"1\nx\n", b"1\rx\r", b"1 x\r\n"),
+    *(b"1\r\nxy\r\n", b"1\r\nx\n", b"2\r\nx\r\n", b"1;a=\x00\r\nx\r\n", b'1;a="b\r\nx\r\n', b"1;\r\nx\r\n"),
+    *(b"f" * 17 + b"\r\n", b"1" * 5_000 + b"\r\n", b"0" * 5_000 + b"1\r\nx\r\n"),
+    *(
+        b"0\r\nno trailer\r\n",
+        b"0\r\n: x\r\n",
+        b"0\r\nHost: elsewhere.example\r\n",
+        b"0\r\nX: \x00\r\n",
+        b"0\r\n",
+    ),
+    *(chunk(BODY), chunk(b"\n"), chunk(json.dumps(repay()).encode() + b"\n"), BROKEN),
+]
+_HEADS = [
+    CHUNKED,
+    BATCH,
+    CHUNKED.replace(b"repay-loan", b"fly"),
+    CHUNKED.replace(b"commands/repay-loan", b"what-if"),
+]
+
+
+@settings(max_examples=200, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(_HEADS), st.lists(st.sampled_from(_CHUNKS), max_size=4))
+def test_whatever_stands_for_a_body_has_one_answer(ready: Service, head: bytes, chunks: list[bytes]) -> None:
+    """However it is broken: never silence, never two answers, never a fault of ours; and what was recorded was told."""
+    before = ready.read("/v1/events")["known_position"]
+    answer = told(ready, head + b"Connection: close\r\n\r\n" + b"".join(chunks) + b"0\r\n\r\n")
+    assert answer.count(b"HTTP/1.1 ") == 1, answer
+    assert int(answer[9:12]) in {200, 201, 400, 404, 422}, answer
+    accepted = answer.count(b'"outcome":"accepted"')
+    assert ready.read("/v1/events")["known_position"] == before + accepted

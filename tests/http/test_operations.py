@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import json
 import socket
+from contextlib import closing
 from pathlib import Path
 
 import psutil
@@ -93,10 +94,20 @@ def test_a_batch_over_its_limits_is_413_or_says_where_it_stopped(service: Servic
     connection.endheaders()
     assert connection.getresponse().status == 413
     connection.close()
-    answer = service.run(OPENING[0], b"\n" * 200_000, OPENING[1])
-    assert [line["outcome"] for line in answer.lines] == ["accepted", "unknown"]
-    assert "200000 lines" in answer.lines[1]["detail"]
+    answer = service.run(OPENING[0], b"\n".join([b"x"] * 199_999), OPENING[1])
+    assert [line["outcome"] for line in answer.lines[:2]] == ["accepted", "invalid"]
+    assert (answer.lines[-1]["line"], answer.lines[-1]["outcome"]) == (200_001, "unknown")
+    assert "200000 lines" in answer.lines[-1]["detail"]
     assert service.read("/v1/events")["known_position"] <= 3
+
+
+def test_a_blank_line_is_none_of_a_batch_s_lines(service: Service) -> None:
+    """However many there are: the limit counts what is answered, and each answer names the line as it was sent."""
+    answer = service.run(OPENING[0], b"\n" * 100_000, b" \r\n" * 100_000, OPENING[1])
+    assert [(line["line"], line["outcome"]) for line in answer.lines] == [
+        (1, "accepted"),
+        (200_004, "accepted"),
+    ]
 
 
 def test_a_page_over_its_limit_is_422(service: Service) -> None:
@@ -202,3 +213,16 @@ def test_the_figures_are_told_while_the_database_hangs(tmp_path: Path) -> None:
             for process in hanging:
                 with gone:
                     process.resume()
+
+
+@pytest.mark.parametrize("declared", [3 * 2**20, 99_999_999_999_999])
+def test_a_body_has_one_limit(service: Service, declared: int) -> None:
+    """However far it is over the limit, whether it was read and thrown away or not read at all: the limit that is told
+    is that of a command."""
+    with closing(service.connect()) as connection:
+        connection.putrequest("POST", "/v1/commands/repay-loan")
+        connection.putheader("Content-Length", str(declared))
+        connection.endheaders(b"x" * declared if declared < 2**24 else b"")
+        response = connection.getresponse()
+        assert (response.status, response.headers["connection"]) == (413, "close")
+        assert "1048576 bytes" in json.loads(response.read())["detail"]

@@ -122,13 +122,14 @@ def test_figures_for_people_are_those_of_the_command_line(
 ) -> None:
     """The portfolio, a bank's ladders, statements and the trial balance."""
     words = [word for name, value in known.items() for word in (f"--{name.replace('_', '-')}", value)]
-    for path, asked in (
-        ("reports/portfolio", ("report", "portfolio")),
-        (f"reports/milestones/{BANK}", ("report", "milestones", BANK)),
-        ("trial-balance", ("trial-balance",)),
-        ("statements/public/round/R1/", ("statement", "public/round/R1/", "--from", "0001-01-01")),
+    first = "2024-01-01"
+    for path, query, asked in (
+        ("reports/portfolio", {}, ("report", "portfolio")),
+        (f"reports/milestones/{BANK}", {}, ("report", "milestones", BANK)),
+        ("trial-balance", {}, ("trial-balance",)),
+        ("statements/public/round/R1/", {"from": first}, ("statement", "public/round/R1/", "--from", first)),
     ):
-        answer, told = example.read(f"/v1/{path}", **known), kejin.ask(*asked, *words)
+        answer, told = example.read(f"/v1/{path}", **query, **known), kejin.ask(*asked, *words)
         assert without_echo(answer) == without_echo(told), path
     some = example.read("/v1/statements/public/round/R1/", **{"from": "2024-07-01", "on": "2024-07-31"})
     told = kejin.ask("statement", "public/round/R1/", "--from", "2024-07-01", "--to", "2024-07-31")
@@ -464,3 +465,12 @@ def test_a_weight_is_a_weight(example: Service, accepted: str, language: str) ->
     """`q` in either case; what is no weight wants nothing."""
     answer = example.get("/v1/caps", {"Accept-Language": accepted}, known_position=999_999)
     assert answer.headers["content-language"] == language
+
+
+def test_a_statement_from_the_beginning_says_that_nothing_was_asked(example: Service) -> None:
+    """Without `from` it is null in the answer, as `on` and `to` are; the lines are those from the first day on."""
+    whole = example.read("/v1/statements/public/round/R1/available")
+    assert (whole["from"], whole["on"], whole["to"]) == (None, None, None)
+    first = example.read("/v1/statements/public/round/R1/available", **{"from": "0001-01-01"})
+    assert whole["lines"]
+    assert {**first, "from": None} == whole

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 import threading
@@ -9,10 +10,14 @@ from collections.abc import Iterator
 from contextlib import ExitStack, closing
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
+from api.service.live import RING_EVENTS, Feed
+from api.service.reading import Lane
+from ledger.store import Store
 from tests.cli.program import FIRM, OPENING, PATIENCE_SECONDS, Program, draw, register, repay
 from tests.http.service import Service, start
 from tests.http.test_commands import problem
@@ -179,3 +184,44 @@ def test_who_waited_in_vain_can_come_back(service: Service) -> None:
             break
         service.stop()
         assert [rest(stream) for stream in streams] == [[5], [5], [5], []]
+
+
+def test_streams_that_catch_up_keep_no_list_waiting(database: str) -> None:
+    """However many streams are far behind, and however slowly what they missed is read: a list is answered meanwhile,
+    and afterwards each stream goes on with the event that it waits for."""
+    newest = len(OPENING) + 1 + RING_EVENTS
+    Program(database).record(*OPENING, *(repay(number + 1) for number in range(RING_EVENTS)))
+
+    async def run() -> None:
+        lanes = {
+            name: Lane(name, lambda: Store.open_for_reading(database, PATIENCE_SECONDS), threads)
+            for name, threads in (("slow", 1), ("streams", 1))
+        }
+        feed, goes_on = Feed(cast(Any, SimpleNamespace(**lanes))), threading.Event()
+        feed.streams = 9
+        for lane in lanes.values():
+            lane.start()
+        try:
+            feed.appended(newest)
+            assert (await feed.next(newest - 1, None, None, PATIENCE_SECONDS))[
+                0
+            ] == newest  # near the end: the ring
+            held = lanes["streams"].ask(lambda store: goes_on.wait())
+            behind = [
+                asyncio.create_task(feed.next(4, tag, None, 0.0)) for tag in (None, "loan:L1", *[None] * 6)
+            ]
+            await asyncio.sleep(0)  # they have asked
+            assert await lanes["slow"].ask(lambda store: store.head().position) == newest
+            assert not any(task.done() for task in behind)
+            goes_on.set()
+            assert await held
+            found = await asyncio.gather(*behind)
+            assert {(seen, tuple(e.position for e in some)) for seen, some in found} == {
+                (104, tuple(range(5, 105)))
+            }
+        finally:
+            goes_on.set()
+            for lane in lanes.values():
+                await asyncio.to_thread(lane.stop)
+
+    asyncio.run(run())
