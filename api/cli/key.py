@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 from collections.abc import Iterator
 from enum import StrEnum
 from pathlib import Path
@@ -59,6 +60,7 @@ def command(
 ) -> None:
     """The key that signs checkpoints: its public half, for whoever checks. 检查点签名密钥。
 
+    Standard output has the public half alone, for kejin-verify.py --key; the rest is said on standard error.
     The private half is a file outside the database (mode 0600): signing-key in the data folder, which is made when it
     is first needed; for a database by address the file that KEJIN_SIGNING_KEY names. adopt makes it where there is none
     and records the public half in the log; rotate hands over to a new key, which the old one signs. A copy of the old
@@ -158,7 +160,10 @@ def _show(
         document = {"key": str(key.verifier), "file": str(keyring.path), "adopted": shown}
         print_json(document | ({"position": position} if position else {}))
         return
-    print(key.verifier)
-    print(say(f"private half in {keyring.path}", f"私钥文件：{keyring.path}"))
-    for one in shown:
-        print(say(f"adopted @{one['position']}  {one['key']}", f"启用 @{one['position']}  {one['key']}"))
+    print(key.verifier)  # and nothing else: it is for `--key`, or a file
+    beside = [say(f"private half in {keyring.path}", f"私钥文件：{keyring.path}")]
+    beside += [
+        say(f"adopted @{one['position']}  {one['key']}", f"启用 @{one['position']}  {one['key']}")
+        for one in shown
+    ]
+    print("\n".join(beside), file=sys.stderr)

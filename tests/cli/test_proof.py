@@ -104,6 +104,23 @@ def test_prove(told: Program, tmp_path: Path, what: tuple[object, ...]) -> None:
     assert b"page.html" in pack.read_bytes() and "证据包".encode() in pack.read_bytes()
 
 
+def test_the_key_stands_alone_on_standard_output(told: Program, tmp_path: Path) -> None:
+    """So that it can be handed to the verifier as it is, in a file or as a word; where its private half lies and since
+    when it is in use is said beside it, in both languages."""
+    known = told.ask("key", "adopt")
+    for lang, private, adopted in (("en", "private half in ", "adopted @"), ("zh", "私钥文件：", "启用 @")):
+        shown = told("key", KEJIN_LANG=lang)
+        assert (shown.code, shown.out.decode()) == (0, known["key"] + "\n")
+        first, *others = shown.err.splitlines()
+        assert first == private + known["file"]
+        assert others == [f"{adopted}{one['position']}  {one['key']}" for one in known["adopted"]] != []
+    (tmp_path / "held").write_bytes(told("key").out)
+    program, pack = verifier(told, tmp_path), tmp_path / "pack.zip"
+    told.ask("prove", 6, "-o", pack)
+    assert holds(program, pack, "--key", tmp_path / "held")[0] == 0
+    assert holds(program, pack, "--key", told("key").out.decode().strip())[0] == 0
+
+
 def test_published_checkpoints_stay_provable(tmp_path: Path) -> None:
     """A checkpoint that was given away fits later packs, across a rotation of the key; the old key does as well."""
     with data_folder(tmp_path / "data") as kejin:
