@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
-from unicodedata import is_normalized
+from unicodedata import is_normalized, normalize
 
 from api.roles import ROLES, Scope, permissions_of
 from ledger.sql import load
@@ -74,6 +74,20 @@ def all_tokens(store: Store) -> list[Token]:
 def looks_like_itself(name: str) -> bool:
     """Whether a name of somebody who acts shows all that it has: nobody else's may look the same."""
     return name == name.strip() and name.isprintable() and is_normalized("NFC", name)
+
+
+def taken_for(store: Store, name: str) -> str | None:
+    """Whom somebody of this name would be taken for: the first who ever had a token and whose name is another one only
+    by the case, width or compatibility form of letters. People are counted by name."""
+    folded = _folded(name)
+    return next(
+        (t.principal for t in all_tokens(store) if t.principal != name and _folded(t.principal) == folded),
+        None,
+    )
+
+
+def _folded(name: str) -> str:
+    return normalize("NFKC", name).casefold()
 
 
 def create(

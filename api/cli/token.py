@@ -12,7 +12,7 @@ from api.printing import print_json, print_table
 from api.problems import Problem
 from api.roles import READING, ROLES, Scope, permission_of, permissions_of
 from api.session import Data, Json, ledger, read_instant
-from api.tokens import all_tokens, create, looks_like_itself, revoke
+from api.tokens import all_tokens, create, looks_like_itself, revoke, taken_for
 from ledger.commands import TEXT
 
 _ACTIONS = ("create", "list", "revoke")
@@ -113,6 +113,15 @@ def _create(
         raise Problem(say(f"--role wants one of {listed}", f"--role 应为 {listed} 之一"))
     _check_narrowing(roles, only)
     with ledger(data, as_owner=True) as store:
+        other = taken_for(store, name)
+        if other is not None:
+            raise Problem(
+                say(
+                    f"the NAME {name!r} would be taken for {other!r}, who has had a token; give that name, or one that "
+                    "differs in more than the form of its letters",
+                    f"使用者 {name!r} 易与已有令牌的 {other!r} 混淆；请用该名称，或用不只是字形不同的名称",
+                )
+            )
         token_id, secret = create(store, name, roles, only, expires_at)
     if as_json:
         print_json(

@@ -319,6 +319,36 @@ def test_token_refuses_what_it_cannot_use(database: str, arguments: list[str]) -
     assert answer.complaint
 
 
+@pytest.mark.parametrize(
+    ("name", "other"),
+    [
+        ("anna", "Anna"),
+        ("ANNA", "anna"),
+        ("Ａnna", "Anna"),
+        ("①号", "1号"),
+        ("straße", "STRASSE"),
+        ("ﬁscal", "fiscal"),
+    ],
+)
+def test_two_names_are_not_one_person_in_other_letters(database: str, name: str, other: str) -> None:
+    """Four eyes counts people by name: a name that is another's but for case, width or compatibility form is refused
+    with one line that names the other, also after that one's token was revoked; the same name may have more tokens."""
+    kejin = Program(database)
+    token(kejin, other, "operator")
+    token(kejin, other, "finance")
+    for said in ("would be taken for", "混淆"):
+        refused = kejin(
+            "token", "create", name, "--role", "finance", KEJIN_LANG="zh" if said == "混淆" else "en"
+        )
+        assert (refused.code, refused.out) == (2, b"")
+        assert (
+            repr(name) in refused.complaint and repr(other) in refused.complaint and said in refused.complaint
+        )
+        kejin("token", "revoke", other)
+    assert {t["principal"] for t in kejin.ask("token", "list")} == {other}
+    token(kejin, f"{name}-2", "finance")
+
+
 def test_what_a_token_is_narrowed_to_is_listed_and_told(database: str, tmp_path: Path) -> None:
     """`kejin token list` shows it, and who is refused is told what the token is for, in their language."""
     kejin = Program(database)
