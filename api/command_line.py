@@ -90,8 +90,11 @@ def answered(arguments: Sequence[str]) -> tuple[int, str]:
 
 def _told(error: Bilingual) -> str:
     """An error with its own words: a connection or a server that cannot be had, what is not projected."""
+    from ledger.connection import LostSchema
     from projections.shelves import NotProjected
 
+    if isinstance(error, LostSchema):
+        return say(f"{error}; run kejin verify", f"{error.zh}；请运行 kejin verify")
     if isinstance(error, NotProjected):
         return say(f"{error}; see kejin projections", f"{error.zh}；见 kejin projections")
     return say(str(error), error.zh)

@@ -15,8 +15,7 @@ class Problem(Exception):
 
 def database_problem(error: psycopg.Error) -> Problem:
     """What happened to the database, and what to do. Nothing uncommitted was recorded."""
-    reason = (error.diag.message_primary or str(error)).strip().splitlines()
-    first = reason[0] if reason else type(error).__name__
+    first = database_reason(error)
     if isinstance(error, errors.DiskFull) or "No space left" in str(error):
         return Problem(
             say(
@@ -39,6 +38,12 @@ def database_problem(error: psycopg.Error) -> Problem:
             )
         )
     return Problem(say(f"the database refused: {first}", f"数据库拒绝：{first}"))
+
+
+def database_reason(error: psycopg.Error) -> str:
+    """The database's own word on what happened, without advice."""
+    said = (error.diag.message_primary or str(error)).strip().splitlines()
+    return said[0] if said else type(error).__name__
 
 
 def usage_problem(error: TyperException) -> str:

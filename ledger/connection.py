@@ -47,6 +47,10 @@ class StoreError(Bilingual):
     """The database cannot be used: what, where and what to do."""
 
 
+class LostSchema(StoreError):
+    """Nothing says any more which schema the database has: `kejin verify` finds what else."""
+
+
 class CannotConnect(StoreError):
     """There is no connection to be had, which says nothing about what the database holds."""
 
@@ -124,10 +128,7 @@ def _schema_version(connection: psycopg.Connection[Any]) -> tuple[int, str | Non
         return None
     row = connection.execute(_QUERIES["schema_version"]).fetchone()
     if row is None:
-        raise StoreError(
-            f"{where} has lost its schema version; run kejin verify",
-            f"{where} 缺少模式版本；请运行 kejin verify",
-        )
+        raise LostSchema(f"{where} has lost its schema version", f"{where} 缺少模式版本")
     return row[0], row[1]
 
 

@@ -12,7 +12,7 @@ import typer
 from api.language import say
 from api.outside import outside_of
 from api.printing import print_json, show_progress
-from api.problems import Problem, database_problem
+from api.problems import Problem, database_reason
 from api.session import Data, Json, database_address, share_server
 from ledger.connection import CannotConnect, StoreError
 from ledger.store import Store
@@ -89,7 +89,7 @@ def _verify(address: str, names: list[str], outside: Outside, quiet: bool) -> Re
     except psycopg.OperationalError:
         raise
     except (psycopg.Error, LookupError, ValueError) as error:
-        what = str(database_problem(error)) if isinstance(error, psycopg.Error) else repr(error)
+        what = database_reason(error) if isinstance(error, psycopg.Error) else repr(error)
         return Report(findings=[Finding("log", f"the log cannot be read: {what}", "events")])
 
 

@@ -598,6 +598,31 @@ def test_verify_finds_also_where_others_call_the_database_broken(
         assert answer.document["findings"]
 
 
+@pytest.mark.parametrize(
+    ("statement", "en", "zh"),
+    [
+        ("delete from kejin_work.schema_version", "has lost its schema version", "缺少模式版本"),
+        (
+            "alter table kejin_work.schema_version rename version to v",
+            '"version" does not exist',
+            "does not exist",
+        ),
+    ],
+)
+def test_verify_does_not_advise_itself(embedded_server: str, statement: str, en: str, zh: str) -> None:
+    """Where other commands tell to run `kejin verify`, its own finding says what is lost and no more, in both
+    languages."""
+    with fresh_database(embedded_server) as address:
+        kejin = Program(address)
+        kejin.record(*OPENING)
+        tamper(address, statement)
+        for language, said in (("en", en), ("zh", zh)):
+            complaint = kejin("caps", KEJIN_LANG=language).complaint
+            assert said in complaint and "kejin verify" in complaint
+            (finding,) = kejin("verify", "--json", KEJIN_LANG=language).document["findings"]
+            assert said in finding["detail"] and "kejin verify" not in finding["detail"]
+
+
 def test_an_unknown_check_is_unusable(told: Program) -> None:
     """The name of no check: one line that lists those that exist."""
     answer = told("verify", "nope", "--json")
