@@ -14,16 +14,23 @@ from ledger.store import Store
 from projections.verification.report import Finding
 
 _QUERIES: Final = load("projections", "verification/queries.sql")
-#: How PostgreSQL comes to rows: through the table; by an index, where it would use any.
-_THROUGH: Final = {"enable_seqscan": "on", "enable_indexscan": "off", "enable_indexonlyscan": "off"}
-_BY_INDEX: Final = {"enable_seqscan": "off", "enable_indexscan": "on", "enable_indexonlyscan": "on"}
-_BOTH: Final = {"enable_bitmapscan": "off", "max_parallel_workers_per_gather": "0"}
-#: How it looks for each row by itself.
-_SEARCHING: Final = {
-    **_BOTH,
-    **_BY_INDEX,
-    **{f"enable_{way}": "off" for way in ("hashjoin", "mergejoin", "material", "memoize", "sort")},
-}
+
+
+def _settings(**settings: str) -> bytes:
+    """Statements that hold for the rest of a transaction, in one round trip."""
+    always = {"enable_bitmapscan": "off", "max_parallel_workers_per_gather": "0"}
+    return "; ".join(f"set local {name} = {value}" for name, value in {**always, **settings}.items()).encode()
+
+
+#: How PostgreSQL comes to rows: through the table; by an index, where it would use any; looking for each by itself.
+_THROUGH: Final = _settings(enable_seqscan="on", enable_indexscan="off", enable_indexonlyscan="off")
+_BY_INDEX: Final = _settings(enable_seqscan="off", enable_indexscan="on", enable_indexonlyscan="on")
+_SEARCHING: Final = b"; ".join(
+    [
+        _BY_INDEX,
+        *[b"set local enable_%b = off" % way for way in (b"hashjoin", b"mergejoin", b"memoize", b"sort")],
+    ]
+)
 
 
 class _Index(NamedTuple):
@@ -67,7 +74,7 @@ def _passes_by(store: Store, schema: str, index: _Index) -> str | None:
     ).format(table=table, condition=condition, found=sql.SQL(" and ").join(found))
     connection = store.connection
     with connection.transaction(force_rollback=True):
-        _set(store, _SEARCHING)
+        connection.execute(_SEARCHING)
         plan = connection.execute(sql.SQL("explain (format json) ") + asked).fetchone()
         assert plan is not None  # an explanation is one row
         if not any(_searches(node, index.name) for node in _nodes(plan[0][0]["Plan"])):
@@ -88,13 +95,7 @@ def _searches(node: Mapping[str, Any], name: str) -> bool:
     return node.get("Alias") == "found" and node.get("Index Name") == name and "Index Cond" in node
 
 
-def _set(store: Store, settings: Mapping[str, str]) -> None:
-    for name, value in settings.items():
-        asked = sql.SQL("set local {} = {}").format(sql.Identifier(name), sql.Literal(value))
-        store.connection.execute(asked)
-
-
-def _digest(store: Store, schema: str, index: _Index, settings: Mapping[str, str]) -> object:
+def _digest(store: Store, schema: str, index: _Index, settings: bytes) -> object:
     """How many rows there are, and a sum of hashes of what the index holds of each."""
     connection = store.connection
     asked = sql.SQL(
@@ -105,5 +106,5 @@ def _digest(store: Store, schema: str, index: _Index, settings: Mapping[str, str
         condition=sql.SQL(index.condition or "true"),
     )
     with connection.transaction(force_rollback=True):  # and with it the settings
-        _set(store, {**_BOTH, **settings})
+        connection.execute(settings)
         return connection.execute(asked).fetchone()
