@@ -34,7 +34,7 @@ def explain(position: int, event_type: str, data: Mapping[str, Any]) -> dict[str
 
 def _computation(position: int, data: Mapping[str, Any]) -> dict[str, Any]:
     # What rules decided names them beside their reading; a refused open-round keeps the rulebook that it asked for.
-    rules = data["rulebook"] if "reading" in data else {}
+    rules = data.get("rulebook", {}) if "reading" in data else {}
     return {
         "position": position,
         "amount_fen": data.get("amount_fen", 0),

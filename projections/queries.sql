@@ -134,7 +134,7 @@ update {schema}.progress
 set position = %(position)s, leaf = coalesce((select e.leaf from events e where e.position = %(position)s), '')
 
 -- name: schemas_of_generations
-select nspname from pg_namespace where nspname ~ '^kejin_[a-z_]+_[0-9]+$' order by nspname
+select nspname from pg_namespace where nspname ~ '^kejin_[a-z_]+_[0-9]+$'
 
 -- name: retire
 update kejin_work.projections set live = false where name = %(name)s and live

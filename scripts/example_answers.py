@@ -16,7 +16,7 @@ from api.service.examples import LINES
 from ledger.server import share
 from tests.cli.program import Program
 from tests.http.service import serving
-from tests.http.test_document import SHOWN, ask, steady, tried
+from tests.http.test_document import SHOWN, ask, example_of, steady
 from tests.support import fresh_database
 
 
@@ -29,7 +29,7 @@ def main() -> None:
     ):
         Program(address).run(*map(dict, LINES))
         with serving(Program(address), Path(work) / "server.log") as service:
-            answers = {one.name: steady(ask(service, one, tried(one)).document) for one in SHOWN}
+            answers = {one.name: steady(ask(service, one, example_of(one)).document) for one in SHOWN}
     with resources.as_file(resources.files("api.service").joinpath("answers.json")) as path:
         path.write_text(json.dumps(answers, ensure_ascii=False, indent=1) + "\n", encoding="utf-8")
 

@@ -63,12 +63,9 @@ def main() -> None:
         repeated_grant(ledger.store)
         passed = invented(files_of(prove(ledger, Path(work), "firm", FIRM)))
         ledger.store.close()
-        keys = (Path(work) / name for name in ("limit", "input"))
         limit, principal = (
-            rewritten(server.address(), made_folder(at), change)
-            for at, change in zip(
-                keys, (raised_limit("firm_cap", FIRM_LIMIT, 1), larger_principal), strict=True
-            )
+            rewritten(server.address(), Path(tempfile.mkdtemp(dir=work)), change)
+            for change in (raised_limit("firm_cap", FIRM_LIMIT, 1), larger_principal)
         )
     (folder / "key.txt").write_text(f"{KEY.verifier}\n", encoding="utf-8")
     (folder / "held.checkpoint").write_text(held, encoding="utf-8")
@@ -102,12 +99,6 @@ def main() -> None:
     )
     text = json.dumps(verdicts, indent=1, ensure_ascii=False) + "\n"
     (folder / "verdicts.json").write_text(text, encoding="utf-8")
-
-
-def made_folder(folder: Path) -> Path:
-    """A folder that was not there."""
-    folder.mkdir()
-    return folder
 
 
 def slim(pack: bytes) -> bytes:

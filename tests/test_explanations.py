@@ -9,7 +9,7 @@ import pytest
 
 from ledger.catalogue import catalogue
 from ledger.events import Event
-from ledger.explain import NothingToExplain
+from ledger.explain import NothingToExplain, explain
 from ledger.rulebook.library import Library, read_toml, shipped
 from projections import sampling
 from projections.reports import explanation
@@ -376,3 +376,9 @@ def test_inputs_are_made_up_by_what_they_come_from(seed: int, embedded_server: s
                 assert facts <= {position for given in inputs for position in given["positions"]}
         assert checked > 50
         ledger.store.close()
+
+
+def test_a_forged_grant_that_names_no_rules_is_explained_without_them() -> None:
+    """Somebody who writes to the database may leave them out: that is no fault of who asks."""
+    forged = {"legs": [], "reading": {}, "clause": "SX-1", "amount_fen": 1}
+    assert explain(7, "LoanInterestGranted", forged)["rulebook"] == {}

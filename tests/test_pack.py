@@ -452,13 +452,12 @@ def rewritten(
     server: str,
     folder: Path,
     change: Callable[[dict[str, Any], Lines], None],
-    history: Any = GRANTS,
 ) -> bytes:
-    """A firm's pack of a ledger whose events are those of a history with each grant changed: what somebody who writes
-    to the database could have had signed."""
+    """A firm's pack of a ledger of these events with each grant changed: what somebody who writes to the database could
+    have had signed."""
     with fresh_database(server) as address, fresh_database(server) as other:
         sound, forged = Ledger(address), Ledger(other)
-        for line in history:
+        for line in GRANTS:
             assert sound.submit(line)[0]["outcome"] == "accepted"
         pending = []
         for event in sound.store.stored_events_at(range(1, sound.store.head().position + 1)):

@@ -26,19 +26,13 @@ _COMPONENTS: Final[Mapping[str, Any]] = {
 }
 
 
-#: By operation what the examples' ledger answers; hashes and what else differs from ledger to ledger are made up.
-ANSWERS: Final[Mapping[str, Any]] = json.loads(
-    resources.files("api.service").joinpath("answers.json").read_text(encoding="utf-8")
-)
-
-
 def openapi(operations: Sequence[Operation], version: str) -> Document:
     """The whole document (OpenAPI 3.1)."""
+    recorded = _recorded_answers()
     paths: dict[str, Document] = {}
     for operation in operations:
-        paths.setdefault(operation.path.replace(":path}", "}"), {})[operation.method.lower()] = _operation(
-            operation
-        )
+        described = _operation(operation, recorded.get(operation.name))
+        paths.setdefault(operation.path.replace(":path}", "}"), {})[operation.method.lower()] = described
     return {
         "openapi": "3.1.0",
         "info": {
@@ -56,6 +50,14 @@ def openapi(operations: Sequence[Operation], version: str) -> Document:
     }
 
 
+def _recorded_answers() -> Mapping[str, Any]:
+    """By operation what the examples' ledger answers; hashes and what else differs from ledger to ledger are made up.
+    Read when the document is asked for, not at each start of a server."""
+    answers = resources.files("api.service").joinpath("answers.json").read_text(encoding="utf-8")
+    found: Mapping[str, Any] = json.loads(answers)
+    return found
+
+
 def codes_of(operation: Operation) -> list[str]:
     """Every problem code that an operation can answer."""
     codes = list(_GUARDED if operation.may is not None else _OPEN)
@@ -67,14 +69,14 @@ def codes_of(operation: Operation) -> list[str]:
     return list(dict.fromkeys([*codes, *operation.codes]))
 
 
-def _operation(operation: Operation) -> Document:
+def _operation(operation: Operation, recorded: Any) -> Document:
     described: Document = {
         "operationId": operation.name,
         "tags": [operation.tag],
         "summary": operation.en,
         "description": operation.zh,
         "parameters": [_parameter(parameter) for parameter in operation.parameters],
-        "responses": _responses(operation),
+        "responses": _responses(operation, recorded),
     }
     if operation.may is not None:
         # Where no tokens exist none is wanted.
@@ -103,10 +105,10 @@ def _parameter(parameter: Parameter) -> Document:
     return described
 
 
-def _responses(operation: Operation) -> Document:
+def _responses(operation: Operation, recorded: Any) -> Document:
     responses: Document = {}
     for answer in operation.answers:
-        responses[str(answer.status)] = _answer(answer, ANSWERS.get(operation.name))
+        responses[str(answer.status)] = _answer(answer, recorded)
     by_status: dict[int, list[str]] = {}
     for code in codes_of(operation):
         by_status.setdefault(KINDS[code].status, []).append(code)
@@ -119,7 +121,7 @@ def _answer(answer: Answer, recorded: Any) -> Document:
     described: Document = {"description": answer.en}
     if answer.media_type:
         content: Document = {"schema": dict(answer.schema)}
-        shown = answer.example if answer.example is not None or not answer.schema else recorded
+        shown = recorded if answer.example is None else answer.example
         if shown is not None:
             content["example"] = shown
         others = {media_type: {"schema": dict(schema)} for media_type, schema in answer.others.items()}

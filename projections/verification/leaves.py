@@ -24,7 +24,7 @@ BLOCK: Final = 4096
 #: So many rows are taken apart at once: few enough to be at hand still.
 _ROWS_AT_ONCE: Final = 128
 #: Below this many events one process is faster than two.
-_PARALLEL_FROM: Final = 50_000
+PARALLEL_FROM: Final = 50_000
 #: Where so much is wrong, more of it says nothing.
 FINDINGS_MAX: Final = 100
 
@@ -44,7 +44,7 @@ class Recomputed:
 def recompute(store: Store, until: int, wanted: Collection[int], progress: Progress = silent) -> Recomputed:
     """Recompute the leaves of all events up to a position; `wanted` are the blocks whose leaves are needed."""
     paths = _paths(store)
-    if until < _PARALLEL_FROM:
+    if until < PARALLEL_FROM:
         return _range(store, 0, until, wanted, paths, progress)
     middle = (until // 2) // BLOCK * BLOCK
     with Fork(lambda: _opened(store.address, middle, until, wanted, paths)) as second:

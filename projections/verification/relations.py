@@ -51,13 +51,16 @@ def in_front(store: Store, check: str) -> Report:
 
 def replaced_beside(store: Store, check: str) -> list[Finding]:
     """What is no ordinary table in the schema that no figure rests on: a check reads there what it is to look at."""
-    rows = _relations(store, "^kejin_work$", None)
-    return [Finding(check, what, f"{schema}.{name}") for schema, name, what in rows if what]
+    return _replaced_in(store, check, "^kejin_work$")
 
 
 def replaced_in_projections(store: Store, check: str) -> list[Finding]:
     """The same of the tables of every generation of a projection, but for those that are gone."""
-    rows = _relations(store, "^kejin_[a-z_]+_[0-9]+$", None)
+    return _replaced_in(store, check, "^kejin_[a-z_]+_[0-9]+$")
+
+
+def _replaced_in(store: Store, check: str, schemas: str) -> list[Finding]:
+    rows = _relations(store, schemas, None)
     return [Finding(check, what, f"{schema}.{name}") for schema, name, what in rows if what]
 
 

@@ -16,6 +16,7 @@ from projections.party_index import FoldedIndex
 from projections.verification.checkpoints import Outside, signed
 from projections.verification.indexes import disagreeing
 from projections.verification.kept_accounts import changed_accounts
+from projections.verification.leaves import PARALLEL_FROM
 from projections.verification.reading import Reading, one_moment
 from projections.verification.relations import TABLES, in_front, replaced, replaced_beside, unguarded
 from projections.verification.report import Finding, Report
@@ -24,8 +25,6 @@ from projections.verification.structure import STORE, differing, structure
 _QUERIES: Final = load("projections", "verification/queries.sql")
 _FINDINGS_MAX: Final = 100
 _EVENTS_AT_ONCE: Final = 50_000
-#: Below this many events a second process is not worth its start.
-_PARALLEL_FROM: Final = 50_000
 
 
 def check(reading: Reading) -> Report:
@@ -38,7 +37,7 @@ def check(reading: Reading) -> Report:
     report.add(in_front(store, "tables"))
     findings = report.findings
     findings += [Finding("tables", what, name) for name, what in differing(structure(store, "public"), STORE)]
-    if reading.until < _PARALLEL_FROM:
+    if reading.until < PARALLEL_FROM:
         findings += _indexes(store)
         findings += islice(_all(store, reading.until, reading.outside), _FINDINGS_MAX)
     else:

@@ -55,7 +55,7 @@ def steady(value: Any, name: str = "") -> Any:
     return value if value is None else MADE_UP.get(name, value)
 
 
-def tried(operation: Operation) -> Try:
+def example_of(operation: Operation) -> Try:
     """The example of an operation whose answer is shown: one that asks for little, or draws what it draws again."""
     answered = [one for one in operation.tries if one.status == 200 and not one.headers]
     return next((one for one in answered if one.query.keys() & {"limit", "seed"}), answered[0])
@@ -123,7 +123,7 @@ def test_the_answer_that_is_shown_is_the_one_that_is_given(
     path = operation.path.replace(":path}", "}")
     declared = document["paths"][path][operation.method.lower()]["responses"]["200"]["content"]
     shown = declared["application/json"]["example"]
-    assert steady(ask(example, operation, tried(operation)).document) == shown
+    assert steady(ask(example, operation, example_of(operation)).document) == shown
     schema = {**declared["application/json"]["schema"], "components": document["components"]}
     assert jsonschema_rs.validator_for(schema).is_valid(shown)
 
